@@ -1,0 +1,104 @@
+"""What a backbone is: a network that turns raw inputs into named features."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from acclimate.domains.domain import Domain, Modality, Rows
+from acclimate.errors import SettingsError, unknown
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What others need to know of a backbone.
+
+    Attributes:
+        name: the name it is created by ("minilm").
+        modality: what it reads.
+        layers: size of each named feature layer, input side first.
+        default: the layer that heads read unless told otherwise.
+        pretrained: whether its weights carry knowledge; frozen features need that.
+        trainable: whether its parameters can be trained at all (n-grams cannot).
+        learning_rate: a sound AdamW rate for training all of it.
+    """
+
+    name: str
+    modality: Modality
+    layers: Mapping[str, int]
+    default: str
+    pretrained: bool
+    trainable: bool = True
+    learning_rate: float = 1e-3
+
+
+class Backbone(nn.Module):
+    """Base of all backbones. A subclass sets ``spec`` and ``settings`` (a frozen dataclass).
+
+    The way of a datum: ``rows.take(index)`` -> raw -> ``collate`` -> inputs -> ``forward`` -> features.
+    """
+
+    spec: Spec
+    settings: Any
+    kind: ClassVar[str]
+    """How a saved folder says which class loads it."""
+
+    def fit(self, domain: Domain) -> None:
+        """Learn the preprocessing (vocabulary, column statistics) from inputs; most have nothing to learn."""
+
+    @abstractmethod
+    def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Any:
+        """Raw inputs to one tensor, or a mapping of tensors, whose first dimension is the row.
+
+        ``training`` allows augmentation, drawn from ``rng``.
+        """
+
+    @abstractmethod
+    def forward(self, inputs: Any, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Pooled features ``[n, size]`` of the layers asked for (the default one if None)."""
+
+    def lengths(self, rows: Rows) -> np.ndarray | None:
+        """A length per row by which batches are bucketed, None where all rows cost the same."""
+        return None
+
+    def blocks(self) -> list[list[nn.Parameter]]:
+        """All trainable parameters in blocks, input side first, for unfreezing and layer-wise rates."""
+        return [[p for p in self.parameters()]]
+
+    def lora_targets(self) -> list[str]:
+        """Names of the modules that LoRA may adapt."""
+        return [name for name, module in self.named_modules() if isinstance(module, nn.Linear)]
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """JSON that, with the weights and `assets`, rebuilds this backbone offline."""
+
+    def assets(self, folder: Path) -> None:
+        """Write what is neither weight nor config (tokenizer files, vocabularies) into ``folder``."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, config: Mapping[str, Any], folder: Path) -> Backbone:
+        """The same architecture from `config` and `assets`; weights are loaded by the caller."""
+
+    @abstractmethod
+    def cache_key(self) -> str:
+        """Hash of weights and preprocessing: equal keys give equal features."""
+
+    def check_layer(self, layer: str | None) -> str:
+        """The layer's name, the default for None.
+
+        Raises:
+            SettingsError: no such layer; names the nearest.
+        """
+        if layer is None:
+            return self.spec.default
+        if layer not in self.spec.layers:
+            raise SettingsError(unknown(f"layer of {self.spec.name}", layer, self.spec.layers))
+        return layer

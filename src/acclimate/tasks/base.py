@@ -1,0 +1,93 @@
+"""What a task is: head, loss per example, answers, metrics, and the sites where an alignment may act."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Site:
+    """What an alignment sees.
+
+    Attributes:
+        values: ``[n, d]`` features of n texts, regions, frames, ...
+        owner: ``[n]`` the row of the batch that each belongs to.
+        probs: ``[n, classes]`` what the head says of each, or None.
+    """
+
+    values: Tensor
+    owner: Tensor
+    probs: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric's name and direction; ``low`` and ``high`` bound it."""
+
+    name: str
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Decoded outputs of n rows, as NumPy arrays.
+
+    Attributes:
+        prediction: ``[n]`` labels (object) or numbers.
+        confidence: ``[n]`` in 0..1, or None where the task has none.
+        probabilities: ``[n, classes]``, or None.
+        classes: names of the probability columns.
+    """
+
+    prediction: np.ndarray
+    confidence: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+
+
+class Task(Protocol):
+    """One question. A task knows no method and no modality."""
+
+    name: ClassVar[str]
+    primary: ClassVar[Metric]
+
+    def head(self, size: int) -> nn.Module:
+        """A fresh head on features ``[n, size]``."""
+        ...
+
+    def outputs(self, head: nn.Module, features: Tensor) -> dict[str, Tensor]:
+        """What the head says, by name."""
+        ...
+
+    def sites(self, features: Tensor, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
+        """Where an alignment may act; the first is the main one."""
+        ...
+
+    def encode(self, labels: np.ndarray) -> Tensor:
+        """Labels ``[n]`` to training targets; unknown labels raise DataError."""
+        ...
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
+        """Loss per example ``[n]``."""
+        ...
+
+    def decode(self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0) -> Answers:
+        """Outputs to answers."""
+        ...
+
+    def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
+        """All metrics of answers against canonical labels ``[n]``."""
+        ...
+
+    def solve(self, features: Any, labels: np.ndarray, penalty: float) -> nn.Linear:
+        """The convex head on features ``[n, d]`` (array or sparse): global optimum under an L2 penalty."""
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """JSON that rebuilds the task."""
+        ...
