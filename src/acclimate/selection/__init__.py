@@ -1,0 +1,1 @@
+"""Scores, intervals and the decision: how good is an arm, and which one is used."""
