@@ -1,0 +1,1 @@
+"""Adversarial alignment: features that a domain classifier cannot tell apart."""

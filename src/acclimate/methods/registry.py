@@ -1,0 +1,54 @@
+"""Every method by name; modules are imported when one is created."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from acclimate.errors import SettingsError, unknown
+from acclimate.settings import build
+
+if TYPE_CHECKING:
+    from acclimate.methods.base import Data, Method
+
+METHODS: dict[str, str] = {
+    "source_only": "transfer.source_only:SourceOnly",
+    "target_only": "transfer.target_only:TargetOnly",
+    "finetune": "transfer.finetune:Finetune",
+    "joint": "transfer.joint:Joint",
+    "dann": "adversarial.dann:DANN",
+}
+ALIASES = ("linear_probe",)
+"""Names for a method with a tune: `linear_probe` is source_only or target_only with --tune frozen."""
+
+
+def find(name: str) -> type[Method]:
+    """The class of a method.
+
+    Raises:
+        SettingsError: no such method; names the nearest.
+    """
+    if name not in METHODS:
+        raise SettingsError(unknown("method", name, [*METHODS, *ALIASES]))
+    module, _, attribute = METHODS[name].partition(":")
+    return getattr(import_module(f"acclimate.methods.{module}"), attribute)
+
+
+def create(name: str, settings: Mapping[str, Any] | None = None) -> Method:
+    """A method from its name and settings.
+
+    Raises:
+        SettingsError: unknown method or setting, or a value out of range.
+    """
+    return build(find(name), settings or {}, f"method {name}")
+
+
+def works_with(data: Data) -> list[str]:
+    """The methods whose needs these data meet."""
+    return [
+        name
+        for name in METHODS
+        if all(data.has[need] for need in (kind := find(name)).needs)
+        and (data.same_task or not kind.same_labels or data.source is None)
+    ]

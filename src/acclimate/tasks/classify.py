@@ -1,0 +1,109 @@
+"""Classification into two or many classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from acclimate.domains.domain import Domain
+from acclimate.errors import DataError
+from acclimate.tasks.base import Answers, Metric, Site
+from acclimate.tasks.metrics import classification
+
+
+@dataclass(frozen=True)
+class Classify:
+    """One of ``classes`` for each row; cross-entropy, softmax."""
+
+    classes: tuple[str, ...]
+
+    name: ClassVar[str] = "classify"
+    primary: ClassVar[Metric] = Metric("accuracy")
+
+    @classmethod
+    def from_domain(cls, domain: Domain) -> Classify:
+        """The classes that a labelled domain shows, sorted.
+
+        Raises:
+            DataError: fewer than two classes.
+        """
+        if domain.labels is None:
+            raise DataError(f"{domain.name}: classification needs labels; name their column with --label")
+        classes = tuple(sorted(set(domain.labels)))
+        if len(classes) < 2:
+            raise DataError(f"{domain.name}: only one class ({classes[0]!r}) in {len(domain)} rows; two are needed")
+        return cls(classes)
+
+    def head(self, size: int) -> nn.Module:
+        """Linear layer ``size -> classes``."""
+        return nn.Linear(size, len(self.classes))
+
+    def outputs(self, head: nn.Module, features: Tensor) -> dict[str, Tensor]:
+        """``logits [n, classes]``."""
+        return {"logits": head(features)}
+
+    def sites(self, features: Tensor, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
+        """One site, ``features``: one vector a row."""
+        owner = torch.arange(len(features), device=features.device)
+        return {"features": Site(features, owner, outputs["logits"].softmax(-1))}
+
+    def encode(self, labels: np.ndarray) -> Tensor:
+        """Class indices ``[n]`` int64.
+
+        Raises:
+            DataError: a label that is not among the classes.
+        """
+        index = {name: i for i, name in enumerate(self.classes)}
+        foreign = sorted({str(label) for label in labels} - set(index))
+        if foreign:
+            raise DataError(f"labels that are not among the classes {list(self.classes)}: {foreign[:10]}")
+        return torch.tensor([index[label] for label in labels], dtype=torch.int64)
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
+        """Cross-entropy per example ``[n]``."""
+        return F.cross_entropy(outputs["logits"], targets, reduction="none")
+
+    def decode(self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0) -> Answers:
+        """The likeliest class; probabilities are softmax of ``logits / temperature``."""
+        logits = np.asarray(outputs["logits"], dtype=np.float64) / temperature
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+        best = probabilities.argmax(axis=1)
+        return Answers(
+            prediction=np.array(self.classes, dtype=object)[best],
+            confidence=probabilities[np.arange(len(best)), best],
+            probabilities=probabilities,
+            classes=self.classes,
+        )
+
+    def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
+        """accuracy, balanced_accuracy, macro_f1, log_loss, ece."""
+        return classification(answers.prediction, answers.probabilities, labels, self.classes)
+
+    def solve(self, features: Any, labels: np.ndarray, penalty: float) -> nn.Linear:
+        """Multinomial logistic regression with ``penalty / (2 n) * ||W||^2`` beside the mean loss."""
+        from sklearn.linear_model import LogisticRegression
+
+        fitted = LogisticRegression(C=1.0 / penalty, max_iter=1000).fit(features, self.encode(labels).numpy())
+        weight, bias = fitted.coef_, fitted.intercept_
+        if len(self.classes) == 2:  # scikit-learn keeps one row: the second class against the first
+            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        return _linear(weight, bias)
+
+    def config(self) -> dict[str, Any]:
+        """Name and classes."""
+        return {"name": self.name, "classes": list(self.classes)}
+
+
+def _linear(weight: np.ndarray, bias: np.ndarray) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+        layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))
+    return layer

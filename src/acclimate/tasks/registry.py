@@ -1,0 +1,79 @@
+"""Every task by name, and how one is found from labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from acclimate.domains.domain import Domain
+from acclimate.errors import DataError, SettingsError, unknown
+from acclimate.tasks.base import Task
+
+TASKS: dict[str, str] = {
+    "classify": "one of several classes for each row",
+    "regress": "a number for each row",
+}
+MOST_CLASSES = 20
+"""Whole-number labels with more distinct values than this may be either: the user says."""
+
+
+def infer(labels: np.ndarray) -> str:
+    """The task that canonical labels show.
+
+    Words are classes, fractions are numbers, a few whole numbers are classes.
+
+    Raises:
+        DataError: many distinct whole numbers could be either.
+    """
+    distinct = {str(label) for label in labels}
+    try:
+        numbers = [float(text) for text in distinct]
+    except ValueError:
+        return "classify"
+    if any(number != int(number) for number in numbers if np.isfinite(number)):
+        return "regress"
+    if len(distinct) > MOST_CLASSES:
+        raise DataError(
+            f"the labels are {len(distinct)} different whole numbers: classes or amounts? "
+            "Say --task classify or --task regress"
+        )
+    return "classify"
+
+
+def create(name: str | None, domain: Domain) -> Task:
+    """The task for a labelled domain; ``None`` finds it from the labels.
+
+    Raises:
+        SettingsError: no such task; names the nearest.
+        DataError: labels that do not fit the task.
+    """
+    from acclimate.tasks.classify import Classify
+    from acclimate.tasks.regress import Regress
+
+    if name is not None and name not in TASKS:
+        raise SettingsError(unknown("task", name, TASKS))
+    if domain.labels is None:
+        raise DataError(f"{domain.name}: no labels; name their column with --label")
+    chosen = name or infer(domain.labels)
+    return Regress.from_domain(domain) if chosen == "regress" else Classify.from_domain(domain)
+
+
+def restore(config: Mapping[str, Any]) -> Task:
+    """The task of a saved model.
+
+    Raises:
+        DataError: a config that no task of this version wrote.
+    """
+    from acclimate.tasks.classify import Classify
+    from acclimate.tasks.regress import Regress
+
+    try:
+        if config["name"] == "classify":
+            return Classify(tuple(config["classes"]))
+        if config["name"] == "regress":
+            return Regress(float(config["mean"]), float(config["scale"]))
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise DataError(f"not a task of this version: {dict(config)!r}")

@@ -1,0 +1,111 @@
+"""The convex head: layer and penalty chosen on validation, then solved to the optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from acclimate.domains.domain import ArrayRows, Domain
+from acclimate.seeds import generator
+from acclimate.training.model import Model
+
+PENALTIES: Mapping[str, tuple[float, ...]] = {
+    "classify": (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3),
+    "regress": (1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5),
+}
+"""L2 penalties tried: those of scikit-learn's C and alpha over six decades."""
+MOST_ROWS = 20_000
+"""Rows used for the choice; the final fit uses all."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What validation chose, and the scores it chose from."""
+
+    layer: str
+    penalty: float
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+def fit_convex(
+    model: Model, features: Mapping[str, Domain], validation: Mapping[str, Domain] | None, layers: tuple[str, ...]
+) -> Chosen:
+    """Give ``model`` the convex head that is best on validation.
+
+    Args:
+        model: its layer, neck and head are set.
+        features: labelled features by layer, `ArrayRows` ``[n, d]``.
+        validation: the same for held-out rows; None or empty takes the middle of the range.
+        layers: the layers among which validation chooses; the penalty is chosen for the best one.
+    """
+    task = model.task
+    penalties = PENALTIES[task.name]
+    middle = penalties[len(penalties) // 2]
+    scores: dict[str, float] = {}
+    small = _thin(features, model.seed)
+
+    def score(layer: str, penalty: float) -> float:
+        key = f"{layer} {penalty:g}"
+        if key not in scores:
+            assert validation is not None
+            _solve(model, layer, small[layer], penalty)
+            held_out = validation[layer]
+            outputs = task.outputs(model.head, model.neck(_tensor(_values(held_out))))
+            answers = task.decode({name: value.numpy() for name, value in outputs.items()})
+            value = task.metrics(answers, held_out.labels)[task.primary.name]
+            scores[key] = value if task.primary.higher_is_better else -value
+        return scores[key]
+
+    layer, penalty = layers[-1], middle
+    with torch.no_grad():
+        if validation and len(next(iter(validation.values()))):
+            layer = max(reversed(layers), key=lambda name: score(name, middle))
+            penalty = max(sorted(penalties, reverse=True), key=lambda value: score(layer, value))
+        _solve(model, layer, features[layer], penalty)
+    model.eval()
+    return Chosen(layer, penalty, scores)
+
+
+def _solve(model: Model, layer: str, train: Domain, penalty: float) -> None:
+    values = _values(train)
+    model.use_layer(layer)
+    if model.neck.standardize:
+        model.neck.fit(torch.from_numpy(np.asarray(values)))
+        values = model.neck(_tensor(values)).numpy()
+    assert train.labels is not None
+    model.head = model.task.solve(values, train.labels, penalty)
+
+
+def _values(domain: Domain) -> Any:
+    return domain.rows.take(np.arange(len(domain)))
+
+
+def _tensor(values: Any) -> torch.Tensor:
+    if isinstance(values, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(values))
+    csr = values.tocsr()
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(csr.indptr.astype(np.int64)),
+        torch.from_numpy(csr.indices.astype(np.int64)),
+        torch.from_numpy(csr.data.astype(np.float32)),
+        csr.shape,
+    )
+
+
+def _thin(features: Mapping[str, Domain], seed: int) -> Mapping[str, Domain]:
+    n = len(next(iter(features.values())))
+    if n <= MOST_ROWS:
+        return features
+    keep = np.sort(generator(seed, "convex").permutation(n)[:MOST_ROWS])
+    return {layer: domain.select(keep) for layer, domain in features.items()}
+
+
+def feature_domain(domain: Domain, values: Any) -> Domain:
+    """The same rows with features ``[n, d]`` (dense or sparse) as their inputs."""
+    from dataclasses import replace
+
+    return replace(domain, rows=ArrayRows(values), schema=replace(domain.schema, modality="array"))

@@ -1,0 +1,35 @@
+"""Outputs of a model on a whole domain, without gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from acclimate.domains.batch import Batch
+from acclimate.domains.domain import Domain
+from acclimate.training.device import Place
+from acclimate.training.model import Model
+from acclimate.training.stream import move
+
+
+@torch.inference_mode()
+def infer(model: Model, domain: Domain, place: Place, batch_size: int = 256) -> dict[str, np.ndarray]:
+    """The task's outputs for every row, float32, in the domain's order.
+
+    Rows of like length are batched together; the mode of every module is as before afterwards.
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    lengths = model.backbone.lengths(domain.rows)
+    order = np.arange(len(domain)) if lengths is None else np.argsort(lengths, kind="stable")
+    parts: dict[str, list[np.ndarray]] = {}
+    for start in range(0, len(order), batch_size):
+        inputs = model.backbone.collate(domain.rows.take(order[start : start + batch_size]))
+        with place.autocast():
+            step = model(move(Batch(inputs), place.device))
+        for name, value in step.outputs.items():
+            parts.setdefault(name, []).append(value.float().cpu().numpy())
+    for module, mode in modes.items():
+        module.training = mode
+    inverse = np.argsort(order, kind="stable")
+    return {name: np.concatenate(values)[inverse] for name, values in parts.items()}

@@ -1,0 +1,226 @@
+"""The training loop: several streams, several players, exact resume.
+
+Every random draw is a function of (seed, stream, step), so a checkpoint is parameters, optimizer
+states and counters, and a resumed run continues bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acclimate.backbones.passthrough import PassThrough
+from acclimate.errors import DivergedError, InterruptedRunError
+from acclimate.training import checkpoint, interrupt
+from acclimate.training.ahead import Ahead
+from acclimate.training.device import Place
+from acclimate.training.model import Model, seeded
+from acclimate.training.settings import Training, Tune
+from acclimate.training.stage import Loop
+from acclimate.training.step import NotFiniteError, Stepper
+from acclimate.training.stream import Stream
+from acclimate.training.tune import Tuning
+
+WARM_STEPS = 10
+"""Steps after which a time budget is turned into a number of steps."""
+LOG_EVERY = 10
+
+
+@dataclass
+class Watch:
+    """Which state is kept: a score of the model, higher is better, taken after each epoch."""
+
+    score: Callable[[Model], float]
+    patience: int | None = None
+
+
+@dataclass
+class Report:
+    """Where a loop tells what it does; the defaults are silent."""
+
+    log: Callable[[dict[str, Any]], None] = lambda row: None
+    rewind: Callable[[int], None] = lambda step: None
+    """Called on resume: rows after this step will be written again."""
+    progress: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, losses: None
+
+
+@dataclass
+class Counters:
+    """What a checkpoint holds beside tensors.
+
+    Attributes:
+        step: steps done.
+        total: steps planned; a budget may lower it.
+        pieces: parts into which batches are cut.
+        best: best score so far, at ``best_step``.
+        seconds: time spent, over all sittings.
+    """
+
+    step: int = 0
+    total: int = 0
+    pieces: int = 1
+    best: float | None = None
+    best_step: int = 0
+    seconds: float = 0.0
+
+
+class Trainer:
+    """One `Loop` on one model; `train` leaves the model with the kept state, in evaluation mode."""
+
+    def __init__(
+        self,
+        model: Model,
+        stage: Loop,
+        *,
+        tune: Tune,
+        training: Training,
+        place: Place,
+        seed: int,
+        folder: Path | None = None,
+        watch: Watch | None = None,
+        deadline: float | None = None,
+        report: Report | None = None,
+    ):
+        if stage.task is not None:
+            model.new_head(stage.task)
+        self.model, self.stage, self.training, self.place = model, stage, training, place
+        self.folder, self.watch, self.deadline, self.report = folder, watch, deadline, report or Report()
+        with seeded(seed, "parts"):
+            parts = stage.method.parts(model.site_sizes)
+        model.to(place.device)
+        self.parts = {name: part.to(place.device) for name, part in parts.items()}
+        self.tuning = Tuning(model, tune, training)
+        self.stepper = Stepper(
+            model, stage.method, self.parts, tuning=self.tuning, training=training, place=place, seed=seed
+        )
+        self.streams = {
+            name: Stream(name, domain, model.backbone, model.task, size=training.batch_size, seed=seed)
+            for name, domain in stage.streams.items()
+        }
+        self.epoch = next(iter(self.streams.values())).batches
+        self.counters = Counters(total=training.steps or max(1, round(training.epochs * self.epoch)))
+        self.best_state: dict[str, Tensor] | None = None
+
+    def train(self) -> Counters:
+        """Run to the end, or from the last checkpoint to the end.
+
+        Raises:
+            DivergedError: loss or gradient is not finite; the last good state is saved.
+            InterruptedRunError: a signal asked to stop; the state is saved.
+        """
+        self._resume()
+        begun = last_saved = time.monotonic()
+        spent, begun_at = self.counters.seconds, self.counters.step
+        before = torch.get_rng_state()
+        self.tuning.train()
+        with Ahead(self.streams, self.place, threaded=not isinstance(self.model.backbone, PassThrough)) as ahead:
+            while self.counters.step < self.counters.total and not self._enough():
+                self._heed_signals()
+                losses = self._step(ahead)
+                now = time.monotonic()
+                self.counters.step += 1
+                self.counters.seconds = spent + now - begun
+                self._fit_budget(now, (now - begun) / (self.counters.step - begun_at))
+                self._tell(losses)
+                self._judge()
+                if now - last_saved >= self.training.checkpoint_seconds:
+                    self._save()
+                    last_saved = now
+        torch.set_rng_state(before)
+        if self.best_state is not None:
+            self.model.load_state_dict(self.best_state)
+        self.model.eval()
+        return self.counters
+
+    def _step(self, ahead: Ahead) -> Mapping[str, Tensor]:
+        done = self.counters
+        try:
+            return self.stepper.step(ahead.batches(done.step), done.step, done.step / done.total)
+        except NotFiniteError as error:
+            where = self._save()
+            kept = f"; the state before it is kept in {where}" if where else ""
+            raise DivergedError(
+                f"{self.stage.name}: {error} at step {done.step + 1} is not finite{kept}; "
+                "try a smaller --set training.learning_rate, or --precision fp32"
+            ) from None
+
+    def _heed_signals(self) -> None:
+        number = interrupt.requested()
+        if number is not None:
+            self._save()
+            raise InterruptedRunError(f"stopped by signal {number} at step {self.counters.step}", number)
+
+    def _judge(self) -> None:
+        """At the end of an epoch, score the model and remember the best."""
+        done = self.counters
+        if self.watch is None or (done.step % self.epoch and done.step != done.total):
+            return
+        score = self.watch.score(self.model)
+        self.report.log({"step": done.step, "score": score})
+        if done.best is None or score > done.best:
+            done.best, done.best_step = score, done.step
+            self.best_state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+    def _enough(self) -> bool:
+        if self.watch is None or self.watch.patience is None:
+            return False
+        return self.counters.step - self.counters.best_step >= self.watch.patience * self.epoch
+
+    def _fit_budget(self, now: float, rate: float) -> None:
+        """After a few steps, plan as many as the time allows; the plan is part of the checkpoint."""
+        if self.deadline is None:
+            return
+        done = self.counters
+        if done.step == WARM_STEPS:
+            done.total = min(done.total, done.step + int(max(0.0, self.deadline - now) / rate))
+        elif now > self.deadline:
+            done.total = done.step
+
+    def _tell(self, losses: Mapping[str, Tensor]) -> None:
+        done = self.counters
+        if done.step % LOG_EVERY == 0 or done.step in (1, done.total):
+            shown = {name: round(float(value), 6) for name, value in losses.items()}
+            self.report.log({"step": done.step, "losses": shown})
+            self.report.progress(done.step, done.total, shown)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on, as nested mappings of tensors and plain values."""
+        scaler = self.stepper.scaler
+        return {
+            "model": self.model.state_dict(),
+            "best": self.best_state or {},
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+            "optimizer": {n: checkpoint.optimizer_state(p.optimizer) for n, p in self.stepper.players.items()},
+            "counters": {**vars(self.counters), "pieces": self.stepper.pieces},
+            "scaler": {} if scaler is None else scaler.state_dict(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state` gave."""
+        self.model.load_state_dict(state.get("model", {}))
+        self.best_state = state.get("best") or None
+        for name, part in self.parts.items():
+            part.load_state_dict(state["parts"][name])
+        for name, player in self.stepper.players.items():
+            checkpoint.restore_optimizer(player.optimizer, state.get("optimizer", {}).get(name, {}))
+        self.counters = Counters(**state["counters"])
+        self.stepper.pieces = self.counters.pieces
+        if self.stepper.scaler is not None:
+            self.stepper.scaler.load_state_dict(state["scaler"])
+
+    def _save(self) -> Path | None:
+        if self.folder is None or self.place.rank:
+            return None
+        return checkpoint.save(self.folder, self.counters.step, self.state())
+
+    def _resume(self) -> None:
+        state = checkpoint.load(self.folder) if self.folder else None
+        if state is not None:
+            self.load(state)
+        self.report.rewind(self.counters.step)

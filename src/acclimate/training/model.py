@@ -1,0 +1,130 @@
+"""A model: backbone, optional bottleneck, and the task's head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from acclimate.backbones.base import Backbone
+from acclimate.domains.batch import Batch
+from acclimate.seeds import derive
+from acclimate.tasks.base import Site, Task
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one forward pass gives to a method.
+
+    Attributes:
+        outputs: the task's outputs by name.
+        sites: where an alignment may act; the first is the main one.
+        loss: ``[n]`` per example, weighted; None without targets.
+        batch: what went in.
+    """
+
+    outputs: Mapping[str, Tensor]
+    sites: Mapping[str, Site]
+    loss: Tensor | None
+    batch: Batch
+
+
+class Neck(nn.Module):
+    """Between backbone and head: standardisation by fixed statistics, then an optional trainable layer."""
+
+    def __init__(self, size: int, bottleneck: int = 0, standardize: bool = False):
+        super().__init__()
+        self.standardize = standardize
+        if standardize:
+            self.register_buffer("mean", torch.zeros(size))
+            self.register_buffer("scale", torch.ones(size))
+        self.project = nn.Sequential(nn.Linear(size, bottleneck), nn.ReLU()) if bottleneck else nn.Identity()
+        self.size = bottleneck or size
+
+    @torch.no_grad()
+    def fit(self, features: Tensor) -> None:
+        """Take mean and deviation of features ``[n, size]``; constant columns are left at scale 1."""
+        scale, mean = torch.std_mean(features.double(), dim=0, correction=0)
+        self.mean.copy_(mean)
+        self.scale.copy_(torch.where(scale > 1e-6, scale, 1.0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``[n, size] -> [n, self.size]``."""
+        if self.standardize:
+            features = (features - self.mean) / self.scale
+        return self.project(features)
+
+
+class Model(nn.Module):
+    """Backbone, neck and head; everything that `predict` needs.
+
+    New layers are initialised from ``seed`` alone, so equal seeds give equal models whatever was drawn before.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        task: Task,
+        *,
+        layer: str | None = None,
+        bottleneck: int = 0,
+        standardize: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.backbone = backbone
+        self.task = task
+        self.seed = seed
+        self._shape = (bottleneck, standardize)
+        self.use_layer(backbone.check_layer(layer))
+        self.new_head(task)
+
+    def use_layer(self, layer: str) -> None:
+        """Read this layer from now on, through a fresh neck; the head must be made anew too."""
+        self.layer = layer
+        with seeded(self.seed, "neck"):
+            self.neck = Neck(self.backbone.spec.layers[layer], *self._shape).to(self.device)
+
+    def new_head(self, task: Task) -> None:
+        """A fresh head, for the first or for another task."""
+        self.task = task
+        with seeded(self.seed, "head"):
+            self.head = task.head(self.neck.size).to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    @property
+    def site_sizes(self) -> dict[str, int]:
+        """Width of each site's values."""
+        with torch.no_grad():
+            values = torch.zeros(1, self.neck.size, device=self.device)
+            return {k: s.values.shape[1] for k, s in self.task.sites(values, self.task.outputs(self.head, values)).items()}
+
+    def forward(self, batch: Batch) -> Step:
+        """One forward pass."""
+        features = self.neck(self.backbone(batch.inputs, [self.layer])[self.layer])
+        outputs = self.task.outputs(self.head, features)
+        loss = None
+        if batch.targets is not None:
+            loss = self.task.loss(outputs, batch.targets)
+            loss = loss if batch.weight is None else loss * batch.weight
+        return Step(outputs, self.task.sites(features, outputs), loss, batch)
+
+
+class seeded:  # noqa: N801 - reads as a statement
+    """Inside the block, torch's generators start from a seed of this purpose; outside they are as before."""
+
+    def __init__(self, seed: int, *purpose: object):
+        self.value = derive(seed, *purpose)
+
+    def __enter__(self) -> None:
+        self.before = torch.get_rng_state()
+        torch.default_generator.manual_seed(self.value)
+
+    def __exit__(self, *failure: object) -> None:
+        torch.set_rng_state(self.before)

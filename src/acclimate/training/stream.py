@@ -1,0 +1,95 @@
+"""Batches of one domain as a pure function of seed and step: nothing to save, nothing to restore."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from acclimate.backbones.base import Backbone
+from acclimate.domains.batch import Batch
+from acclimate.domains.domain import Domain
+from acclimate.seeds import generator
+from acclimate.tasks.base import Task
+
+POOL = 32
+"""Batches that are sorted by length together: enough to bucket well, few enough to stay random."""
+
+
+class Stream:
+    """Endless shuffled batches of a domain.
+
+    Rows are first put into an order that depends on content alone, so neither the order of a file nor
+    what it tells about labels matters. Each epoch has its own permutation; the incomplete last batch
+    is left out; a domain smaller than a batch is repeated to fill it.
+    """
+
+    def __init__(self, name: str, domain: Domain, backbone: Backbone, task: Task, *, size: int, seed: int):
+        self.name, self.domain, self.backbone, self.size, self.seed = name, domain, backbone, size, seed
+        self.targets = None if domain.labels is None else task.encode(domain.labels)
+        self.lengths = backbone.lengths(domain.rows)
+        self.batches = max(1, len(domain) // size)
+        self._epoch = -1
+        self._plan = np.empty((0, 0), dtype=np.int64)
+
+    def indices(self, step: int) -> np.ndarray:
+        """The rows of the batch of a step, counted from 0."""
+        epoch, position = divmod(step, self.batches)
+        if epoch != self._epoch:
+            self._plan, self._epoch = self._shuffle(epoch), epoch
+        return self._plan[position]
+
+    def _shuffle(self, epoch: int) -> np.ndarray:
+        rng = generator(self.seed, "stream", self.name, epoch)
+        order = self.domain.order[rng.permutation(len(self.domain))]
+        order = np.resize(order, (self.batches, self.size)) if len(order) < self.size else order
+        flat = order.reshape(-1)[: self.batches * self.size]
+        if self.lengths is not None:
+            for start in range(0, len(flat), POOL * self.size):
+                pool = flat[start : start + POOL * self.size]
+                flat[start : start + POOL * self.size] = pool[np.argsort(self.lengths[pool], kind="stable")]
+            return flat.reshape(self.batches, self.size)[rng.permutation(self.batches)]
+        return flat.reshape(self.batches, self.size)
+
+    def batch(self, step: int, part: slice = slice(None)) -> Batch:
+        """The batch of a step on the CPU; ``part`` cuts out one process' share."""
+        index = self.indices(step)[part]
+        rng = generator(self.seed, "augment", self.name, step)
+        inputs = self.backbone.collate(self.domain.rows.take(index), training=True, rng=rng)
+        targets = None if self.targets is None else self.targets[torch.from_numpy(index)]
+        return Batch(inputs, targets, self.name)
+
+
+def move(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    if device.type == "cpu":
+        return batch
+
+    def to(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(device, non_blocking=True)
+        if isinstance(value, Mapping):
+            return {key: to(item) for key, item in value.items()}
+        return value
+
+    return Batch(to(batch.inputs), to(batch.targets), batch.domain, to(batch.weight), dict(batch.views))
+
+
+def cut(batch: Batch, parts: int) -> list[Batch]:
+    """The batch in at most ``parts`` pieces of nearly equal size."""
+    if parts == 1:
+        return [batch]
+    bounds = np.linspace(0, len(batch), min(parts, len(batch)) + 1).astype(int)
+
+    def piece(value: Any, low: int, high: int) -> Any:
+        if isinstance(value, Mapping):
+            return {key: item[low:high] for key, item in value.items()}
+        return None if value is None else value[low:high]
+
+    return [
+        Batch(piece(batch.inputs, a, b), piece(batch.targets, a, b), batch.domain, piece(batch.weight, a, b))
+        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+    ]
