@@ -7,7 +7,7 @@ the weights, which is what a bootstrap with a thousand replicates needs (a repli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def weighted_classification(
     On Calibration of Modern Neural Networks, ICML 2017, eq. 3.
     """
     _require_rows(labels)
-    present = {name: code for code, name in enumerate(dict.fromkeys(labels.tolist()))}
+    present = {name: code for code, name in enumerate(dict.fromkeys(np.asarray(labels).tolist()))}
     size = len(present) + 1  # the last code is for predictions that are no label here
     label = _codes(labels, present)
     predicted = _codes(prediction, present)
@@ -114,10 +114,7 @@ def weighted_regression(prediction: np.ndarray, labels: np.ndarray) -> Weighted:
         total = weight.sum()
         squared, power = weight @ error**2, weight @ label**2
         spread = power - (weight @ label) ** 2 / total
-        if spread > 1e-13 * power:
-            r2 = 1 - squared / spread
-        else:
-            r2 = float(squared == 0)
+        r2 = 1 - squared / spread if spread > 1e-13 * power else float(squared == 0)
         mae = weight @ np.abs(error) / total
         return {"mae": float(mae), "rmse": float(np.sqrt(squared / total)), "r2": float(r2)}
 
@@ -129,10 +126,9 @@ def _require_rows(labels: np.ndarray) -> None:
         raise DataError("no rows to evaluate: metrics need at least one labelled row")
 
 
-def _codes(names: Iterable[object], known: dict[object, int]) -> np.ndarray:
+def _codes(names: np.ndarray, known: Mapping[str, int]) -> np.ndarray:
     """The code of each name, ``len(known)`` for names that are not known."""
-    names = np.asarray(names).tolist()
-    return np.fromiter((known.get(name, len(known)) for name in names), dtype=np.intp, count=len(names))
+    return np.array([known.get(name, len(known)) for name in np.asarray(names).tolist()], dtype=np.intp)
 
 
 def _losses(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
