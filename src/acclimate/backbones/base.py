@@ -27,6 +27,7 @@ class Spec:
         pretrained: whether its weights carry knowledge; frozen features need that.
         trainable: whether its parameters can be trained at all (n-grams cannot).
         learning_rate: a sound AdamW rate for training all of it.
+        sparse: its features are `torch.sparse_csr` tensors (`nn.Linear` takes them as they are).
     """
 
     name: str
@@ -36,18 +37,21 @@ class Spec:
     pretrained: bool
     trainable: bool = True
     learning_rate: float = 1e-3
+    sparse: bool = False
 
 
 class Backbone(nn.Module):
     """Base of all backbones. A subclass sets ``spec`` and ``settings`` (a frozen dataclass).
 
     The way of a datum: ``rows.take(index)`` -> raw -> ``collate`` -> inputs -> ``forward`` -> features.
+    The module of a subclass has a function ``restore(config, folder)`` that rebuilds the same
+    architecture from `config` and `assets`; the caller loads the weights.
     """
 
     spec: Spec
     settings: Any
     kind: ClassVar[str]
-    """How a saved folder says which class loads it."""
+    """The module of this package whose ``restore`` loads a saved folder."""
 
     def fit(self, domain: Domain) -> None:
         """Learn the preprocessing (vocabulary, column statistics) from inputs; most have nothing to learn."""
@@ -69,7 +73,7 @@ class Backbone(nn.Module):
 
     def blocks(self) -> list[list[nn.Parameter]]:
         """All trainable parameters in blocks, input side first, for unfreezing and layer-wise rates."""
-        return [[p for p in self.parameters()]]
+        return [list(self.parameters())]
 
     def lora_targets(self) -> list[str]:
         """Names of the modules that LoRA may adapt."""
@@ -81,11 +85,6 @@ class Backbone(nn.Module):
 
     def assets(self, folder: Path) -> None:
         """Write what is neither weight nor config (tokenizer files, vocabularies) into ``folder``."""
-
-    @classmethod
-    @abstractmethod
-    def restore(cls, config: Mapping[str, Any], folder: Path) -> Backbone:
-        """The same architecture from `config` and `assets`; weights are loaded by the caller."""
 
     @abstractmethod
     def cache_key(self) -> str:
@@ -102,3 +101,7 @@ class Backbone(nn.Module):
         if layer not in self.spec.layers:
             raise SettingsError(unknown(f"layer of {self.spec.name}", layer, self.spec.layers))
         return layer
+
+    def size(self, layer: str | None = None) -> int:
+        """Width of a layer's features; `check_layer` says which layers there are."""
+        return self.spec.layers[self.check_layer(layer)]

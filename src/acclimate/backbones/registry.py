@@ -85,6 +85,11 @@ def restore(config: Mapping[str, Any], folder: Path) -> Backbone:
     """
     kinds = {e.module for e in [*BACKBONES.values(), *PREFIXES.values()]}
     kind = config.get("kind")
+    if kind == "module":
+        raise DataError(
+            f"{folder}: the backbone was a Python object ({config.get('name')}) that a file cannot rebuild; "
+            "create it again and pass it as backbone="
+        )
     if kind not in kinds:
         raise DataError(f"{folder}: unknown backbone kind {kind!r}; not an Acclimate model, or one of a newer version")
     module = import_module(f"acclimate.backbones.{kind}")

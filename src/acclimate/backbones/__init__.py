@@ -1,0 +1,1 @@
+"""Networks that turn raw inputs into named features: one file per kind, and the feature cache."""

@@ -1,0 +1,151 @@
+"""Features from any named layer of a network, by forward hooks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from acclimate.backbones.base import Backbone
+from acclimate.errors import SettingsError, unknown
+
+
+class _EnoughError(Exception):
+    """Everything that was asked for is there: the rest of the network need not run."""
+
+
+@contextmanager
+def watching(network: nn.Module, names: Iterable[str], stop: bool) -> Iterator[dict[str, Tensor]]:
+    """Collect the outputs of named submodules while the block runs the network.
+
+    A module that is called several times gives its first output. With ``stop`` the network is left as
+    soon as all outputs are there.
+    """
+    taken: dict[str, Tensor] = {}
+    wanted = list(dict.fromkeys(names))
+
+    def hook(name: str) -> Any:
+        def keep(module: nn.Module, args: Any, output: Any) -> None:
+            taken.setdefault(name, first_tensor(output))
+            if stop and len(taken) == len(wanted):
+                raise _EnoughError
+
+        return keep
+
+    handles = [network.get_submodule(name).register_forward_hook(hook(name)) for name in wanted]
+    try:
+        yield taken
+    except _EnoughError:
+        return
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first_tensor(output: Any) -> Tensor:
+    """The tensor itself, or the first one in a tuple, mapping or model output."""
+    while not isinstance(output, Tensor):
+        output = next(iter(output.values())) if isinstance(output, Mapping) else output[0]
+    return output
+
+
+def pool(output: Tensor, mask: Tensor | None = None) -> Tensor:
+    """One float32 vector a row: the mean over places.
+
+    ``[n, c, h, w]`` -> ``[n, c]``; ``[n, t, d]`` -> ``[n, d]`` over the places where ``mask`` ``[n, t]`` is
+    one; ``[n, d]`` stays.
+    """
+    output = output.float()
+    if output.ndim == 4:
+        return output.mean(dim=(2, 3))
+    if output.ndim == 3 and mask is not None:
+        weight = mask.unsqueeze(-1).to(output.dtype)
+        return (output * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
+    return output.mean(dim=1) if output.ndim == 3 else output.flatten(1)
+
+
+class LayeredBackbone(Backbone):
+    """A backbone around one ``network``, whose layers are outputs of its submodules.
+
+    Attributes:
+        places: layer name -> dotted name of the submodule, input side first. The empty name is the
+            network's own output. Beside these standard layers, any dotted submodule name is a layer.
+    """
+
+    network: nn.Module
+    places: Mapping[str, str]
+
+    @abstractmethod
+    def example(self) -> Any:
+        """Collated inputs of one row, by which the sizes of layers are found."""
+
+    def run(self, inputs: Any) -> Any:
+        """Run the network and return its output."""
+        return self.network(inputs)
+
+    def pool(self, output: Tensor, inputs: Any) -> Tensor:
+        """A layer's output as one vector a row."""
+        return pool(output)
+
+    def forward(self, inputs: Any, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        asked = {layer: self._place(layer) for layer in (layers or [self.spec.default])}
+        inner = [place for place in asked.values() if place]
+        last = None
+        with watching(self.network, inner, stop=len(inner) == len(asked)) as taken:
+            last = self.run(inputs)
+        return {
+            layer: self.pool(taken[place] if place else first_tensor(last), inputs) for layer, place in asked.items()
+        }
+
+    def check_layer(self, layer: str | None) -> str:
+        self._place(layer or self.spec.default)
+        return layer or self.spec.default
+
+    def size(self, layer: str | None = None) -> int:
+        layer = self.check_layer(layer)
+        return self.spec.layers[layer] if layer in self.spec.layers else self.measure([layer])[layer]
+
+    def measure(self, layers: Sequence[str]) -> dict[str, int]:
+        """Widths of layers, found by running the `example`."""
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            features = self(self.example(), list(layers))
+        self.train(was_training)
+        return {layer: int(value.shape[1]) for layer, value in features.items()}
+
+    def lora_targets(self) -> list[str]:
+        """Linear layers and convolutions that are not depthwise."""
+        return [
+            name
+            for name, module in self.named_modules()
+            if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+        ]
+
+    def _place(self, layer: str) -> str:
+        if layer in self.places:
+            return self.places[layer]
+        modules = [name for name, _ in self.network.named_modules() if name]
+        if layer in modules:
+            return layer
+        known = [*self.places, *modules] if "." in layer else list(self.places)
+        hint = "any module name inside the network works too"
+        raise SettingsError(f"{unknown(f'layer of {self.spec.name}', layer, known)}; {hint}")
+
+
+def blocks_by_prefix(network: nn.Module, prefixes: Sequence[str]) -> list[list[nn.Parameter]]:
+    """All parameters grouped by dotted prefix, in the order given; what none covers joins the last block."""
+    blocks: list[list[nn.Parameter]] = [[] for _ in prefixes]
+    for name, parameter in network.named_parameters():
+        owner = next((k for k, prefix in enumerate(prefixes) if name.startswith(prefix + ".")), len(prefixes) - 1)
+        blocks[owner].append(parameter)
+    return [block for block in blocks if block]
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its convolutions in channels_last memory, which is 1.5 times as fast on a CPU."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,0 +1,64 @@
+"""A backbone whose inputs already are features: what frozen-feature training runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from acclimate.backbones.base import Backbone
+
+
+class PassThrough(Backbone):
+    """Stands for one layer of a frozen backbone whose features `acclimate.backbones.cache.embed` has read.
+
+    It has no parameters and is never saved: a model is saved with the backbone that made the features.
+    """
+
+    kind = "passthrough"
+
+    def __init__(self, backbone: Backbone, layer: str | None = None):
+        super().__init__()
+        layer = backbone.check_layer(layer)
+        self.settings = backbone.settings
+        self.spec = replace(
+            backbone.spec, modality="array", layers={layer: backbone.size(layer)}, default=layer, trainable=False
+        )
+
+    def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
+        if sparse.issparse(raw):
+            return csr_tensor(raw)
+        return torch.from_numpy(np.ascontiguousarray(raw, dtype=np.float32))
+
+    def forward(self, inputs: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        return {self.check_layer(layer): inputs for layer in (layers or [self.spec.default])}
+
+    def config(self) -> dict[str, Any]:
+        raise TypeError("a pass-through is never saved: save the backbone that made its features")
+
+    def cache_key(self) -> str:
+        raise TypeError("a pass-through has no cache: its inputs are the cache")
+
+
+def csr_tensor(matrix: sparse.csr_matrix) -> Tensor:
+    """A SciPy CSR matrix ``[n, d]`` as a float32 `torch.sparse_csr` tensor; `nn.Linear` takes it as it is."""
+    matrix = sparse.csr_matrix(matrix)
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(matrix.indptr.astype(np.int64)),
+        torch.from_numpy(matrix.indices.astype(np.int64)),
+        torch.from_numpy(matrix.data.astype(np.float32)),
+        size=matrix.shape,
+        check_invariants=True,
+    )
+
+
+def csr_matrix(tensor: Tensor) -> sparse.csr_matrix:
+    """A `torch.sparse_csr` tensor as a SciPy CSR matrix."""
+    tensor = tensor.detach().cpu()
+    parts = (tensor.values().numpy(), tensor.col_indices().numpy(), tensor.crow_indices().numpy())
+    return sparse.csr_matrix(parts, shape=tuple(tensor.shape))

