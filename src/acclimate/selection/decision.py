@@ -1,0 +1,257 @@
+"""The decision: adapt, keep the source model, or do not deploy, made without opening the seal.
+
+A simple rule, in this order:
+
+1. *do not deploy*: the better of the adapted and the source model is not shown to beat the best constant
+   answer on the source's validation rows, or the answers of both collapse on the target;
+2. *keep the source model*: nothing was adapted; or the adapted answers collapse, or lose a class that the
+   source model answers with; or the adapted model forgot more than 5 points (and more than its interval)
+   on the source; or it does not win more of the label-free scores (calibrated InfoMax, agreement with the
+   mean of all arms, average thresholded confidence) than it loses against the source model;
+3. *adapt* otherwise, and also where only the answers of the source model collapse.
+
+If the user permitted target labels (the inductive setting), the target's own validation rows decide:
+they are compared with the constant answer and with the source model, and the rest is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from acclimate.selection.bootstrap import Interval
+
+if TYPE_CHECKING:
+    from acclimate.tasks.base import Answers, Metric, Task
+
+Place = Literal["source", "target"]
+Choice = Literal["adapt", "keep_source", "do_not_deploy"]
+
+FORGETTING = 0.05
+"""Points of the source's metric (or share of the constant answer's error) that adapting may cost."""
+SCORES = {
+    "infomax": "InfoMax",
+    "agreement": "agreement with the mean of all arms",
+    "atc": "average thresholded confidence",
+}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How an arm does on labelled rows that it was not trained on.
+
+    Attributes:
+        metrics: by name.
+        interval: of the primary metric, None where there are too few rows.
+        constant: the primary metric of the best constant answer on the same rows (`constant_answer`).
+    """
+
+    metrics: Mapping[str, float]
+    interval: Interval | None
+    constant: float
+
+
+@dataclass(frozen=True)
+class ArmEvidence:
+    """What is known of an arm without opening the seal.
+
+    Attributes:
+        source: on the source's validation rows; None for an arm that cannot answer there.
+        target: on target rows whose labels the user permitted; None while they are sealed.
+        infomax: see `scores`, as are the next two; higher is better, None where not defined.
+        agreement: with the mean of all arms.
+        atc: average thresholded confidence.
+        collapse: sentences of `scores.collapse`, empty if the answers have not collapsed.
+        vanished: sentences of `scores.vanished` by class.
+    """
+
+    source: Validation | None
+    target: Validation | None = None
+    infomax: float | None = None
+    agreement: float | None = None
+    atc: float | None = None
+    collapse: tuple[str, ...] = ()
+    vanished: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, and why.
+
+    Attributes:
+        choice: adapt, keep_source or do_not_deploy.
+        arm: the arm that answers; with do_not_deploy, the one that would.
+        reasons: sentences with their figures, the deciding one first.
+    """
+
+    choice: Choice
+    arm: str
+    reasons: tuple[str, ...]
+
+
+def decide(
+    task: Task, arms: Mapping[str, ArmEvidence], adapted: str, source_only: str | None, plain: str | None = None
+) -> Decision:
+    """The decision by the rule above.
+
+    Args:
+        task: names the primary metric.
+        arms: evidence of every arm.
+        adapted: the arm of the method that was asked for.
+        source_only: the arm of the same backbone without the target; None if there is none, or
+            ``adapted`` itself if nothing was adapted.
+        plain: the modality's plain baseline; it is mentioned where it is better, and never chosen.
+    """
+    permitted = arms[adapted].target is not None
+    rule = _by_target_labels if permitted else _without_target_labels
+    decision = rule(task.primary, arms, adapted, source_only)
+    remark = _plain_is_better(task.primary, arms, decision.arm, plain, "target" if permitted else "source")
+    return replace(decision, reasons=decision.reasons + remark)
+
+
+def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
+    """The primary metric of the best constant answer on these rows.
+
+    That is the commonest label, or the median and the mean for numbers, whichever is better.
+
+    Args:
+        task: names the metric.
+        answers: any arm's answers on the rows, for their form.
+        labels: ``[n]`` canonical labels.
+    """
+    constants: list[np.ndarray]
+    if answers.classes:
+        names, counts = np.unique(labels.astype(str), return_counts=True)
+        constants = [np.full(len(labels), names[counts.argmax()], dtype=object)]
+    else:
+        numbers = labels.astype(float)
+        constants = [np.full(len(labels), middle(numbers)) for middle in (np.median, np.mean)]
+    scores = [task.metrics(replace(answers, prediction=constant), labels) for constant in constants]
+    best = max if task.primary.higher_is_better else min
+    return best(score[task.primary.name] for score in scores)
+
+
+def _without_target_labels(
+    metric: Metric, arms: Mapping[str, ArmEvidence], adapted: str, source_only: str | None
+) -> Decision:
+    rivals = [adapted, *([source_only] if source_only not in (None, adapted) else [])]
+    useless = _no_better_than_constant(metric, arms, rivals, "source")
+    if useless:
+        return Decision("do_not_deploy", rivals[-1], useless)
+    if all(arms[name].collapse for name in rivals):
+        return Decision("do_not_deploy", rivals[-1], _collapses(arms, rivals))
+    if source_only == adapted:
+        return Decision("keep_source", adapted, ("nothing was adapted: the method is the source model",))
+    if source_only is None:
+        return Decision("adapt", adapted, ("there is no source model to compare with",))
+    if arms[adapted].collapse:
+        return Decision("keep_source", source_only, _collapses(arms, [adapted]))
+    lost = [why for name, why in arms[adapted].vanished.items() if name not in arms[source_only].vanished]
+    if lost and not arms[source_only].collapse:
+        return Decision("keep_source", source_only, tuple(f"{adapted} lost a class: {why}" for why in lost))
+    forgot = _forgot(metric, arms, adapted, source_only)
+    if forgot:
+        return Decision("keep_source", source_only, forgot)
+    if arms[source_only].collapse:
+        return Decision("adapt", adapted, _collapses(arms, [source_only]))
+    return _contest(arms, adapted, source_only)
+
+
+def _by_target_labels(
+    metric: Metric, arms: Mapping[str, ArmEvidence], adapted: str, source_only: str | None
+) -> Decision:
+    permission = "the target labels that were permitted decide, on rows that no arm was trained on"
+    rivals = [name for name in dict.fromkeys((adapted, source_only)) if name is not None and arms[name].target]
+    useless = _no_better_than_constant(metric, arms, rivals, "target")
+    if useless:
+        return Decision("do_not_deploy", rivals[-1], (*useless, permission))
+    if source_only == adapted:
+        return Decision("keep_source", adapted, ("nothing was adapted: the method is the source model",))
+    mine = _score(metric, arms[adapted].target)
+    other = _score(metric, arms[source_only].target) if source_only else None
+    if mine is None or other is None or source_only is None:
+        return Decision("adapt", adapted, ("no source model answers with the target's labels", permission))
+    better = _gain(metric, mine, other) > 0
+    said = "is better than" if better else "is no better than"
+    reason = f"on the target {adapted} {said} {source_only}: {metric.name} {mine:.4g} against {other:.4g}"
+    return Decision("adapt" if better else "keep_source", adapted if better else source_only, (reason, permission))
+
+
+def _no_better_than_constant(
+    metric: Metric, arms: Mapping[str, ArmEvidence], names: Sequence[str], place: Place
+) -> tuple[str, ...]:
+    """A reason if the best of the arms has an interval that reaches the constant answer's score."""
+    known = [(name, found) for name in names if (found := _validation(arms[name], place)) is not None]
+    if not known:
+        return ()
+    name, best = max(known, key=lambda pair: _gain(metric, pair[1].metrics[metric.name], pair[1].constant))
+    score = best.metrics[metric.name]
+    worst = score if best.interval is None else best.interval[0 if metric.higher_is_better else 1]
+    if _gain(metric, worst, best.constant) > 0:
+        return ()
+    bounds = "" if best.interval is None else f" (95 % interval {best.interval[0]:.4g} to {best.interval[1]:.4g})"
+    return (
+        f"{name} is not shown to beat a constant answer on the {place}'s validation rows: "
+        f"{metric.name} {score:.4g}{bounds} against {best.constant:.4g}",
+    )
+
+
+def _forgot(metric: Metric, arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) -> tuple[str, ...]:
+    """A reason if adapting cost more than 5 points, and more than the interval, on the source."""
+    after, before = arms[adapted].source, arms[source_only].source
+    if after is None or before is None:
+        return ()
+    new, old = after.metrics[metric.name], before.metrics[metric.name]
+    allowed = FORGETTING if metric.higher_is_better else FORGETTING * before.constant
+    best = new if after.interval is None else after.interval[1 if metric.higher_is_better else 0]
+    if -_gain(metric, new, old) <= allowed or _gain(metric, best, old) >= 0:
+        return ()
+    return (f"{adapted} forgot the source: {metric.name} {new:.4g} on its validation rows, {source_only} {old:.4g}",)
+
+
+def _contest(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) -> Decision:
+    """The label-free scores of the two arms, each a vote."""
+    votes, lines = 0, []
+    for key, name in SCORES.items():
+        new, old = getattr(arms[adapted], key), getattr(arms[source_only], key)
+        if new is not None and old is not None:
+            votes += int(np.sign(new - old))
+            lines.append(f"{name}: {adapted} {new:.4g}, {source_only} {old:.4g}")
+    if votes > 0:
+        return Decision("adapt", adapted, (f"{adapted} wins more label-free scores than it loses", *lines))
+    return Decision("keep_source", source_only, (f"{adapted} wins no more label-free scores than it loses", *lines))
+
+
+def _plain_is_better(
+    metric: Metric, arms: Mapping[str, ArmEvidence], chosen: str, plain: str | None, place: Place
+) -> tuple[str, ...]:
+    """A remark if the plain baseline scores better where labels are known."""
+    if plain is None:
+        return ()
+    mine, other = (_score(metric, _validation(arms[name], place)) for name in (chosen, plain))
+    if mine is None or other is None or _gain(metric, other, mine) <= 0:
+        return ()
+    return (
+        f"the plain baseline {plain} is better on the {place}'s validation rows: "
+        f"{metric.name} {other:.4g}, {chosen} {mine:.4g}",
+    )
+
+
+def _collapses(arms: Mapping[str, ArmEvidence], names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{name} collapses on the target: {why}" for name in names for why in arms[name].collapse)
+
+
+def _validation(arm: ArmEvidence, place: Place) -> Validation | None:
+    return arm.source if place == "source" else arm.target
+
+
+def _score(metric: Metric, found: Validation | None) -> float | None:
+    return None if found is None else found.metrics[metric.name]
+
+
+def _gain(metric: Metric, new: float, old: float) -> float:
+    """How much better the new score is, in the unit of the metric."""
+    return new - old if metric.higher_is_better else old - new
