@@ -1,0 +1,172 @@
+"""Columns of a frame as inputs: numbers or categories, texts, and which modality they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from acclimate.domains.domain import Modality
+from acclimate.domains.labels import ABSURD, canonical_one
+from acclimate.errors import DataError
+
+TEXT_BYTES = 10_000_000
+"""A longer text is refused."""
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"})
+"""What a cell of an otherwise numeric column of a text file may say for a missing number, in any case."""
+
+
+def typed(frame: pd.DataFrame, *, from_text: bool, where: str) -> pd.DataFrame:
+    """The columns as float64 (missing: NaN) or as strings of object dtype (missing or empty: None).
+
+    Args:
+        frame: any columns.
+        from_text: all cells are text (CSV): a column whose cells are all numbers becomes numeric.
+        where: for messages.
+
+    Raises:
+        DataError: numbers that are infinite or beyond 1e30, or cells that hold lists, dates or the like.
+    """
+    return pd.DataFrame({name: _typed(frame[name], from_text, where) for name in frame}, index=frame.index)
+
+
+def _typed(series: pd.Series, from_text: bool, where: str) -> pd.Series:
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(object)
+    name = series.name
+    if from_text:
+        series = _parsed(series)
+    elif series.dtype == object:
+        kinds = {type(value) for value in series if not _is_missing(value)}
+        if kinds <= {int, float, bool} or all(issubclass(k, (int, float, np.number, np.bool_)) for k in kinds):
+            series = pd.Series([np.nan if _is_missing(v) else float(v) for v in series], index=series.index)
+    if pd.api.types.is_complex_dtype(series.dtype):
+        raise DataError(f"{where}: column '{name}' holds complex numbers")
+    if pd.api.types.is_bool_dtype(series.dtype) or pd.api.types.is_numeric_dtype(series.dtype):
+        numbers = pd.Series(series.to_numpy(dtype=np.float64, na_value=np.nan), index=series.index)
+        _check_numbers(numbers, where, name)
+        return numbers
+    return pd.Series([_category(v, where, name) for v in series], index=series.index, dtype=object)
+
+
+def _parsed(series: pd.Series) -> pd.Series:
+    """Cells of a text file as numbers where all of them are, else as they stand."""
+    cells = series.astype(object).where(series.notna(), "")
+    missing = cells.map(lambda cell: cell.strip().lower() in MISSING).astype(bool)
+    try:
+        numbers = pd.to_numeric(cells.where(~missing, np.nan).astype(object))
+    except (ValueError, TypeError):
+        return cells
+    return numbers.astype(np.float64)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def _category(value: Any, where: str, column: Any) -> str | None:
+    if isinstance(value, str):
+        return value.strip() or None
+    if _is_missing(value):
+        return None
+    if isinstance(value, (bool, int, float, np.generic)) and not isinstance(value, (np.datetime64, np.timedelta64)):
+        return canonical_one(value)
+    raise DataError(
+        f"{where}: column '{column}' holds {type(value).__name__} values; inputs are numbers, categories or texts"
+    )
+
+
+def _check_numbers(numbers: pd.Series, where: str, column: Any) -> None:
+    bad = np.flatnonzero(np.abs(numbers.to_numpy()) > ABSURD)
+    if len(bad):
+        raise DataError(
+            f"{where}: column '{column}' holds numbers that are infinite or beyond {ABSURD:g} in {len(bad)} rows; "
+            f"the first is {row_name(numbers.index[bad[0]])}: {numbers.iloc[bad[0]]}"
+        )
+
+
+def row_name(position: Any) -> str:
+    """A row for people: counted from 1, the header not counted."""
+    return f"row {position + 1}" if isinstance(position, (int, np.integer)) else f"row {position!r}"
+
+
+def texts(frame: pd.DataFrame, where: str) -> np.ndarray:
+    """One text a row ``[n]`` (object dtype); several columns are joined by newlines.
+
+    Raises:
+        DataError: a missing text (an empty one is allowed), or one of more than 10 MB; names the row.
+    """
+    parts = [_texts(frame[name], where) for name in frame]
+    joined = parts[0] if len(parts) == 1 else ["\n".join(row) for row in zip(*parts, strict=True)]
+    for i, text in enumerate(joined):
+        if len(text) > TEXT_BYTES // 4 and len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES:
+            raise DataError(f"{where}: {row_name(frame.index[i])} holds a text of more than {TEXT_BYTES:,} bytes")
+    result = np.empty(len(frame), dtype=object)
+    result[:] = joined
+    return result
+
+
+def _texts(series: pd.Series, where: str) -> list[str]:
+    values = series.tolist()
+    for i, value in enumerate(values):
+        if isinstance(value, str):
+            continue
+        if _is_missing(value):
+            raise DataError(
+                f"{where}: column '{series.name}' has no text in {row_name(series.index[i])}; "
+                "remove that row or put an empty text"
+            )
+        if isinstance(value, (list, dict, tuple, bytes, np.ndarray)):
+            kind = type(value).__name__
+            raise DataError(f"{where}: column '{series.name}' holds {kind} values, expected texts")
+        values[i] = canonical_one(value)
+    return values
+
+
+def found_modality(frame: pd.DataFrame, where: str) -> Modality:
+    """Whether typed columns are a text or a table.
+
+    Raises:
+        DataError: it could be either; says what to pass.
+    """
+    strings = [name for name in frame if frame[name].dtype == object]
+    sentences = [name for name in strings if _like_sentences(frame[name].dropna())]
+    if len(frame.columns) == 1 and strings:
+        values = frame[strings[0]].dropna()
+        if sentences or _like_texts(values):
+            return "text"
+        raise DataError(
+            f"{where}: column '{strings[0]}' holds short strings, texts or categories alike; "
+            "pass modality text or table"
+        )
+    if sentences:
+        raise DataError(
+            f"{where}: columns {', '.join(map(repr, sentences))} hold sentences beside other columns; pass modality "
+            "text (the columns are joined, one a line) or table (each distinct string is a category)"
+        )
+    return "table"
+
+
+def _like_sentences(values: pd.Series) -> bool:
+    """Mostly several words, and mostly different ones."""
+    return len(values) > 0 and _words(values) >= 3 and values.nunique() > len(values) / 2
+
+
+def _like_texts(values: pd.Series) -> bool:
+    """A lone column is more readily text: several words, or long strings that differ (scripts without spaces)."""
+    if not len(values):
+        return False
+    different = values.nunique() > len(values) / 2
+    return _words(values) >= 3 or (different and float(np.median(values.map(len))) >= 10)
+
+
+def _words(values: pd.Series) -> float:
+    return float(np.median([len(value.split()) for value in values]))
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Names for people, long lists cut."""
+    shown = ", ".join(map(str, names[:12]))
+    return shown if len(names) <= 12 else f"{shown}, ... ({len(names)} in all)"

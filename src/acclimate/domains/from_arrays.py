@@ -1,0 +1,214 @@
+"""Domains from arrays: NPZ and NPY files, svmlight, arrays and lists in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from acclimate.domains.arrays import ArrayFile, array_rows, matching, parse_svmlight
+from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
+from acclimate.domains.filesets import ZipFiles
+from acclimate.domains.labels import canonical
+from acclimate.domains.locator import Locator
+from acclimate.domains.read import Request, checked_ids, finish, said
+from acclimate.domains.tables import explained, open_binary, suffix_of
+from acclimate.errors import DataError, SettingsError
+
+SVMLIGHT = (".svmlight", ".libsvm", ".svm")
+
+
+def read_arrays(locator: Locator, path: Path, wanted: Request) -> Domain:
+    """A domain from an NPZ or NPY file."""
+    arrays = ArrayFile(path)
+    where = str(path)
+    x = locator.one("x") or _input_array(wanted, arrays)
+    rows, modality = array_rows(arrays[x], _array_modality(wanted.modality), f"{where}: array '{x}'")
+    select = locator.rows("x", "y")
+    for key in select:
+        _same_length(arrays[key], len(rows), f"{where}: array '{key}'")
+    keep = matching(arrays, select, where)
+    label = None if wanted.label is None else locator.one("y") or _label_array(wanted.label, arrays)
+
+    def side(name: str | None, what: str) -> np.ndarray | None:
+        if name is None:
+            return None
+        values = _same_length(arrays[name], len(rows), f"{where}: array '{name}'")
+        return canonical(values if keep is None else values[keep], f"{where}: {what} '{name}'")
+
+    schema = Schema(modality, (x,), label, wanted.group)
+    return _domain(rows, keep, schema, wanted, where, locator, side(label, "label"), side(wanted.group, "group"))
+
+
+def _input_array(wanted: Request, arrays: Mapping[str, Any]) -> str:
+    if wanted.input and len(wanted.input) > 1:
+        raise SettingsError(f"an NPZ file has one array of inputs, found {', '.join(wanted.input)}")
+    if wanted.input and wanted.input != ("*",):
+        return wanted.input[0]
+    return "x"
+
+
+def _label_array(label: str, arrays: Mapping[str, Any]) -> str:
+    return label if label in arrays or label not in ("label", "y") else "y"
+
+
+def _array_modality(modality: Modality | None) -> Modality | None:
+    return "array" if modality == "table" else modality
+
+
+def _same_length(values: np.ndarray, n: int, where: str) -> np.ndarray:
+    if values.ndim == 0 or len(values) != n or values.size != n:
+        raise DataError(f"{where} has shape {list(values.shape)}, expected one value for each of {n} rows")
+    return values.reshape(n)
+
+
+def holds_svmlight(locator: Locator, path: Path) -> bool:
+    """Whether a zip is one of svmlight files."""
+    return "member" in locator.select or all(name.endswith(SVMLIGHT) for name in ZipFiles(path).names)
+
+
+def read_svmlight(locator: Locator, path: Path, wanted: Request) -> Domain:
+    """A domain from an svmlight file, or from ``member=`` of a zip of them."""
+    others = locator.rows("features", "member")
+    if others:
+        raise SettingsError(f"{locator}: svmlight has no columns to select by ({', '.join(others)})")
+    data, where = _svmlight_bytes(locator, path)
+    matrix, tokens = parse_svmlight(data, _features(locator), where)
+    rows, modality = array_rows(matrix, _array_modality(wanted.modality), where)
+    labels = None if wanted.label is None else canonical([_unsigned(token) for token in tokens], f"{where}: labels")
+    return _domain(rows, None, Schema(modality, ("features",), wanted.label), wanted, where, locator, labels, None)
+
+
+def _svmlight_bytes(locator: Locator, path: Path) -> tuple[bytes, str]:
+    if suffix_of(path) != ".zip":
+        with explained(path), open_binary(path) as stream:
+            return stream.read(), str(path)
+    archive = ZipFiles(path)
+    asked = locator.select.get("member", ())
+    by_name = {alias: name for name in archive.names for alias in (name, str(PurePosixPath(name).with_suffix("")))}
+    if not asked and len(archive.names) == 1:
+        asked = (archive.names[0],)
+    lost = [member for member in asked if member not in by_name]
+    if lost or not asked:
+        fault = f"no member '{lost[0]}'" if lost else "several members; choose with ?member="
+        raise DataError(f"{path}: {fault}; members: {', '.join(archive.names)}")
+    parts = [archive.read(by_name[member]) for member in asked]
+    return b"".join(part if part.endswith(b"\n") else part + b"\n" for part in parts), f"{path}: {', '.join(asked)}"
+
+
+def _features(locator: Locator) -> int | None:
+    text = locator.one("features")
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"{locator}: features={text}; expected the number of columns")
+    return int(text)
+
+
+def _unsigned(token: str) -> str:
+    """Svmlight writes the positive class as ``+1``."""
+    return token.removeprefix("+")
+
+
+def read_pair(inputs: Any, labels: Any, wanted: Request) -> Domain:
+    """A domain from inputs in memory, and labels that are looked at only where ``label`` asks for them."""
+    import pandas as pd
+
+    if isinstance(inputs, pd.DataFrame):
+        return _frame_pair(inputs, labels, wanted)
+    if isinstance(inputs, (list, tuple)):
+        inputs = _as_object_array(inputs)
+    where = "list" if getattr(inputs, "dtype", None) == np.dtype(object) else "array"
+    if wanted.modality == "table":
+        return _frame_pair(_numbered_columns(inputs), labels, wanted)
+    rows, modality = array_rows(inputs, wanted.modality, where)
+    if wanted.group is not None:
+        raise DataError(f"{where}: has no column '{wanted.group}' for group; give a DataFrame instead")
+    found = _pair_labels(labels, len(rows), where) if wanted.label else None
+    return _domain(rows, None, Schema(modality, ("x",), wanted.label), wanted, where, None, found, None)
+
+
+def _pair_labels(labels: Any, n: int, where: str) -> np.ndarray:
+    if labels is None:
+        raise DataError(f"{where}: a label is asked for, but there are inputs only; give a pair (inputs, labels)")
+    found = canonical(labels, f"{where}: labels")
+    if len(found) != n:
+        raise DataError(f"{where}: {n} inputs, but {len(found)} labels")
+    return found
+
+
+def _frame_pair(inputs: Any, labels: Any, wanted: Request) -> Domain:
+    """Inputs in a DataFrame with labels beside it."""
+    from dataclasses import replace
+
+    from acclimate.domains.from_tables import read_frame
+
+    domain = read_frame(inputs, replace(wanted, input=wanted.input or ("*",), label=None))
+    if wanted.label is None:
+        return domain
+    found = _pair_labels(labels, len(domain), "DataFrame")
+    return replace(domain, labels=found, schema=replace(domain.schema, label=wanted.label))
+
+
+def _numbered_columns(inputs: Any) -> Any:
+    import pandas as pd
+
+    values = np.asarray(inputs)
+    if values.ndim != 2:
+        raise DataError(f"array: a table has two dimensions, found {values.ndim}")
+    return pd.DataFrame({f"x{i}": values[:, i] for i in range(values.shape[1])})
+
+
+def _as_object_array(items: Any) -> np.ndarray:
+    """A list of texts, or of images given as arrays or Pillow images; nested lists of numbers become an array."""
+    if items and all(isinstance(item, (list, tuple, int, float)) for item in items):
+        try:
+            return np.asarray(items, dtype=np.float64)
+        except (ValueError, TypeError):
+            raise DataError("list: rows of numbers must have the same length") from None
+    result = np.empty(len(items), dtype=object)
+    for i, item in enumerate(items):
+        result[i] = _pixels(item) if hasattr(item, "convert") and hasattr(item, "size") else item
+    return result
+
+
+def _pixels(image: Any) -> np.ndarray:
+    from acclimate.domains.images import to_pixels
+
+    return to_pixels(image)
+
+
+def _domain(
+    rows: Rows,
+    keep: np.ndarray | None,
+    schema: Schema,
+    wanted: Request,
+    where: str,
+    locator: Locator | None,
+    labels: np.ndarray | None,
+    groups: np.ndarray | None,
+) -> Domain:
+    kept = rows if keep is None else Subset(rows, keep)
+    if not len(kept):
+        raise DataError(f"{where}: no rows")
+    return finish(
+        kept,
+        checked_ids(kept, schema.modality, where),
+        schema,
+        name=where if locator is None else locator.name,
+        labels=labels,
+        groups=groups,
+        locator=locator,
+        notes=said(schema.modality, _reason(kept, schema.modality), wanted.modality is not None),
+    )
+
+
+def _reason(rows: Rows, modality: Modality) -> str:
+    first = rows.take(np.arange(1))
+    if modality == "text":
+        return "a list of texts"
+    if modality == "image":
+        return f"whole numbers 0 to 255, {'x'.join(map(str, first[0].shape))} an image"
+    return f"numbers, {'x'.join(map(str, first.shape[1:]))} a row"

@@ -1,0 +1,178 @@
+"""Domains from tables: files, DataFrames and Arrow tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from acclimate.domains import ids
+from acclimate.domains.arrays import NumberRows, matching
+from acclimate.domains.columns import found_modality, join_names, texts, typed
+from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
+from acclimate.domains.locator import Locator
+from acclimate.domains.read import Request, checked_ids, finish, said, side_columns
+from acclimate.domains.rows import ArrowRows, FrameRows, ListRows
+from acclimate.domains.tables import TableFile, need_columns
+from acclimate.errors import DataError
+
+SAMPLE = 4096
+"""Rows of an Arrow table by which its modality is found."""
+
+
+def plan(columns: Sequence[str], wanted: Request, selecting: Sequence[str], where: str) -> Request:
+    """The request with columns in place of ``"*"``, checked against the columns that there are.
+
+    Raises:
+        DataError: no input named, a column that is not there, or a label or group that is also an input.
+    """
+    if wanted.input is None:
+        raise DataError(f"{where}: name the input column; columns found: {', '.join(map(str, columns))}")
+    named = [c for c in (wanted.label, wanted.group) if c is not None]
+    if wanted.input == ("*",):
+        aside = {*named, *wanted.exclude, *selecting}
+        inputs = tuple(c for c in columns if c not in aside)
+        if not inputs:
+            raise DataError(f"{where}: no input column is left; columns found: {', '.join(columns)}")
+    else:
+        inputs = tuple(dict.fromkeys(wanted.input))
+    need_columns([*inputs, *named, *selecting], columns, where)
+    if wanted.label in inputs:
+        raise DataError(f"{where}: column '{wanted.label}' is both input and label")
+    return replace(wanted, input=inputs)
+
+
+def read_table(locator: Locator, path: Path, wanted: Request) -> Domain:
+    """A domain from a CSV, TSV, JSONL, Parquet or Arrow file."""
+    file = TableFile(path)
+    where = str(path)
+    select = locator.rows()
+    wanted = plan(file.columns, wanted, list(select), where)
+    inputs = list(wanted.input or ())
+    aside = [c for c in (wanted.label, wanted.group, *select) if c is not None]
+    if file.format in ("parquet", "arrow"):
+        side = _together(file, list(dict.fromkeys(aside))) if aside else pd.DataFrame()
+        return of_arrow(file.table(inputs), side, wanted, where, locator)
+    frame = _together(file, list(dict.fromkeys([*inputs, *aside])))
+    keep = matching(frame, select, where)
+    frame = frame if keep is None else frame.iloc[keep]
+    return of_frame(frame, wanted, where, from_text=file.is_text, locator=locator)
+
+
+def _together(file: TableFile, columns: list[str]) -> pd.DataFrame:
+    chunks = list(file.chunks(columns))
+    if not chunks or not sum(map(len, chunks)):
+        raise DataError(f"{file.path}: no rows")
+    return pd.concat(chunks, ignore_index=True)
+
+
+def read_frame(frame: pd.DataFrame, wanted: Request, name: str = "DataFrame") -> Domain:
+    """A domain from a pandas DataFrame."""
+    frame = frame.set_axis([str(c) for c in frame.columns], axis=1).reset_index(drop=True)
+    if not frame.columns.is_unique:
+        raise DataError(
+            f"{name}: column names occur twice: {join_names(list(frame.columns[frame.columns.duplicated()]))}"
+        )
+    return of_frame(frame, plan(list(frame.columns), wanted, (), name), name, from_text=False)
+
+
+def of_frame(
+    frame: pd.DataFrame, wanted: Request, where: str, *, from_text: bool, locator: Locator | None = None
+) -> Domain:
+    """A domain from a frame that holds all that a planned request names. The frame's index is each row's place
+    in the file, for messages.
+    """
+    if not len(frame):
+        raise DataError(f"{where}: no rows")
+    raw = frame[list(wanted.input or ())]
+    modality = wanted.modality
+    columns = None if modality == "text" else typed(raw, from_text=from_text, where=where)
+    if modality is None:
+        assert columns is not None
+        modality = found_modality(columns, where)
+    rows: Rows
+    if modality == "text":
+        rows = ListRows(texts(raw, where))
+        found = ids.hash_texts(rows.values)
+    elif modality in ("table", "array"):
+        assert columns is not None
+        rows, found = _number_rows(columns, modality, where)
+    else:
+        raise DataError(
+            f"{where}: columns of this table cannot be read as {modality}; put the files in a folder or zip "
+            "beside a metadata.csv with a column file_name"
+        )
+    labels, groups = side_columns(frame, wanted, where)
+    return finish(
+        rows,
+        found,
+        schema_of(modality, wanted),
+        name=where if locator is None else locator.name,
+        labels=labels,
+        groups=groups,
+        locator=locator,
+        notes=said(modality, _reason(modality, wanted), wanted.modality is not None),
+    )
+
+
+def _number_rows(columns: pd.DataFrame, modality: Modality, where: str) -> tuple[Rows, np.ndarray]:
+    if modality == "table":
+        return FrameRows(columns), ids.hash_frame(columns)
+    words = [str(c) for c in columns if columns[c].dtype == object]
+    if words:
+        raise DataError(f"{where}: modality array needs numbers, but these columns are not: {join_names(words)}")
+    rows = NumberRows(columns.to_numpy(dtype=np.float32))
+    return rows, checked_ids(rows, "array", where)
+
+
+def of_arrow(
+    table: pa.Table, side: pd.DataFrame, wanted: Request, where: str, locator: Locator | None = None, name: str = ""
+) -> Domain:
+    """A domain from the input columns of an Arrow table, which stay where they are; ``side`` holds the columns of
+    labels, groups and selection.
+    """
+    select = {} if locator is None else locator.rows(*(("split", "config") if locator.on_hub else ()))
+    keep = matching(side, select, where)
+    if not table.num_rows:
+        raise DataError(f"{where}: no rows")
+    modality = wanted.modality or _arrow_modality(table, where)
+    whole = ArrowRows(table, modality, where)
+    rows: Rows = whole if keep is None else Subset(whole, keep)
+    if keep is not None:
+        side = side.iloc[keep]
+    labels, groups = side_columns(side, wanted, where)
+    return finish(
+        rows,
+        checked_ids(rows, modality, where),
+        schema_of(modality, wanted),
+        name=name or (where if locator is None else locator.name),
+        labels=labels,
+        groups=groups,
+        locator=locator,
+        notes=said(modality, _reason(modality, wanted), wanted.modality is not None),
+    )
+
+
+def _arrow_modality(table: pa.Table, where: str) -> Modality:
+    if len(table.schema) == 1 and (
+        pa.types.is_struct(table.schema[0].type) or pa.types.is_binary(table.schema[0].type)
+    ):
+        raise DataError(f"{where}: column '{table.schema[0].name}' holds files; pass modality image or audio")
+    places = np.unique(np.linspace(0, table.num_rows - 1, SAMPLE).astype(np.int64))
+    return found_modality(typed(ArrowRows(table, "table", where).raw(places), from_text=False, where=where), where)
+
+
+def schema_of(modality: Modality, wanted: Request) -> Schema:
+    """The schema of a planned request."""
+    return Schema(modality, tuple(wanted.input or ()), wanted.label, wanted.group)
+
+
+def _reason(modality: Modality, wanted: Request) -> str:
+    inputs = wanted.input or ()
+    if modality == "text":
+        return f"column '{inputs[0]}' holds texts"
+    return f"{len(inputs)} columns of numbers or categories: {join_names(inputs)}"

@@ -1,0 +1,70 @@
+"""Hugging Face data sets: objects of ``datasets``, and ``hf:NAME`` where there is a network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from acclimate.domains.domain import Domain
+from acclimate.domains.locator import Locator
+from acclimate.domains.read import Request
+from acclimate.errors import DataError, MissingAssetError
+
+
+def read_hub(locator: Locator, wanted: Request) -> Domain:
+    """A domain from ``hf:NAME?split=train``; ``config=`` names a configuration. No code of the hub is run.
+
+    Raises:
+        MissingAssetError: the extra 'datasets' is not installed, or the hub cannot be reached.
+        DataError: no such split or configuration.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise MissingAssetError(f"{locator}: needs the extra 'datasets': pip install 'acclimate[datasets]'") from None
+    name = locator.path.removeprefix("hf:")
+    try:
+        found = datasets.load_dataset(name, locator.one("config"), split=locator.one("split"))
+    except ValueError as error:
+        raise DataError(f"{locator}: {error}") from None
+    except (OSError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise MissingAssetError(
+            f"{locator}: cannot be fetched ({type(error).__name__}: {str(error)[:200]}); "
+            "offline, download it first and give a file's path"
+        ) from None
+    return read_dataset(found, wanted, locator)
+
+
+def read_dataset(source: Any, wanted: Request, locator: Locator | None = None) -> Domain:
+    """A domain from a ``datasets.Dataset``; its Arrow data stay memory-mapped."""
+    from acclimate.domains.from_tables import of_arrow, plan
+
+    where = "datasets.Dataset" if locator is None else str(locator)
+    if not hasattr(source, "with_format") or not hasattr(source, "column_names"):
+        raise DataError(f"{where}: expected a Dataset, found {type(source).__name__}")
+    if isinstance(source.column_names, dict):
+        raise DataError(f"{where}: choose a split: {', '.join(source.column_names)}")
+    select = {} if locator is None else locator.rows("split", "config")
+    wanted = plan(source.column_names, wanted, list(select), where)
+    inputs = list(wanted.input or ())
+    aside = [c for c in (wanted.label, wanted.group, *select) if c is not None]
+    wanted = replace(wanted, modality=wanted.modality or _media(source, inputs))
+    table = source.select_columns(inputs).with_format("arrow")[:]
+    side = source.select_columns(list(dict.fromkeys(aside))).with_format("arrow")[:].to_pandas()
+    return of_arrow(table, _named_classes(side, source), wanted, where, locator)
+
+
+def _media(source: Any, inputs: list[str]) -> Any:
+    """What an Image or Audio feature says of itself; None for others."""
+    kind = type(source.features[inputs[0]]).__name__
+    return {"Image": "image", "Audio": "audio"}.get(kind)
+
+
+def _named_classes(side: Any, source: Any) -> Any:
+    """Class numbers as the names that the data set has for them."""
+    for column in side:
+        feature = source.features[column]
+        if type(feature).__name__ == "ClassLabel":
+            names = dict(enumerate(feature.names))
+            side[column] = side[column].map(names)
+    return side

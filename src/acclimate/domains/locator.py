@@ -1,0 +1,110 @@
+"""Where rows are: ``file?key=value&key=value``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from acclimate.errors import DataError, SettingsError
+
+HUB = "hf:"
+
+
+@dataclass(frozen=True)
+class Locator:
+    """A file, folder or hub data set, and what of it is meant.
+
+    ``select`` maps each key to its values; values of one key mean *or*, keys mean *and*. What a key
+    means depends on the format:
+
+    - NPZ: ``x`` and ``y`` name the arrays of inputs and labels; any other key selects rows by an array.
+    - folders and zips of files: ``folder`` names a subfolder, ``name`` is a pattern of the file names
+      (``{label}_{speaker}_{index}``); any other key selects rows by a field of the pattern or of the metadata.
+    - zips of svmlight: ``member`` names the file inside; svmlight: ``features`` fixes the number of columns.
+    - hub data sets (``hf:NAME``): ``split`` and ``config``; any other key selects rows by a column.
+    - tables: every key selects rows by a column.
+
+    Attributes:
+        path: the path as written, or ``hf:NAME``.
+        select: values by key, in the order written.
+    """
+
+    path: str
+    select: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        pairs = [f"{quote(k, safe='')}={quote(v, safe='/{}:,')}" for k, vs in self.select.items() for v in vs]
+        return f"{self.path}?{'&'.join(pairs)}" if pairs else self.path
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether this names a hub data set instead of a path."""
+        return self.path.startswith(HUB)
+
+    @property
+    def name(self) -> str:
+        """File name and selection, for people."""
+        if self.on_hub:
+            return str(self)
+        return str(Locator(Path(self.path).name or self.path, self.select))
+
+    def one(self, key: str) -> str | None:
+        """The value of a key that may be given once; None where absent.
+
+        Raises:
+            SettingsError: the key is repeated.
+        """
+        values = self.select.get(key, ())
+        if len(values) > 1:
+            raise SettingsError(f"{self}: '{key}' may be given once, found {', '.join(values)}")
+        return values[0] if values else None
+
+    def rows(self, *special: str) -> dict[str, tuple[str, ...]]:
+        """The keys that select rows: all but the ``special`` ones of a format."""
+        return {key: values for key, values in self.select.items() if key not in special}
+
+    def existing(self) -> Path:
+        """The path, which exists.
+
+        Raises:
+            DataError: there is no such file or folder.
+        """
+        path = Path(self.path).expanduser()
+        try:
+            path.stat()
+        except PermissionError:
+            raise DataError(f"{self.path}: no permission to read it") from None
+        except (OSError, ValueError):
+            raise DataError(f"{self.path}: no such file or folder (looked in {Path.cwd()})") from None
+        return path
+
+
+def parse(text: str | Path) -> Locator:
+    """A locator from its text. A path that exists is taken as it is, question marks and all;
+    else the part after the last ``?`` is the selection. Keys and values are percent-decoded, the path is not.
+
+    Raises:
+        SettingsError: the selection is not of the form ``key=value&key=value``.
+    """
+    if isinstance(text, Path) or _exists(text):
+        return Locator(str(text))
+    path, mark, query = text.rpartition("?")
+    if not mark:
+        return Locator(text)
+    select: dict[str, tuple[str, ...]] = {}
+    for pair in query.split("&"):
+        key, equals, value = pair.partition("=")
+        if not equals or not key or not path:
+            raise SettingsError(f"'{text}': '{pair}' is not of the form key=value (write FILE?key=value&key=value)")
+        key = unquote(key)
+        select[key] = (*select.get(key, ()), unquote(value))
+    return Locator(path, select)
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).expanduser().exists()
+    except (OSError, ValueError):
+        return False

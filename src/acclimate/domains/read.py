@@ -1,0 +1,195 @@
+"""Reading a domain from wherever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from acclimate.domains.domain import MODALITIES, Domain, Modality, Rows, Schema
+from acclimate.domains.locator import Locator, parse
+from acclimate.errors import DataError, SettingsError, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BLOCK = 1 << 15
+"""Rows that are looked at together while a domain is checked and hashed."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What of a source is wanted; without ``label`` stay away from labels."""
+
+    input: tuple[str, ...] | None = None
+    label: str | None = None
+    group: str | None = None
+    modality: Modality | None = None
+    exclude: tuple[str, ...] = ()
+
+
+def read(
+    source: Any,
+    *,
+    input: str | Sequence[str] | None = None,
+    label: str | bool | None = None,
+    group: str | None = None,
+    modality: Modality | None = None,
+    exclude: Sequence[str] = (),
+    name: str | None = None,
+) -> Domain:
+    """Read a domain. Labels are loaded only where ``label`` asks for them.
+
+    Args:
+        source: a locator (``file?key=value``, see `Locator`), a pandas DataFrame, a NumPy or SciPy sparse array
+            ``[n, ...]``, a pair ``(inputs, labels)``, a list of texts, images or dicts, a Hugging Face
+            ``datasets.Dataset``, or a Domain (returned as it is).
+        input: of tables: a column, several, or ``"*"``: all but label, group, ``exclude`` and the columns that
+            the locator selects by. Of NPZ: the array, where the locator has no ``x=``.
+        label: of tables: the column. Of NPZ: any name; the array is the locator's ``y=``, else the one of this
+            name, else ``y``. Of files: a field of the name pattern or the metadata; ``label`` is the folder right
+            above the file. Of svmlight and of pairs: any name. True stands for ``label``.
+        group: column, array or field whose values must stay together in a split.
+        modality: needed only where the data could be two things.
+        exclude: columns that ``"*"`` leaves out.
+        name: of the domain, for people; default: file name and selection.
+
+    Raises:
+        DataError: anything missing or broken in the data, with the place.
+        MissingAssetError: an extra that the format needs.
+    """
+    if isinstance(source, Domain):
+        return source
+    if modality is not None and modality not in MODALITIES:
+        raise SettingsError(unknown("modality", str(modality), MODALITIES))
+    inputs = (input,) if isinstance(input, str) else None if input is None else tuple(input)
+    if inputs == ():
+        raise SettingsError("input names no column")
+    asked = "label" if label is True else label or None
+    wanted = Request(inputs, asked, group, modality, tuple(exclude))
+    domain = _located(source, wanted) if isinstance(source, (str, Path)) else _in_memory(source, wanted)
+    return domain if name is None else replace(domain, name=name)
+
+
+def _located(source: str | Path, wanted: Request) -> Domain:
+    locator = parse(source)
+    if locator.on_hub:
+        from acclimate.domains.hub import read_hub
+
+        return read_hub(locator, wanted)
+    path = locator.existing()
+    from acclimate.domains import from_arrays, from_files, from_tables
+    from acclimate.domains.tables import TABLES, suffix_of
+
+    suffix = suffix_of(path)
+    if path.is_dir():
+        return from_files.read_files(locator, path, wanted)
+    if suffix in TABLES:
+        return from_tables.read_table(locator, path, wanted)
+    if suffix in (".npz", ".npy"):
+        return from_arrays.read_arrays(locator, path, wanted)
+    if suffix in from_arrays.SVMLIGHT:
+        return from_arrays.read_svmlight(locator, path, wanted)
+    if suffix == ".zip":
+        if from_arrays.holds_svmlight(locator, path):
+            return from_arrays.read_svmlight(locator, path, wanted)
+        return from_files.read_files(locator, path, wanted)
+    if from_files.is_one_file(path):
+        return from_files.read_files(locator, path, wanted)
+    raise DataError(
+        f"{path}: unknown format '{suffix or path.name}'; known: csv, tsv, jsonl (each also .gz), parquet, arrow, "
+        "npz, npy, svmlight, zip, and folders of images, texts or sounds"
+    )
+
+
+def _in_memory(source: Any, wanted: Request) -> Domain:
+    import pandas as pd
+    from scipy import sparse
+
+    from acclimate.domains import from_arrays, from_tables
+
+    if isinstance(source, pd.DataFrame):
+        return from_tables.read_frame(source, wanted)
+    if isinstance(source, tuple) and len(source) == 2:
+        return from_arrays.read_pair(source[0], source[1], wanted)
+    if isinstance(source, np.ndarray) or sparse.issparse(source):
+        return from_arrays.read_pair(source, None, wanted)
+    if isinstance(source, pd.Series):
+        return from_arrays.read_pair(source.to_numpy(dtype=object), None, wanted)
+    if isinstance(source, list) and source and all(isinstance(row, dict) for row in source):
+        return from_tables.read_frame(pd.DataFrame(source), wanted)
+    if isinstance(source, list):
+        return from_arrays.read_pair(source, None, wanted)
+    if type(source).__module__.startswith("datasets."):
+        from acclimate.domains.hub import read_dataset
+
+        return read_dataset(source, wanted)
+    raise DataError(
+        f"cannot read a domain from {type(source).__name__}; expected a path, DataFrame, array, pair of arrays, "
+        "list of texts or images, datasets.Dataset or Domain"
+    )
+
+
+def finish(
+    rows: Rows,
+    ids: np.ndarray,
+    schema: Schema,
+    *,
+    name: str,
+    labels: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    locator: Locator | None = None,
+    notes: Sequence[str] = (),
+) -> Domain:
+    """The domain of checked rows.
+
+    Raises:
+        DataError: there are no rows.
+    """
+    if not len(rows):
+        raise DataError(f"{name}: no rows")
+    place = None if locator is None else str(locator if locator.on_hub else _absolute(locator))
+    return Domain(name, schema, rows, ids, labels, groups, place, tuple(notes))
+
+
+def _absolute(locator: Locator) -> Locator:
+    return replace(locator, path=str(Path(locator.path).expanduser().absolute()))
+
+
+def checked_ids(rows: Rows, modality: Modality, where: str) -> np.ndarray:
+    """Ids ``[n]`` of rows, looked at block by block: bad numbers and broken content are found on the way."""
+    from acclimate.domains import ids
+    from acclimate.domains.arrays import check_finite
+
+    found = []
+    for start in range(0, len(rows), BLOCK):
+        block = rows.take(np.arange(start, min(start + BLOCK, len(rows))))
+        if modality == "text":
+            found.append(ids.hash_texts(block))
+        elif modality == "image":
+            found.append(ids.hash_pixels(block))
+        elif modality == "table":
+            found.append(ids.hash_frame(block))
+        elif modality == "audio":
+            found.append(ids.hash_bytes(str(rate).encode() + samples.tobytes() for samples, rate in block))
+        else:
+            check_finite(block, where, start)
+            found.append(ids.hash_array(block))
+    return np.concatenate(found) if found else np.empty(0, dtype=ids.ID)
+
+
+def said(modality: Modality, reason: str, given: bool) -> tuple[str, ...]:
+    """The note that tells people which modality was found, and why; none where they said it themselves."""
+    return () if given else (f"modality {modality}: {reason}",)
+
+
+def side_columns(frame: pd.DataFrame, wanted: Request, where: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Canonical labels and groups out of a frame's columns."""
+    from acclimate.domains.labels import canonical
+
+    labels = None if wanted.label is None else canonical(frame[wanted.label], f"{where}: label '{wanted.label}'")
+    groups = None if wanted.group is None else canonical(frame[wanted.group], f"{where}: group '{wanted.group}'")
+    return labels, groups

@@ -1,0 +1,161 @@
+"""Rows of every kind of source, read when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from acclimate.domains.audio import decode_audio
+from acclimate.domains.domain import Modality
+from acclimate.domains.images import decode_image
+from acclimate.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from acclimate.domains.filesets import FileSet
+
+
+@dataclass(frozen=True)
+class ListRows:
+    """Texts or images held in memory, as an object array ``[n]``."""
+
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, index: np.ndarray) -> list[Any]:
+        return list(self.values[index])
+
+
+@dataclass(frozen=True)
+class PixelRows:
+    """Images of one size, a uint8 array ``[n, height, width]`` or ``[n, height, width, channels]``."""
+
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, index: np.ndarray) -> list[np.ndarray]:
+        return list(self.values[index])
+
+
+@dataclass(frozen=True)
+class FrameRows:
+    """Typed columns held in memory."""
+
+    frame: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, index: np.ndarray) -> pd.DataFrame:
+        return self.frame.take(index).reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class ArrowRows:
+    """Columns of an Arrow table, which may be memory-mapped and larger than memory."""
+
+    table: pa.Table
+    modality: Modality
+    where: str
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def _parts(self) -> tuple[list[Any], np.ndarray]:
+        batches = self.table.to_batches()
+        return batches, np.cumsum([0, *(len(batch) for batch in batches)])
+
+    def raw(self, index: np.ndarray) -> pd.DataFrame:
+        """The rows as the file's own types; the frame's index is the row's place in the file."""
+        import pandas as pd
+        import pyarrow as pa
+
+        # Batch by batch: taking from a chunked column may copy all of it.
+        batches, starts = self._parts
+        index = np.asarray(index)
+        order = np.argsort(index, kind="stable")
+        owner = np.searchsorted(starts, index[order], side="right") - 1
+        pieces = [batches[k].take(pa.array(index[order][owner == k] - starts[k])) for k in np.unique(owner)]
+        table = pa.Table.from_batches(pieces, schema=self.table.schema)
+        frame = table.take(pa.array(np.argsort(order))).to_pandas(types_mapper=pd.ArrowDtype)
+        frame.index = pd.Index(index)
+        return frame
+
+    def take(self, index: np.ndarray) -> Any:
+        from acclimate.domains.columns import texts, typed
+
+        frame = self.raw(index)
+        if self.modality == "text":
+            return list(texts(frame, self.where))
+        if self.modality == "table":
+            return typed(frame, from_text=False, where=self.where).reset_index(drop=True)
+        name = frame.columns[0]
+        places = [f"{self.where}: column '{name}', row {i + 1}" for i in frame.index]
+        return [decode(cell_bytes(v, at), self.modality, at) for v, at in zip(frame[name], places, strict=True)]
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """Files of a folder or zip: images, texts or sounds."""
+
+    files: FileSet
+    names: Sequence[str] = field(repr=False)
+    modality: Modality
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, index: np.ndarray) -> list[Any]:
+        return [decode(self.files.read(n), self.modality, f"{self.files.where}/{n}") for n in self._names(index)]
+
+    def _names(self, index: np.ndarray) -> list[str]:
+        return [self.names[int(i)] for i in np.asarray(index)]
+
+
+def decode(data: bytes, modality: Modality, where: str) -> Any:
+    """The example behind a file's bytes.
+
+    Raises:
+        DataError: broken content; names the file.
+    """
+    if modality == "image":
+        return decode_image(data, where)
+    if modality == "audio":
+        return decode_audio(data, where)
+    return decode_text(data, where)
+
+
+def decode_text(data: bytes, where: str) -> str:
+    """UTF-8 text, without a byte order mark.
+
+    Raises:
+        DataError: not UTF-8 (line and byte), or more than 10 MB.
+    """
+    from acclimate.domains.columns import TEXT_BYTES
+
+    if len(data) > TEXT_BYTES:
+        raise DataError(f"{where}: a text of {len(data):,} bytes; at most {TEXT_BYTES:,} are read")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{where}: line {line} is not UTF-8 (byte {error.start}: 0x{data[error.start]:02x})") from None
+
+
+def cell_bytes(value: Any, where: str) -> bytes:
+    """The file that a cell holds: bytes, or the ``{"bytes": ..., "path": ...}`` of Hugging Face data sets."""
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(data, bytes):
+        raise DataError(f"{where}: holds no file content (its bytes are not in the table)")
+    return data
