@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -48,13 +49,16 @@ class PassThrough(Backbone):
 def csr_tensor(matrix: sparse.csr_matrix) -> Tensor:
     """A SciPy CSR matrix ``[n, d]`` as a float32 `torch.sparse_csr` tensor; `nn.Linear` takes it as it is."""
     matrix = sparse.csr_matrix(matrix)
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(matrix.indptr.astype(np.int64)),
-        torch.from_numpy(matrix.indices.astype(np.int64)),
-        torch.from_numpy(matrix.data.astype(np.float32)),
-        size=matrix.shape,
-        check_invariants=True,
-    )
+    matrix.sum_duplicates()  # sorts the indices of each row too, as torch expects
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr.astype(np.int64)),
+            torch.from_numpy(matrix.indices.astype(np.int64)),
+            torch.from_numpy(matrix.data.astype(np.float32)),
+            size=matrix.shape,
+            check_invariants=True,
+        )
 
 
 def csr_matrix(tensor: Tensor) -> sparse.csr_matrix:

@@ -15,6 +15,7 @@ from torch import Tensor
 from acclimate.errors import DataError, SettingsError
 
 Crop = Literal["none", "ink"]
+Square = Literal["crop", "stretch"]
 Augment = Literal["none", "flip", "crop", "crop_flip"]
 Box = tuple[float, float, float, float]
 
@@ -28,12 +29,14 @@ _RATIO = 5 / 4  # by which, at most, a random crop changes width to height
 class ImagePreprocess:
     """How images become a float32 tensor ``[n, channels, size, size]`` in channels_last memory.
 
-    The whole image is stretched to a square (bilinear, antialiased), so that nothing is cut off.
+    Resizing is bilinear and antialiased.
 
     Attributes:
         size: side of the square, pixels.
         channels: 3 for RGB, 1 for grey.
         mean, std: of values in 0..1, one number for all channels or one a channel.
+        square: "crop" takes the largest centred square, as networks trained on photos expect; "stretch"
+            keeps the whole image and gives up its proportions.
         crop: "ink" finds what stands out from the background, makes it bright on black, and centres it.
         augment: what happens to training images: random crops, horizontal flips, both or nothing.
     """
@@ -42,6 +45,7 @@ class ImagePreprocess:
     channels: int = 3
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    square: Square = "crop"
     crop: Crop = "none"
     augment: Augment = "none"
 
@@ -59,6 +63,8 @@ class ImagePreprocess:
             image = as_image(array, self.channels)
             if self.crop == "ink":
                 image = crop_to_ink(image)
+            elif self.square == "crop":
+                image = central_square(image)
             box = None if boxes is None else tuple(boxes[k] * np.tile(image.size, 2))
             small = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
             pixels[k] = np.asarray(small).reshape(self.size, self.size, self.channels)
@@ -105,6 +111,16 @@ def as_image(array: np.ndarray, channels: int) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("L" if channels == 1 else "RGB")
+
+
+def central_square(image: Image.Image) -> Image.Image:
+    """The largest centred square of an image."""
+    width, height = image.size
+    if width == height:
+        return image
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return image.crop((left, top, left + side, top + side))
 
 
 def crop_to_ink(image: Image.Image) -> Image.Image:

@@ -201,3 +201,16 @@ def _first_line(error: Exception) -> str:
 def config_json(network: Any) -> dict[str, Any]:
     """A transformers network's config as plain JSON values."""
     return json.loads(json.dumps(network.config.to_dict(), default=str))
+
+
+def stack(network: nn.Module) -> tuple[str, int] | None:
+    """Dotted name and length of the network's list of blocks: the outermost one that holds most parameters."""
+    weights = {
+        name: sum(p.numel() for p in module.parameters())
+        for name, module in network.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) > 1
+    }
+    if not weights:
+        return None
+    name = max(weights, key=lambda key: weights[key])
+    return name, len(network.get_submodule(name))  # type: ignore[arg-type]

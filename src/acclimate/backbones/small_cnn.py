@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from acclimate.backbones.base import Spec
-from acclimate.backbones.hashing import weights_key
-from acclimate.backbones.layers import LayeredBackbone, blocks_by_prefix, channels_last
+from acclimate.backbones.image import ImageBackbone
+from acclimate.backbones.layers import blocks_by_prefix, channels_last
 from acclimate.backbones.preprocess import Augment, Crop, ImagePreprocess
 from acclimate.domains.domain import Modality
 from acclimate.errors import SettingsError
@@ -33,7 +32,7 @@ class Settings:
     width: int = 100
 
 
-class SmallCNN(LayeredBackbone):
+class SmallCNN(ImageBackbone):
     """The feature extractor of Ganin et al., JMLR 2016, figure 4a: two 5 x 5 convolutions, then ``width`` units.
 
     No batch normalisation, so source and target batches do not mix. Layers: ``conv1``, ``conv2`` (pooled
@@ -48,7 +47,7 @@ class SmallCNN(LayeredBackbone):
             raise SettingsError(f"backbone: size must be at least 16 and width positive, found {settings}")
         self.settings = settings
         self.preprocess = ImagePreprocess(
-            settings.size, settings.channels, (0.5,), (0.5,), crop=settings.crop, augment=settings.augment
+            settings.size, settings.channels, (0.5,), (0.5,), "stretch", crop=settings.crop, augment=settings.augment
         )
         side = ((settings.size - 4) // 2 - 4) // 2
         with torch.random.fork_rng(devices=[]):
@@ -66,22 +65,11 @@ class SmallCNN(LayeredBackbone):
         self.spec = Spec("small_cnn", "image", {}, "fc", pretrained=False)
         self.spec = replace(self.spec, layers=self.measure(_STAGES))
 
-    def collate(
-        self, raw: Sequence[np.ndarray], *, training: bool = False, rng: np.random.Generator | None = None
-    ) -> Tensor:
-        return self.preprocess(raw, training=training, rng=rng)
-
-    def example(self) -> Tensor:
-        return torch.zeros(1, self.settings.channels, self.settings.size, self.settings.size)
-
     def blocks(self) -> list[list[nn.Parameter]]:
         return blocks_by_prefix(self.network, _STAGES)
 
     def config(self) -> dict[str, Any]:
         return {"kind": self.kind, "settings": as_dict(self.settings)}
-
-    def cache_key(self) -> str:
-        return weights_key(self, self.config())
 
 
 def create(name: str, modality: Modality, settings: Settings, seed: int) -> SmallCNN:

@@ -45,13 +45,12 @@ class TransformersText(LayeredBackbone):
         if settings.max_length < 8:
             raise SettingsError(f"backbone.max_length: at least 8 tokens, found {settings.max_length}")
         self.settings = replace(settings, max_length=min(settings.max_length, longest))
-        depth = network.config.num_hidden_layers
-        stack = _stack(network, depth)
-        inner = {f"layer_{k + 1}": f"{stack}.{k}" for k in range(depth - 1)} if stack else {}
+        name_of_stack, depth = pretrained.stack(network) or ("", 0)
         embeddings = {"embeddings": "embeddings"} if hasattr(network, "embeddings") else {}
-        last = f"layer_{depth}"
+        inner = {f"layer_{k + 1}": f"{name_of_stack}.{k}" for k in range(depth)}
+        last = f"layer_{depth or 1}"
         self.places = {**embeddings, **inner, last: ""}
-        self._prefixes = [*embeddings.values(), *(f"{stack}.{k}" for k in range(depth if stack else 0))] or ["-"]
+        self._prefixes = [*embeddings.values(), *inner.values()] or [""]
         self.spec = Spec(name, "text", {}, last, pretrained=True, learning_rate=learning_rate)
         self.spec = replace(self.spec, layers=self.measure(list(self.places)))
 
@@ -135,9 +134,3 @@ def _tokenizer(folder: Path) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def _stack(network: nn.Module, depth: int) -> str | None:
-    """Dotted name of the list of the encoder's layers, None for an architecture that shares or nests them."""
-    lists = [name for name, m in network.named_modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
-    return lists[0] if lists else None

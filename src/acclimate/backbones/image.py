@@ -1,0 +1,42 @@
+"""What all image backbones share: preprocessing, its settings, and the input by which sizes are found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from acclimate.backbones.hashing import weights_key
+from acclimate.backbones.layers import LayeredBackbone
+from acclimate.backbones.preprocess import Augment, Crop, ImagePreprocess, Square
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``size`` of the square image in pixels, None for the model's own; see `ImagePreprocess` for the rest."""
+
+    size: int | None = None
+    square: Square = "crop"
+    crop: Crop = "none"
+    augment: Augment = "none"
+
+
+class ImageBackbone(LayeredBackbone):
+    """A backbone whose inputs come from an `ImagePreprocess`."""
+
+    preprocess: ImagePreprocess
+
+    def collate(
+        self, raw: Sequence[np.ndarray], *, training: bool = False, rng: np.random.Generator | None = None
+    ) -> Tensor:
+        return self.preprocess(raw, training=training, rng=rng)
+
+    def example(self) -> Any:
+        return torch.zeros(1, self.preprocess.channels, self.preprocess.size, self.preprocess.size)
+
+    def cache_key(self) -> str:
+        return weights_key(self, self.config())
