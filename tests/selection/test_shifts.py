@@ -46,13 +46,14 @@ def found(modality: Modality, source: Any, target: Any) -> dict[str, Shift]:
 
 def test_words_that_differ_in_document_frequency() -> None:
     source = ["the charger works well"] * 60 + ["the battery died died died"] * 40
-    target = ["the movie was long"] * 60 + ["the plot was thin and the battery joke fell flat"] * 40
+    target = ["the movie was long"] * 60 + ["the battery joke was flat and the plot was thin"] * 40
     shifts = most_shifted(domain("text", source), domain("text", target))
     by_name = {shift.name: shift for shift in shifts}
     assert shifts[0].name == "word 'was'"
     assert by_name["word 'movie'"].detail == "in 0.0% of source and 60.0% of target texts"
     assert by_name["word 'movie'"].score == pytest.approx(0.6)
     assert "word 'the'" not in by_name and "word 'battery'" not in by_name
+    assert "word 'plot'" not in by_name  # only longer texts get that far
     assert by_name["length in words"].detail.startswith("distance 0.40, median 4 in the source")
 
 
