@@ -94,19 +94,25 @@ def matching(columns: Columns, select: Mapping[str, Sequence[str]], where: str) 
     """
     if not select:
         return None
-    keep: np.ndarray | None = None
+    keep: Any = True
     for key, values in select.items():
-        found, _ = canonical_with_missing(columns[key])
-        wanted = {canonical_one(value) for value in values}
-        mask = np.array([value in wanted for value in found], dtype=bool)
+        mask = selected(columns, {key: values})
         if not mask.any():
-            some = sorted(set(found))[:12]
+            some = sorted(set(canonical_with_missing(columns[key])[0]))[:12]
             raise DataError(f"{where}: no row has {key}={' or '.join(values)}; values found: {', '.join(some)}")
-        keep = mask if keep is None else keep & mask
-    assert keep is not None
+        keep = keep & mask
     if not keep.any():
         raise DataError(f"{where}: no row fits all of {', '.join(select)}")
     return np.flatnonzero(keep)
+
+
+def selected(columns: Columns, select: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """Mask ``[n]`` of the rows where every column of ``select``, which is not empty, has one of its values."""
+    masks = []
+    for key, values in select.items():
+        wanted = {canonical_one(value) for value in values}
+        masks.append(np.array([value in wanted for value in canonical_with_missing(columns[key])[0]], dtype=bool))
+    return np.logical_and.reduce(masks)
 
 
 def array_rows(values: Any, modality: Modality | None, where: str) -> tuple[Rows, Modality]:

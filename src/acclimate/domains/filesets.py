@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -33,20 +33,25 @@ class FileSet(Protocol):
 
 
 class FolderFiles:
-    """The files of a folder. Links that lead out of it are ignored, folders behind links are not entered."""
+    """The files of a folder, or those ``names`` of it.
 
-    def __init__(self, root: Path):
+    Links that lead out of it are ignored, folders behind links are not entered.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str] | None = None):
         self.where = str(root)
         self.root = root
+        self.names = sorted(self._walk(root) if names is None else names)
+
+    @staticmethod
+    def _walk(root: Path) -> Iterator[str]:
         real = root.resolve()
-        self.names: list[str] = []
         for folder, _, files in os.walk(root, onerror=_refuse):
             for file in files:
                 path = Path(folder, file)
                 if path.is_symlink() and not path.resolve().is_relative_to(real):
                     continue
-                self.names.append(path.relative_to(root).as_posix())
-        self.names.sort()
+                yield path.relative_to(root).as_posix()
 
     def read(self, name: str) -> bytes:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -27,42 +28,53 @@ def is_one_file(path: Path) -> bool:
 
 def read_files(locator: Locator, path: Path, wanted: Request) -> Domain:
     """A domain whose rows are files. Folder names, which may be labels, are read only where a label is asked for."""
-    files, names, modality, metadata = choose_files(locator, path, wanted.modality)
-    fields = Fields(names, locator.one("name"), metadata, files.where)
+    files, fields, modality, notes = _chosen(locator, path, wanted.modality)
+    fields.need([field for field in (wanted.label, wanted.group) if field is not None])
+
+    def side(field: str | None) -> np.ndarray | None:
+        return None if field is None else canonical(fields[field], f"{files.where}: {field}")
+
+    domain = of_names(files, fields.names, modality, locator)
+    return replace(
+        domain,
+        schema=replace(domain.schema, label=wanted.label, group=wanted.group),
+        labels=side(wanted.label),
+        groups=side(wanted.group),
+        notes=(*said(modality, f"{len(domain)} {modality} files", wanted.modality is not None), *notes),
+    )
+
+
+def of_names(files: FileSet, names: Sequence[str], modality: Modality, locator: Locator) -> Domain:
+    """A domain of some files, each of which is opened once to be checked and hashed."""
+    found = ids.hash_bytes(_checked(files, name, modality) for name in names)
+    return finish(
+        FileRows(files, list(names), modality), found, Schema(modality, ("file",)), name=locator.name, locator=locator
+    )
+
+
+def selected_files(locator: Locator, path: Path, modality: Modality | None) -> tuple[FileSet, list[str], Modality]:
+    """The files that a locator selects, by name, and their modality."""
+    files, fields, kind, _ = _chosen(locator, path, modality)
+    return files, fields.names, kind
+
+
+def _chosen(
+    locator: Locator, path: Path, modality: Modality | None
+) -> tuple[FileSet, Fields, Modality, tuple[str, ...]]:
+    if path.is_file() and is_one_file(path):
+        files: FileSet = filesets.FolderFiles(path.parent, [path.name])
+    else:
+        files = filesets.open_files(path)
+    names = filesets.in_folders(filesets.visible(files.names), locator.select.get("folder", ()), files.where)
+    metadata = find_metadata(files, names)
+    kind, names = filesets.kind_of(names, modality, files.where)
+    fields = Fields(metadata.listed(names), locator.one("name"), metadata, files.where)
     select = locator.rows("folder", "name")
     fields.need(select)
     keep = matching(fields, select, files.where)
     if keep is not None:
         fields.keep(keep)
-    fields.need([field for field in (wanted.label, wanted.group) if field is not None])
-    rows = FileRows(files, fields.names, modality)
-    return finish(
-        rows,
-        ids.hash_bytes(_checked(files, name, modality) for name in fields.names),
-        Schema(modality, ("file",), wanted.label, wanted.group),
-        name=locator.name,
-        labels=canonical(fields[wanted.label], f"{files.where}: {wanted.label}") if wanted.label else None,
-        groups=canonical(fields[wanted.group], f"{files.where}: {wanted.group}") if wanted.group else None,
-        locator=locator,
-        notes=(*said(modality, f"{len(rows)} {modality} files", wanted.modality is not None), *metadata.notes),
-    )
-
-
-def choose_files(
-    locator: Locator, path: Path, modality: Modality | None
-) -> tuple[FileSet, list[str], Modality, Metadata]:
-    """The files that a locator means, by name, before any selection by fields."""
-    if path.is_file() and is_one_file(path):
-        files: FileSet = filesets.FolderFiles(path.parent)
-        files.names = [path.name]
-        listed = files.names
-    else:
-        files = filesets.open_files(path)
-        listed = filesets.visible(files.names)
-    names = filesets.in_folders(listed, locator.select.get("folder", ()), files.where)
-    metadata = find_metadata(files, names)
-    kind, names = filesets.kind_of(names, modality, files.where)
-    return files, metadata.listed(names), kind, metadata
+    return files, fields, kind, metadata.notes
 
 
 class Fields:

@@ -11,8 +11,8 @@ from acclimate.domains.read import Request
 from acclimate.errors import DataError, MissingAssetError
 
 
-def read_hub(locator: Locator, wanted: Request) -> Domain:
-    """A domain from ``hf:NAME?split=train``; ``config=`` names a configuration. No code of the hub is run.
+def load_hub(locator: Locator) -> Any:
+    """The data set behind ``hf:NAME?split=train``; ``config=`` names a configuration. No code of the hub is run.
 
     Raises:
         MissingAssetError: the extra 'datasets' is not installed, or the hub cannot be reached.
@@ -24,7 +24,7 @@ def read_hub(locator: Locator, wanted: Request) -> Domain:
         raise MissingAssetError(f"{locator}: needs the extra 'datasets': pip install 'acclimate[datasets]'") from None
     name = locator.path.removeprefix("hf:")
     try:
-        found = datasets.load_dataset(name, locator.one("config"), split=locator.one("split"))
+        return datasets.load_dataset(name, locator.one("config"), split=locator.one("split"))
     except ValueError as error:
         raise DataError(f"{locator}: {error}") from None
     except (OSError, RuntimeError, datasets.exceptions.DatasetsError) as error:
@@ -32,7 +32,6 @@ def read_hub(locator: Locator, wanted: Request) -> Domain:
             f"{locator}: cannot be fetched ({type(error).__name__}: {str(error)[:200]}); "
             "offline, download it first and give a file's path"
         ) from None
-    return read_dataset(found, wanted, locator)
 
 
 def read_dataset(source: Any, wanted: Request, locator: Locator | None = None) -> Domain:

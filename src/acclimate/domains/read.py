@@ -77,9 +77,9 @@ def read(
 def _located(source: str | Path, wanted: Request) -> Domain:
     locator = parse(source)
     if locator.on_hub:
-        from acclimate.domains.hub import read_hub
+        from acclimate.domains.hub import load_hub, read_dataset
 
-        return read_hub(locator, wanted)
+        return read_dataset(load_hub(locator), wanted, locator)
     path = locator.existing()
     from acclimate.domains import from_arrays, from_files, from_tables
     from acclimate.domains.tables import TABLES, suffix_of
