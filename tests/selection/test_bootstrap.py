@@ -7,22 +7,11 @@ import pytest
 
 from acclimate.selection import bootstrap
 from acclimate.selection.bootstrap import Difference
-from acclimate.tasks import metrics
 from acclimate.tasks.base import Answers
 from acclimate.tasks.classify import Classify
 
 CLASSES = ("no", "yes")
 TASK = Classify(CLASSES)
-
-
-class FastTask(Classify):
-    """The same task with metrics as a function of weights."""
-
-    def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> metrics.Weighted:
-        return metrics.weighted_classification(answers.prediction, answers.probabilities, labels, self.classes)
-
-
-FAST = FastTask(CLASSES)
 
 
 def answers(right: np.ndarray, labels: np.ndarray, confidence: float = 0.8) -> Answers:
@@ -69,7 +58,7 @@ def test_paired_coverage_is_nominal() -> None:
         kind = rng.random(150)
         b = kind < 0.7
         a = np.where(kind < 0.05, False, b) | (kind > 0.9)
-        found = bootstrap.compare(answers(a, labels), answers(b, labels), labels, FAST, replicates=300, seed=repeat)
+        found = bootstrap.compare(answers(a, labels), answers(b, labels), labels, TASK, replicates=300, seed=repeat)
         assert found.low is not None and found.high is not None
         covered += found.low <= 0.05 <= found.high
     assert 0.90 <= covered / 200 <= 0.98
@@ -80,7 +69,7 @@ def test_pairing_is_narrower_than_two_independent_intervals() -> None:
     labels = np.where(rng.random(400) < 0.5, "yes", "no").astype(object)
     b = rng.random(400) < 0.7
     a = b | (rng.random(400) < 0.1)
-    found = bootstrap.evaluate(FAST, {"a": answers(a, labels), "b": answers(b, labels)}, labels, baseline="b")
+    found = bootstrap.evaluate(TASK, {"a": answers(a, labels), "b": answers(b, labels)}, labels, baseline="b")
     paired = found["a"].differences["accuracy"]
     assert paired.value == pytest.approx(a.mean() - b.mean())
     single = found["a"].intervals["accuracy"]
@@ -90,17 +79,25 @@ def test_pairing_is_narrower_than_two_independent_intervals() -> None:
     assert bootstrap.verdict(paired) == "helped"
 
 
-def test_the_weighted_way_equals_repeating_rows() -> None:
+def test_every_arm_and_metric_sees_the_same_replicates_as_repeated_rows_would() -> None:
     rng = np.random.default_rng(2)
     labels = np.where(rng.random(40) < 0.5, "yes", "no").astype(object)
     arms = {"a": answers(rng.random(40) < 0.8, labels, 0.9), "b": answers(rng.random(40) < 0.6, labels)}
-    groups = rng.integers(12, size=40).astype(str).astype(object)
-    fast = bootstrap.evaluate(FAST, arms, labels, groups, "b", replicates=50)
-    slow = bootstrap.evaluate(TASK, arms, labels, groups, "b", replicates=50)
-    for name in arms:
-        assert fast[name].metrics == pytest.approx(slow[name].metrics)
-        for metric, bounds in fast[name].intervals.items():
-            assert bounds == pytest.approx(slow[name].intervals[metric])
+    found = bootstrap.evaluate(TASK, arms, labels, baseline="b", replicates=50)
+
+    def repeated(arm: Answers, metric: str, weight: np.ndarray) -> float:
+        again = np.repeat(np.arange(40), weight.astype(int))
+        assert arm.probabilities is not None
+        taken = Answers(arm.prediction[again], None, arm.probabilities[again], CLASSES)
+        return TASK.metrics(taken, labels[again])[metric]
+
+    for metric, difference in found["a"].differences.items():
+        bounds = bootstrap.interval(
+            lambda w, m=metric: repeated(arms["a"], m, w) - repeated(arms["b"], m, w), 40, replicates=50
+        )
+        assert (difference.low, difference.high) == pytest.approx(bounds)
+        single = bootstrap.interval(lambda w, m=metric: repeated(arms["a"], m, w), 40, replicates=50)
+        assert found["a"].intervals[metric] == pytest.approx(single)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +112,7 @@ def test_too_few_units_have_no_interval_and_say_so(rows: int, groups: list[str] 
     labels = np.full(rows, "yes", dtype=object)
     a, b = answers(np.ones(rows, bool), labels), answers(np.zeros(rows, bool), labels)
     named = None if groups is None else np.array(groups, dtype=object)
-    found = bootstrap.compare(a, b, labels, FAST, named)
+    found = bootstrap.compare(a, b, labels, TASK, named)
     assert found == Difference(1.0, None, None, note)
     assert bootstrap.verdict(found) == "no_evidence"
     assert bootstrap.interval(lambda w: 1.0, rows, named) is None
@@ -125,7 +122,7 @@ def test_few_groups_are_named() -> None:
     labels = np.full(24, "yes", dtype=object)
     groups = np.repeat(np.arange(8), 3)
     a, b = answers(np.arange(24) % 2 == 0, labels), answers(np.arange(24) % 3 == 0, labels)
-    assert bootstrap.compare(a, b, labels, FAST, groups).note == ("only 8 groups: the interval is likely too narrow")
+    assert bootstrap.compare(a, b, labels, TASK, groups).note == ("only 8 groups: the interval is likely too narrow")
 
 
 def test_replicates_in_which_a_metric_is_undefined_are_left_out() -> None:

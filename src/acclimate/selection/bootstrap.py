@@ -8,29 +8,19 @@ that its row (or group) was drawn; every arm and metric is evaluated on the same
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil, log2
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from acclimate.seeds import generator
-from acclimate.tasks.metrics import Weighted
 
 if TYPE_CHECKING:
     from acclimate.tasks.base import Answers, Task
 
 Interval = tuple[float, float]
 Verdict = Literal["helped", "no_evidence", "hurt"]
-
-
-@runtime_checkable
-class WeightedTask(Protocol):
-    """A task that knows its metrics as a function of the rows' weights, which is many times faster."""
-
-    def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
-        """Metrics of answers as a function of weights ``[n]``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -113,7 +103,7 @@ def evaluate(
         seed: as for `interval`.
         level: coverage of the intervals.
     """
-    functions = {name: _weighted(task, answers, labels) for name, answers in arms.items()}
+    functions = {name: task.weighted_metrics(answers, labels) for name, answers in arms.items()}
     ones = np.ones(len(labels))
     values = {name: function(ones) for name, function in functions.items()}
     units, owner = _units(len(labels), groups)
@@ -207,27 +197,3 @@ def _note(units: int, grouped: bool, level: float) -> str:
     if grouped and units < 20:
         return f"only {units} groups: the interval is likely too narrow"
     return ""
-
-
-def _weighted(task: Task, answers: Answers, labels: np.ndarray) -> Weighted:
-    """The task's metrics as a function of weights; by repeating rows where the task has no faster way."""
-    if isinstance(task, WeightedTask):
-        return task.weighted_metrics(answers, labels)
-
-    def metrics(weight: np.ndarray | None) -> dict[str, float]:
-        counts = np.ones(len(labels), dtype=int) if weight is None else weight.astype(int)
-        index = np.repeat(np.arange(len(labels)), counts)
-        return task.metrics(_take(answers, index), labels[index])
-
-    return metrics
-
-
-def _take(answers: Answers, index: np.ndarray) -> Answers:
-    """The answers at ``index``."""
-    confidence, probabilities = answers.confidence, answers.probabilities
-    return replace(
-        answers,
-        prediction=answers.prediction[index],
-        confidence=None if confidence is None else confidence[index],
-        probabilities=None if probabilities is None else probabilities[index],
-    )
