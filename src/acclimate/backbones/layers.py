@@ -118,6 +118,10 @@ class LayeredBackbone(Backbone):
         self.train(was_training)
         return {layer: int(value.shape[1]) for layer, value in features.items()}
 
+    def layer_names(self) -> Iterable[str]:
+        """Names of the submodules that may be layers beside the standard ones."""
+        return (name for name, _ in self.network.named_modules() if name)
+
     def lora_targets(self) -> list[str]:
         """Linear layers and convolutions that are not depthwise."""
         return [
@@ -129,10 +133,10 @@ class LayeredBackbone(Backbone):
     def _place(self, layer: str) -> str:
         if layer in self.places:
             return self.places[layer]
-        modules = [name for name, _ in self.network.named_modules() if name]
-        if layer in modules:
+        inner = list(self.layer_names())
+        if layer in inner:
             return layer
-        known = [*self.places, *modules] if "." in layer else list(self.places)
+        known = [*self.places, *inner] if "." in layer else list(self.places)
         hint = "any module name inside the network works too"
         raise SettingsError(f"{unknown(f'layer of {self.spec.name}', layer, known)}; {hint}")
 
