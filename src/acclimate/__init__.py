@@ -1,1 +1,49 @@
-"""x"""
+"""Acclimate takes a model from where it was trained to where it has to work.
+
+    import acclimate as ac
+
+    source = ac.read("amazon.jsonl.gz?domain=electronics", input="text", label="label")
+    target = ac.read("imdb.jsonl.gz", input="text")
+    run = ac.adapt(source, target, backbone="minilm", method="dann", out="runs/movies")
+    run.decision, run.evaluate("imdb_test.jsonl.gz", label="label"), run.predict(["a quiet, moving film"])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "Adapter": "adapter",
+    "AcclimateError": "errors",
+    "Domain": "domains.domain",
+    "Predictor": "runs.predictor",
+    "Run": "runs.run",
+    "adapt": "api",
+    "embed": "api",
+    "load": "api",
+    "read": "domains.read",
+    "resume": "api",
+}
+_MODULES = ("backbones", "domains", "errors", "methods", "selection", "tasks", "training")
+__all__ = [*_EXPORTS, "__version__"]
+
+if TYPE_CHECKING:
+    from acclimate.adapter import Adapter
+    from acclimate.api import adapt, embed, load, resume
+    from acclimate.domains.domain import Domain
+    from acclimate.domains.read import read
+    from acclimate.errors import AcclimateError
+    from acclimate.runs.predictor import Predictor
+    from acclimate.runs.run import Run
+
+
+def __getattr__(name: str) -> Any:
+    """Names are imported when they are first used: `import acclimate` stays quick."""
+    if name in _EXPORTS:
+        return getattr(import_module(f"acclimate.{_EXPORTS[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"acclimate.{name}")
+    raise AttributeError(f"module 'acclimate' has no attribute {name!r}")

@@ -46,9 +46,10 @@ def create(name: str, settings: Mapping[str, Any] | None = None) -> Method:
 
 def works_with(data: Data) -> list[str]:
     """The methods whose needs these data meet."""
-    return [
-        name
-        for name in METHODS
-        if all(data.has[need] for need in (kind := find(name)).needs)
-        and (data.same_task or not kind.same_labels or data.source is None)
-    ]
+    found = []
+    for name in METHODS:
+        kind = find(name)
+        same = data.same_task or not kind.same_labels or data.source is None
+        if same and all(data.has[need] for need in kind.needs):
+            found.append(name)
+    return found

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from acclimate.tasks.metrics import Weighted
+
 
 @dataclass(frozen=True)
 class Site:
@@ -82,6 +84,10 @@ class Task(Protocol):
 
     def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
         """All metrics of answers against canonical labels ``[n]``."""
+        ...
+
+    def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
+        """`metrics` as a function of the rows' weights: a bootstrap replicate is a count per row."""
         ...
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float) -> nn.Linear:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from acclimate.domains.domain import Domain
 from acclimate.errors import DataError
 from acclimate.tasks.base import Answers, Metric, Site
-from acclimate.tasks.metrics import classification
+from acclimate.tasks.metrics import Weighted, classification, weighted_classification
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,10 @@ class Classify:
     def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
         """accuracy, balanced_accuracy, macro_f1, log_loss, ece."""
         return classification(answers.prediction, answers.probabilities, labels, self.classes)
+
+    def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
+        """`metrics` as a function of the rows' weights, for resampling."""
+        return weighted_classification(answers.prediction, answers.probabilities, labels, self.classes)
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float) -> nn.Linear:
         """Multinomial logistic regression with ``penalty / (2 n) * ||W||^2`` beside the mean loss."""

@@ -14,7 +14,7 @@ from acclimate.domains.domain import Domain
 from acclimate.domains.labels import as_numbers
 from acclimate.errors import DataError
 from acclimate.tasks.base import Answers, Metric, Site
-from acclimate.tasks.metrics import regression
+from acclimate.tasks.metrics import Weighted, regression, weighted_regression
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,10 @@ class Regress:
     def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
         """mae, rmse, r2, in the unit of the labels."""
         return regression(answers.prediction, as_numbers(labels))
+
+    def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
+        """`metrics` as a function of the rows' weights, for resampling."""
+        return weighted_regression(answers.prediction, as_numbers(labels))
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float) -> nn.Linear:
         """Ridge regression with ``penalty * ||w||^2`` beside the summed squared error."""

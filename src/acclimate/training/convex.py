@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from acclimate.domains.domain import ArrayRows, Domain
+from acclimate.backbones.passthrough import csr_tensor
+from acclimate.domains.domain import Domain
 from acclimate.seeds import generator
 from acclimate.training.model import Model
 
@@ -74,26 +75,19 @@ def _solve(model: Model, layer: str, train: Domain, penalty: float) -> None:
     values = _values(train)
     model.use_layer(layer)
     if model.neck.standardize:
-        model.neck.fit(torch.from_numpy(np.asarray(values)))
+        model.neck.fit(torch.from_numpy(values))
         values = model.neck(_tensor(values)).numpy()
     assert train.labels is not None
     model.head = model.task.solve(values, train.labels, penalty)
 
 
 def _values(domain: Domain) -> Any:
-    return domain.rows.take(np.arange(len(domain)))
+    values = domain.rows.take(np.arange(len(domain)))
+    return np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values
 
 
 def _tensor(values: Any) -> torch.Tensor:
-    if isinstance(values, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(values))
-    csr = values.tocsr()
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(csr.indptr.astype(np.int64)),
-        torch.from_numpy(csr.indices.astype(np.int64)),
-        torch.from_numpy(csr.data.astype(np.float32)),
-        csr.shape,
-    )
+    return torch.from_numpy(values) if isinstance(values, np.ndarray) else csr_tensor(values)
 
 
 def _thin(features: Mapping[str, Domain], seed: int) -> Mapping[str, Domain]:
@@ -102,10 +96,3 @@ def _thin(features: Mapping[str, Domain], seed: int) -> Mapping[str, Domain]:
         return features
     keep = np.sort(generator(seed, "convex").permutation(n)[:MOST_ROWS])
     return {layer: domain.select(keep) for layer, domain in features.items()}
-
-
-def feature_domain(domain: Domain, values: Any) -> Domain:
-    """The same rows with features ``[n, d]`` (dense or sparse) as their inputs."""
-    from dataclasses import replace
-
-    return replace(domain, rows=ArrayRows(values), schema=replace(domain.schema, modality="array"))

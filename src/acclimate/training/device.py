@@ -36,7 +36,7 @@ class Place:
         return slice(self.rank, None, self.world)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision for forward passes; parameters stay float32."""
+        """Mixed precision for a backbone's forward pass; parameters stay float32."""
         if self.precision == "fp32":
             return nullcontext()
         kind = torch.bfloat16 if self.precision == "bf16" else torch.float16

@@ -25,8 +25,7 @@ def infer(model: Model, domain: Domain, place: Place, batch_size: int = 256) -> 
     parts: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(order), batch_size):
         inputs = model.backbone.collate(domain.rows.take(order[start : start + batch_size]))
-        with place.autocast():
-            step = model(move(Batch(inputs), place.device))
+        step = model(move(Batch(inputs), place.device), place.autocast())
         for name, value in step.outputs.items():
             parts.setdefault(name, []).append(value.float().cpu().numpy())
     for module, mode in modes.items():

@@ -45,8 +45,6 @@ class Report:
     """Where a loop tells what it does; the defaults are silent."""
 
     log: Callable[[dict[str, Any]], None] = lambda row: None
-    rewind: Callable[[int], None] = lambda step: None
-    """Called on resume: rows after this step will be written again."""
     progress: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, losses: None
 
 
@@ -223,4 +221,3 @@ class Trainer:
         state = checkpoint.load(self.folder) if self.folder else None
         if state is not None:
             self.load(state)
-        self.report.rewind(self.counters.step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -77,7 +78,7 @@ class Model(nn.Module):
         self.backbone = backbone
         self.task = task
         self.seed = seed
-        self._shape = (bottleneck, standardize)
+        self.shape = (bottleneck, standardize)
         self.use_layer(backbone.check_layer(layer))
         self.new_head(task)
 
@@ -85,7 +86,7 @@ class Model(nn.Module):
         """Read this layer from now on, through a fresh neck; the head must be made anew too."""
         self.layer = layer
         with seeded(self.seed, "neck"):
-            self.neck = Neck(self.backbone.spec.layers[layer], *self._shape).to(self.device)
+            self.neck = Neck(self.backbone.spec.layers[layer], *self.shape).to(self.device)
 
     def new_head(self, task: Task) -> None:
         """A fresh head, for the first or for another task."""
@@ -105,9 +106,11 @@ class Model(nn.Module):
             values = torch.zeros(1, self.neck.size, device=self.device)
             return {k: s.values.shape[1] for k, s in self.task.sites(values, self.task.outputs(self.head, values)).items()}
 
-    def forward(self, batch: Batch) -> Step:
-        """One forward pass."""
-        features = self.neck(self.backbone(batch.inputs, [self.layer])[self.layer])
+    def forward(self, batch: Batch, autocast: AbstractContextManager[object] | None = None) -> Step:
+        """One forward pass; ``autocast`` holds for the backbone alone, neck and head stay float32."""
+        with autocast or nullcontext():
+            features = self.backbone(batch.inputs, [self.layer])[self.layer]
+        features = self.neck(features.float())
         outputs = self.task.outputs(self.head, features)
         loss = None
         if batch.targets is not None:

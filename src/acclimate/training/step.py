@@ -103,8 +103,7 @@ class Stepper:
         while True:
             update = None
             for k, updating in enumerate(running):
-                with self.place.autocast():
-                    update = next(updating, None)
+                update = next(updating, None)
                 if update is None:
                     return
                 if turn >= skip:
@@ -167,9 +166,9 @@ class Now:
         if stepper.place.device.type == "cuda":
             torch.cuda.manual_seed(seed)
         if batch.domain == "source":
-            return stepper.model(batch)
+            return stepper.model(batch, stepper.place.autocast())
         changed = norms(stepper.model, training=False)
-        result = stepper.model(batch)
+        result = stepper.model(batch, stepper.place.autocast())
         for norm in changed:
             norm.train(True)
         return result

@@ -29,19 +29,20 @@ class DANN(Method):
     Helps when the domains differ in style and class shares are alike. Hurts when class shares
     differ: aligned features then mix classes (Zhao et al., ICML 2019).
 
-    Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016, eq. 9 and section 5.2.2;
-    the alternating form is that of Ganin & Lempitsky's eq. 4 and 5 with two optimizers, as in ADDA.
+    Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016, eq. 9 and section 5.2.2.
+    The alternating form has two optimizers and trains the features with the domains' labels swapped
+    (Tzeng et al., ADDA, CVPR 2017, eq. 7): its gradient does not vanish where the discriminator is sure.
 
     Attributes:
         strength: largest lambda; 0 trains like source_only, bit for bit.
         gamma: steepness of lambda's schedule (paper: 10).
-        hidden: width of the discriminator's two hidden layers; 0 is a linear one (paper: 1024).
+        hidden: width of the discriminator's two hidden layers; 0 is a linear one (paper: 1024 for photos, 100 for digits).
         form: reversal (one backward pass) or alternating (discriminator first, then features).
     """
 
     strength: float = 1.0
     gamma: float = 10.0
-    hidden: int = 1024
+    hidden: int = 256
     form: Literal["reversal", "alternating"] = "reversal"
 
     name: ClassVar[str] = "dann"
@@ -72,9 +73,8 @@ class DANN(Method):
             yield Update({"task": source.loss.mean(), **losses}, ("model", *step.parts))
             return
         yield Update(self._domain(step, source.sites, target.sites, torch.detach), tuple(step.parts))
-        losses = self._domain(step, source.sites, target.sites, lambda values: values)
-        fooled = {name: -strength * loss for name, loss in losses.items()}
-        yield Update({"task": source.loss.mean(), **fooled})
+        fooled = self._domain(step, target.sites, source.sites, lambda values: values)  # domains swapped
+        yield Update({"task": source.loss.mean(), **{name: strength * loss for name, loss in fooled.items()}})
 
     @staticmethod
     def _domain(

@@ -1,0 +1,199 @@
+"""The ten-line program: read, adapt, load, embed, inspect."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from acclimate import settings
+from acclimate.domains.domain import Domain
+from acclimate.domains.read import read
+from acclimate.errors import SettingsError
+from acclimate.runs import execute
+from acclimate.runs.log import Show, silent
+from acclimate.runs.predictor import Predictor
+from acclimate.runs.recipe import Recipe, environment, merge, parse
+from acclimate.runs.run import Run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from acclimate.backbones.base import Backbone
+    from acclimate.methods.base import Method
+
+__all__ = ["adapt", "carry_out", "embed", "load", "read", "resume"]
+
+
+def adapt(
+    source: Any,
+    target: Any = None,
+    *,
+    backbone: str | Mapping[str, Any] | nn.Module | None = None,
+    method: str | Mapping[str, Any] | Method | None = None,
+    tune: str | Mapping[str, Any] | None = None,
+    target_label: str | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    show: Show = silent,
+    **options: Any,
+) -> Run:
+    """Adapt a model from a source domain to a target domain.
+
+    Trains the method, the same backbone on the source alone, and the modality's plain baseline; decides
+    without target labels whether to adapt; writes a run.
+
+    Args:
+        source: a Domain from `read`, a locator, or anything `read` takes (then give ``input`` and ``label``);
+            a list for several sources; None with a labelled target.
+        target: the same for the target. Labels that it may carry are put away unless ``target_label``.
+        backbone: a name, ``{"name": ..., setting: ...}``, or a `torch.nn.Module`.
+        method: a name, ``{"name": ..., setting: ...}``, or an object such as ``acclimate.methods.DANN(strength=0.5)``.
+        tune: frozen, full, gradual, discriminative, lora, l2sp, or a mapping with ``kind``.
+        target_label: permission to train on this column of the target (the inductive setting); recorded.
+        out: folder of the run; a fresh temporary one by default.
+        force: replace a run in that folder.
+        show: called with the progress.
+        **options: the other settings of `Recipe`: ``seed``, ``training``, ``validation``, ``budget``, ...
+
+    Raises:
+        AcclimateError: what is wrong, and what to do.
+    """
+    sources, targets = _several(source), _several(target)
+    objects = _objects(backbone, sources or targets)
+    values = merge(
+        environment(),
+        _columns(sources or targets),
+        {
+            "source": [_place(s) for s in sources],
+            "target": [_place(t) for t in targets],
+            "backbone": next(iter(objects)) if objects else backbone,
+            "method": _method(method),
+            "tune": tune,
+            "target_label": target_label,
+            **options,
+        },
+    )
+    recipe = parse(values, "adapt")
+    folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="acclimate-"))
+    execute.adapt(
+        recipe, folder, source=sources or None, target=targets or None, backbones=objects, force=force, show=show
+    )
+    return Run(folder, objects[recipe.backbone["name"]]() if objects else None)
+
+
+def carry_out(recipe: Recipe, out: str | Path, *, force: bool = False, show: Show = silent) -> Run:
+    """Carry out a recipe whose domains are locators."""
+    execute.adapt(recipe, Path(out), force=force, show=show)
+    return Run(out)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    source: Any = None,
+    target: Any = None,
+    backbone: nn.Module | None = None,
+    show: Show = silent,
+) -> Run:
+    """Continue a run after a kill, bit for bit. Domains and networks from Python are to be given again."""
+    objects = _objects(backbone, _several(source) or _several(target))
+    execute.resume(
+        Path(folder), source=_several(source) or None, target=_several(target) or None, backbones=objects, show=show
+    )
+    return Run(folder, next(iter(objects.values()))() if objects else None)
+
+
+def load(folder: str | Path, *, device: str = "auto", backbone: Backbone | None = None) -> Predictor:
+    """The model of a run folder or of a model folder; needs nothing else, and no network."""
+    return Predictor.load(folder, device, backbone=backbone)
+
+
+def embed(
+    data: Any,
+    backbone: str | Mapping[str, Any] = "minilm",
+    *,
+    layers: Sequence[str] | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    **options: Any,
+) -> dict[str, np.ndarray]:
+    """Frozen features ``[n, size]`` float32 of every row, by layer; read once, then from the cache.
+
+    Args:
+        data: a Domain or anything `read` takes; ``options`` go to `read`.
+        backbone: a name, or ``{"name": ..., setting: ...}``.
+        layers: layers by name; the backbone's default one if None.
+        device: where to run.
+        precision: auto, fp32 or bf16.
+    """
+    from acclimate.backbones import cache, registry
+    from acclimate.training.device import place
+
+    domain = read(data, **options)
+    wanted = {"name": backbone} if isinstance(backbone, str) else dict(backbone)
+    network = registry.create(wanted.pop("name"), domain.schema.modality, wanted)
+    network.fit(domain)
+    where = place(device, precision)  # type: ignore[arg-type]
+    found = cache.embed(network, domain, layers, device=str(where.device), precision=where.precision)
+    return {name: values.toarray() if hasattr(values, "toarray") else np.asarray(values) for name, values in found.items()}
+
+
+def _several(value: Any) -> list[Any]:
+    """One domain or a list of them; a list of texts or rows is one domain."""
+    if value is None:
+        return []
+    if isinstance(value, list | tuple) and value and all(isinstance(item, Domain | Path) for item in value):
+        return list(value)
+    if isinstance(value, list | tuple) and value and all(isinstance(v, str) and _is_place(v) for v in value):
+        return list(value)
+    return [value]
+
+
+def _is_place(text: str) -> bool:
+    return len(text) < 4096 and "\n" not in text and (text.startswith("hf:") or Path(text.split("?")[0]).exists())
+
+
+def _place(value: Any) -> str:
+    """What the recipe says of a domain: where it can be read again, or that it came from memory."""
+    if isinstance(value, Domain):
+        return value.locator or execute.MEMORY
+    return str(value) if isinstance(value, str | Path) else execute.MEMORY
+
+
+def _columns(domains: Sequence[Any]) -> dict[str, Any]:
+    """What a Domain knows of its columns, so that the recipe alone can read it again."""
+    schemas = [domain.schema for domain in domains if isinstance(domain, Domain)]
+    if not schemas:
+        return {}
+    first = schemas[0]
+    return {"input": first.inputs, "label": first.label, "group": first.group, "modality": first.modality}
+
+
+def _method(method: str | Mapping[str, Any] | Method | None) -> Any:
+    if method is None or isinstance(method, str | Mapping):
+        return method
+    if not hasattr(method, "stages"):
+        raise SettingsError(f"method: expected a name or an object of acclimate.methods, found {type(method).__name__}")
+    return {"name": method.name, **settings.as_dict(method)}
+
+
+def _objects(backbone: Any, places: Sequence[Any]) -> dict[str, Any]:
+    """A network from Python as a named function that gives fresh copies of it."""
+    if backbone is None or isinstance(backbone, str | Mapping):
+        return {}
+    from acclimate.backbones.base import Backbone
+
+    if not isinstance(backbone, Backbone):
+        from acclimate.backbones.module import from_module
+
+        domain = places[0] if places and isinstance(places[0], Domain) else None
+        if domain is None:
+            raise SettingsError("a torch.nn.Module as backbone needs source and target as Domains; use acclimate.read")
+        backbone = from_module(backbone, domain.schema.modality)
+    return {backbone.spec.name: partial(copy.deepcopy, backbone)}

@@ -1,0 +1,1 @@
+"""A run on disk: recipe, arms, metrics, model and result."""

@@ -1,0 +1,161 @@
+"""Opening the seal: labelled target rows, every arm's metrics with intervals, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acclimate.backbones.base import Backbone
+from acclimate.domains.domain import Domain
+from acclimate.domains.labels import apply_label_map, load_label_map
+from acclimate.errors import DataError, SettingsError
+from acclimate.files import write_json
+from acclimate.runs import result
+from acclimate.runs.evidence import scored
+from acclimate.runs.predictor import Predictor
+from acclimate.runs.recipe import parse
+from acclimate.runs.recipe import read as read_recipe
+from acclimate.selection.bootstrap import ArmScores, Difference, evaluate, verdict
+from acclimate.tasks import registry as tasks
+from acclimate.tasks.base import Answers, Task
+
+
+def open_seal(
+    folder: Path,
+    data: Any,
+    *,
+    label: str | None = None,
+    input: str | list[str] | None = None,
+    group: str | None = None,
+    force: bool = False,
+    device: str = "auto",
+    backbone: Backbone | None = None,
+) -> dict[str, Any]:
+    """Evaluate every arm of a run on labelled target rows, and write into the run that labels were opened.
+
+    Args:
+        folder: of the run.
+        data: labelled rows of the target.
+        label: their label column.
+        input: input columns where they are named otherwise.
+        group: column whose rows are resampled together.
+        force: evaluate also on rows that were trained on with labels.
+        device: where to run.
+        backbone: the network, for runs around a module from Python.
+
+    Returns:
+        The `evaluate --json` object: metrics of the deployed model, and against source_only.
+
+    Raises:
+        DataError: no labels, rows that were trained on, ...
+    """
+    value = result.load(folder)
+    recipe = parse(read_recipe(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
+    label = label or recipe.target_label or recipe.label
+    if label is None and not isinstance(data, Domain):
+        raise SettingsError("evaluate needs labels; name their column with --label")
+    arms = {
+        row["name"]: Predictor.load(folder / "arms" / row["name"] / "model", device, backbone=_for(row, value, backbone))
+        for row in value["arms"]
+    }
+    deployed = arms[value["model"]]
+    columns = input or list(recipe.target_input) or None
+    domain = deployed.read(data, input=columns, label=label, group=group)
+    if domain.labels is None:
+        raise DataError(f"{domain.name}: no labels; name their column with --label")
+    if recipe.label_map is not None:
+        domain = replace(domain, labels=apply_label_map(domain.labels, load_label_map(recipe.label_map)))
+    seen = _check_rows(folder, domain, force)
+    opening = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": domain.name,
+        "label": label,
+        "rows": len(domain),
+        "hash": domain.fingerprint,
+        **seen,
+    }
+    value["seal"] = {"opened": value["seal"]["opened"] + 1, "openings": [*value["seal"]["openings"], opening]}
+    write_json(folder / "result.json", value)  # that labels were opened stays true whatever fails after this
+
+    task = tasks.restore(deployed._model.task.config())
+    answers = {name: arm.answers(domain) for name, arm in arms.items() if arm._model.task.config() == task.config()}
+    reference = value["reference"] if value["reference"] in answers else None
+    found = evaluate(task, answers, domain.labels, domain.groups, baseline=reference)
+    for row in value["arms"]:
+        if row["name"] in found:
+            row["target"] = {**scored(found[row["name"]]), "n": len(domain), "data": domain.name}
+    value["transductive"] = bool(seen["seen_unlabelled"])
+    value["verdict"] = _verdict(task, found, value["adapted"], reference)
+    write_json(folder / "result.json", value)
+    return _summary(task, value, domain, found, reference, answers[value["model"]])
+
+
+def _for(row: Mapping[str, Any], value: Mapping[str, Any], backbone: Backbone | None) -> Backbone | None:
+    """The network from Python belongs to the arms that use the run's backbone."""
+    return backbone if row["backbone"] == value["backbone"] else None
+
+
+def _check_rows(folder: Path, domain: Domain, force: bool) -> dict[str, int]:
+    """How many of the rows training has seen.
+
+    Raises:
+        DataError: some were trained on with labels, unless forced.
+    """
+    with np.load(folder / "rows.npz", allow_pickle=False) as rows:
+        trained = int(np.isin(domain.ids, rows["trained"]).sum())
+        seen = int(np.isin(domain.ids, rows["seen"]).sum())
+    if trained and not force:
+        raise DataError(
+            f"{domain.name}: {trained} of {len(domain)} rows were trained on with their labels; "
+            "take others, or --force to evaluate all the same"
+        )
+    return {"trained_on": trained, "seen_unlabelled": seen - trained}
+
+
+def _verdict(task: Task, found: Mapping[str, ArmScores], adapted: str, reference: str | None) -> str:
+    if reference is None or adapted not in found or adapted == reference:
+        return "no_evidence"
+    return verdict(found[adapted].differences[task.primary.name], task.primary.higher_is_better)
+
+
+def _summary(
+    task: Task,
+    value: Mapping[str, Any],
+    domain: Domain,
+    found: Mapping[str, ArmScores],
+    reference: str | None,
+    answers: Answers,
+) -> dict[str, Any]:
+    mine, primary = found[value["model"]], task.primary.name
+    against = None
+    if reference is not None:
+        same = Difference(0.0, 0.0, 0.0)
+        differences = mine.differences or dict.fromkeys(mine.metrics, same)
+        against = {
+            "arm": reference,
+            "metrics": found[reference].metrics,
+            "difference": {name: asdict(difference) for name, difference in differences.items()},
+        }
+    unseen: dict[str, int] = {}
+    if answers.classes and domain.labels is not None:
+        names, counts = np.unique(domain.labels.astype(str), return_counts=True)
+        unseen = {str(n): int(c) for n, c in zip(names, counts, strict=True) if n not in answers.classes}
+    return {
+        "primary": primary,
+        "metrics": mine.metrics,
+        "n": len(domain),
+        "interval": mine.intervals[primary],
+        "against_source_only": against,
+        "model": value["model"],
+        "decision": value["decision"],
+        "verdict": value["verdict"],
+        "transductive": value["transductive"],
+        "unseen_labels": unseen,
+        "arms": {name: scored(arm) for name, arm in found.items()},
+        "seal": value["seal"],
+    }

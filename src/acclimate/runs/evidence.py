@@ -1,0 +1,154 @@
+"""What is known of an arm without opening the seal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acclimate.domains.domain import Domain
+from acclimate.domains.labels import as_numbers
+from acclimate.files import writing
+from acclimate.methods.base import Data
+from acclimate.selection import scores
+from acclimate.selection.bootstrap import ArmScores, evaluate
+from acclimate.selection.calibrate import temperature
+from acclimate.selection.decision import ArmEvidence, Decision, Validation, constant_answer, decide
+from acclimate.tasks.base import Answers, Task
+
+Outputs = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One arm's evidence.
+
+    Attributes:
+        temperature: by which logits are divided, from held-out labelled rows.
+        source: metrics on the source's validation rows with intervals, or None.
+        target: the same on held-out target rows whose labels were permitted, or None.
+        arrays: ``probabilities`` (calibrated) or ``prediction`` on the target's rows, and what scores need.
+    """
+
+    temperature: float
+    source: dict[str, Any] | None
+    target: dict[str, Any] | None
+    arrays: dict[str, np.ndarray]
+
+    def write(self, path: Path) -> None:
+        """The arrays as NPZ; the rest belongs into the arm's record."""
+        with writing(path, ".npz") as part:
+            np.savez(part, **self.arrays)
+
+
+def gather(task: Task, data: Data, outputs: Mapping[str, Outputs]) -> Evidence:
+    """Evidence from an arm's outputs on "source" (validation), "target" and "labelled" (target validation)."""
+    answers_source_task = task == data.source_task and "source" in outputs
+    heat = 1.0
+    for name, domain in (("labelled", data.labelled_target_validation), ("source", data.source_validation)):
+        usable = name in outputs and domain is not None and (name == "labelled" or answers_source_task)
+        if usable and "logits" in outputs[name] and domain is not None and domain.labels is not None:
+            heat = temperature(outputs[name]["logits"], task.encode(domain.labels).numpy())
+            break
+    decoded = {name: task.decode(output, heat) for name, output in outputs.items()}
+    arrays: dict[str, np.ndarray] = {}
+    if "target" in decoded:
+        arrays |= _arrays("target", decoded["target"])
+    source = target = None
+    if answers_source_task and data.source_validation is not None:
+        source = _validation(task, decoded["source"], data.source_validation)
+        arrays |= _arrays("source", decoded["source"])
+        arrays["source_right"] = decoded["source"].prediction == data.source_validation.labels
+    if "labelled" in decoded and data.labelled_target_validation is not None:
+        target = _validation(task, decoded["labelled"], data.labelled_target_validation)
+    return Evidence(heat, source, target, arrays)
+
+
+def _arrays(name: str, answers: Answers) -> dict[str, np.ndarray]:
+    if answers.probabilities is not None:
+        return {f"{name}_probabilities": answers.probabilities.astype(np.float32)}
+    return {f"{name}_prediction": answers.prediction.astype(np.float64)}
+
+
+def _validation(task: Task, answers: Answers, domain: Domain) -> dict[str, Any]:
+    assert domain.labels is not None
+    found = scored(evaluate(task, {"arm": answers}, domain.labels, domain.groups)["arm"])
+    return {**found, "n": len(domain), "constant": constant_answer(task, answers, domain.labels)}
+
+
+def scored(found: ArmScores) -> dict[str, Any]:
+    """Metrics, intervals and differences as JSON values."""
+    value: dict[str, Any] = {"metrics": found.metrics, "intervals": found.intervals}
+    if found.differences:
+        value["differences"] = {name: asdict(difference) for name, difference in found.differences.items()}
+    return value
+
+
+def weigh(
+    task: Task,
+    records: Mapping[str, Mapping[str, Any]],
+    folders: Mapping[str, Path],
+    data: Data,
+    adapted: str,
+    reference: str | None,
+) -> tuple[Decision, dict[str, dict[str, Any]]]:
+    """The decision over all arms, and each arm's label-free scores."""
+    arrays = {name: _read(folder / "evidence.npz") for name, folder in folders.items()}
+    comparable = {name for name, record in records.items() if record["task"] == task.config()}
+    key = "target_probabilities" if task.name == "classify" else "target_prediction"
+    target = {name: arrays[name][key] for name in arrays if name in comparable and key in arrays[name]}
+    agreement = scores.agreement(target) if len(target) > 1 else {}
+    shown = {name: _label_free(task, arrays[name], data, agreement.get(name)) for name in arrays}
+    evidence = {
+        name: ArmEvidence(
+            source=_restored(record["source_validation"], task),
+            target=_restored(record["target_validation"], task),
+            infomax=shown[name].get("infomax"),
+            agreement=shown[name].get("agreement"),
+            atc=shown[name].get("atc"),
+            collapse=tuple(shown[name].get("collapse", ())),
+            vanished=shown[name].get("vanished", {}),
+        )
+        for name, record in records.items()
+    }
+    plain = "plain" if "plain" in evidence else None
+    return decide(task, evidence, adapted, reference, plain), shown
+
+
+def _restored(found: Mapping[str, Any] | None, task: Task) -> Validation | None:
+    if found is None:
+        return None
+    interval = found["intervals"][task.primary.name]
+    return Validation(found["metrics"], None if interval is None else (interval[0], interval[1]), found["constant"])
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _label_free(
+    task: Task, arrays: Mapping[str, np.ndarray], data: Data, agreement: float | None
+) -> dict[str, Any]:
+    """Scores of one arm on the target that need no target labels."""
+    found: dict[str, Any] = {} if agreement is None else {"agreement": agreement}
+    trained = data.source if data.source is not None else data.labelled_target
+    if trained is None or trained.labels is None:
+        return found
+    if "target_prediction" in arrays:
+        return found | {"collapse": list(scores.collapse_of_numbers(arrays["target_prediction"], as_numbers(trained.labels)))}
+    if "target_probabilities" not in arrays:
+        return found
+    probabilities = arrays["target_probabilities"]
+    found |= {"infomax": scores.infomax(probabilities), "entropy": scores.entropy(probabilities)}
+    classes = task.config()["classes"]
+    if set(classes) >= set(trained.labels):
+        shares = np.array([(trained.labels == name).mean() for name in classes])
+        found["collapse"] = list(scores.collapse(probabilities, shares))
+        found["vanished"] = dict(scores.vanished(probabilities, shares, classes))
+    if "source_right" in arrays:
+        found["atc"] = scores.atc(arrays["source_probabilities"], arrays["source_right"], probabilities)
+    return found

@@ -1,0 +1,208 @@
+"""Carrying out a recipe: prepare, train every arm, decide, write the run. Doing it again continues it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acclimate import settings
+from acclimate.errors import AcclimateError, DataError, SettingsError
+from acclimate.files import read_json, write_json, writing
+from acclimate.methods.base import Data
+from acclimate.runs import result, store
+from acclimate.runs.arms import Arm, Workshop, plan, train_arm
+from acclimate.runs.evidence import weigh
+from acclimate.runs.log import Log, Show, rewind, silent
+from acclimate.runs.prepare import Prepared, prepare, read_source, read_target
+from acclimate.runs.recipe import Recipe, parse, read
+
+MEMORY = "memory"
+"""What a recipe says of a domain that came as a Python object."""
+
+
+def adapt(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    source: Sequence[Any] | None = None,
+    target: Sequence[Any] | None = None,
+    backbones: Mapping[str, Any] | None = None,
+    force: bool = False,
+    show: Show = silent,
+) -> dict[str, Any]:
+    """Carry out a recipe in a new folder and return the result.
+
+    Everything that can be refused is refused before the folder is made.
+
+    Args:
+        recipe: what to do.
+        folder: where the run lives; must be absent or empty unless ``force``.
+        source: objects in the place of the recipe's source locators.
+        target: objects in the place of the target locators.
+        backbones: networks from Python by the name that the recipe uses, as functions without arguments.
+        force: replace what is in the folder.
+        show: called with the progress.
+
+    Raises:
+        AcclimateError: see `acclimate.errors`.
+    """
+    _check_free(folder, force)
+    prepared, arms = _prepare(recipe, source, target, backbones)
+    if folder.exists():
+        shutil.rmtree(folder)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise AcclimateError(f"cannot make {folder}: {error.strerror}") from None
+    resolved = _resolved(recipe, arms)
+    resolved.write(folder / "recipe.yaml")
+    write_json(folder / "data.json", _fingerprints(prepared.data))
+    return _carry_out(resolved, folder, prepared, arms, backbones, show)
+
+
+def resume(
+    folder: Path,
+    *,
+    source: Sequence[Any] | None = None,
+    target: Sequence[Any] | None = None,
+    backbones: Mapping[str, Any] | None = None,
+    show: Show = silent,
+) -> dict[str, Any]:
+    """Continue a run after a kill, bit for bit; a finished run is returned as it is.
+
+    Raises:
+        DataError: no run there, or its data have changed since.
+        SettingsError: the data came from Python and are not given again.
+    """
+    if not (folder / "recipe.yaml").is_file():
+        raise DataError(f"{folder}: no run to resume (recipe.yaml is missing)")
+    if (folder / "result.json").is_file():
+        return result.load(folder)
+    recipe = parse(read(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
+    for name, given in (("source", source), ("target", target)):
+        if MEMORY in getattr(recipe, name) and given is None:
+            raise SettingsError(
+                f"{folder}: the {name} was a Python object; resume in Python: ac.resume({str(folder)!r}, {name}=...)"
+            )
+    prepared, arms = _prepare(recipe, source, target, backbones)
+    if read_json(folder / "data.json") != _fingerprints(prepared.data):
+        raise DataError(f"{folder}: the data have changed since the run began; start a new one")
+    rewind(folder)
+    return _carry_out(recipe, folder, prepared, arms, backbones, show)
+
+
+def _check_free(folder: Path, force: bool) -> None:
+    if folder.is_file():
+        raise SettingsError(f"{folder} is a file; -o names a folder for the run")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    is_run = (folder / "recipe.yaml").is_file()
+    if not is_run:
+        raise SettingsError(f"{folder} is not empty and not a run; name another folder with -o")
+    if not force:
+        raise SettingsError(f"{folder} holds a run; --force replaces it, `acclimate resume {folder}` continues it")
+
+
+def _prepare(
+    recipe: Recipe, source: Sequence[Any] | None, target: Sequence[Any] | None, backbones: Mapping[str, Any] | None
+) -> tuple[Prepared, list[Arm]]:
+    labelled = read_source(recipe, source)
+    prepared = prepare(recipe, labelled, read_target(recipe, labelled, target))
+    return prepared, plan(recipe, prepared, backbones)
+
+
+def _resolved(recipe: Recipe, arms: Sequence[Arm]) -> Recipe:
+    """The recipe with every default of the adapted arm written out."""
+    main = next(arm for arm in arms if arm.role == "adapted")
+    return replace(
+        recipe,
+        method={"name": main.method.name, **settings.as_dict(main.method)},
+        backbone={"name": main.backbone, **main.backbone_settings},
+        tune=settings.as_dict(main.tune),
+        training=settings.as_dict(main.training),
+    )
+
+
+def _fingerprints(data: Data) -> dict[str, str]:
+    names = ("source", "source_validation", "target", "labelled_target", "labelled_target_validation")
+    return {name: domain.fingerprint for name in names if (domain := getattr(data, name)) is not None}
+
+
+def _carry_out(
+    recipe: Recipe,
+    folder: Path,
+    prepared: Prepared,
+    arms: Sequence[Arm],
+    backbones: Mapping[str, Any] | None,
+    show: Show,
+) -> dict[str, Any]:
+    begun = time.monotonic()
+    _write_rows(folder / "rows.npz", prepared.data)
+    shop = Workshop(folder, prepared, recipe, Log(folder / "metrics.jsonl", show), objects=backbones)
+    records = _train(arms, shop)
+    main = next(arm for arm in arms if arm.role == "adapted")
+    reference = next((arm.name for arm in arms if arm.role == "reference"), None)
+    if main.method.name == "source_only":
+        reference = main.name
+    data = prepared.data
+    asked = data.source_task if data.same_task or main.method.needs == ("source_labels",) else data.target_task
+    folders = {name: shop.arm_folder(name) for name in records}
+    decision, scores = weigh(asked, records, folders, data, main.name, reference)
+    store.copy(folders[decision.arm] / "model", folder / "model", {"decision": decision.choice})
+    value = result.assemble(
+        recipe=recipe,
+        prepared=prepared,
+        records=records,
+        scores=scores,
+        decision=decision,
+        adapted=main.name,
+        reference=reference,
+        seconds=time.monotonic() - begun,
+    )
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    write_json(folder / "result.json", value)
+    return value
+
+
+def _train(arms: Sequence[Arm], shop: Workshop) -> dict[str, dict[str, Any]]:
+    """Every arm's record; several processes if the recipe allows them."""
+    end = None if shop.recipe.budget is None else time.monotonic() + shop.recipe.budget
+    records: dict[str, dict[str, Any]] = {}
+    if shop.recipe.jobs == 1 or len(arms) == 1:
+        for number, arm in enumerate(arms):
+            records[arm.name] = train_arm(arm, replace(shop, deadline=_share(end, arms[number:])))
+        return records
+    quiet = replace(shop, log=Log(shop.log.path), deadline=end)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(shop.recipe.jobs, len(arms)), mp_context=context) as pool:
+        waiting = {pool.submit(train_arm, arm, quiet): arm for arm in arms}
+        for future in as_completed(waiting):
+            name = waiting[future].name
+            records[name] = future.result()
+            shop.log.show(name, "done", records[name]["steps"], records[name]["steps"], {})
+    return {arm.name: records[arm.name] for arm in arms}
+
+
+def _share(end: float | None, left: Sequence[Arm]) -> float | None:
+    """When the next arm must end so that the others of the same cost get as much time."""
+    if end is None:
+        return None
+    loops = sum(not arm.convex for arm in left)
+    return time.monotonic() + max(0.0, end - time.monotonic()) / max(1, loops)
+
+
+def _write_rows(path: Path, data: Data) -> None:
+    """Which rows were trained on with labels, and which were seen without, as content hashes."""
+    labelled = (data.source, data.source_validation, data.labelled_target, data.labelled_target_validation)
+    trained = [domain.ids for domain in labelled if domain is not None]
+    seen = [data.target.ids] if data.target is not None else []
+    with writing(path, ".npz") as part:
+        np.savez(part, trained=np.unique(np.concatenate(trained)), seen=np.unique(np.concatenate([*seen, *trained])))

@@ -1,0 +1,64 @@
+"""metrics.jsonl: one line a logged step, cut back on resume to what the checkpoints remember."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acclimate.errors import AcclimateError
+from acclimate.files import writing
+from acclimate.training import checkpoint
+from acclimate.training.loop import Report
+
+Show = Callable[[str, str, int, int, Mapping[str, float]], None]
+"""Called with arm, stage, step, steps in all, and losses."""
+
+
+def silent(arm: str, stage: str, step: int, total: int, losses: Mapping[str, float]) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """Appends to a run's metrics.jsonl and shows progress."""
+
+    path: Path
+    show: Show = silent
+
+    def report(self, arm: str, stage: str) -> Report:
+        """The `Report` of one stage of one arm."""
+
+        def log(row: dict[str, Any]) -> None:
+            try:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"arm": arm, "stage": stage, **row}) + "\n")
+            except OSError as error:
+                raise AcclimateError(f"cannot write {self.path}: {error.strerror}") from None
+
+        return Report(log, lambda step, total, losses: self.show(arm, stage, step, total, losses))
+
+
+def rewind(folder: Path) -> None:
+    """Drop the lines of unfinished arms that come after their newest checkpoint."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # the line that a kill cut short
+        if (folder / "arms" / row["arm"] / "arm.json").is_file() or row["step"] <= _remembered(folder, row):
+            kept.append(line)
+    with writing(path) as part:
+        part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def _remembered(folder: Path, row: Mapping[str, Any]) -> int:
+    stages = (folder / "checkpoints" / row["arm"]).glob(f"*-{row['stage']}")
+    steps = [int(path.name) for stage in stages for path in checkpoint.saved(stage)]
+    return max(steps, default=0)

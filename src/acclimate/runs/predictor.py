@@ -1,0 +1,150 @@
+"""A model to use: predict, probabilities and features, on objects or on files larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from acclimate.backbones.base import Backbone
+from acclimate.domains.domain import Domain
+from acclimate.domains.frames import stream
+from acclimate.domains.read import read
+from acclimate.domains.schema import check_pair
+from acclimate.domains.writer import FrameWriter
+from acclimate.errors import DataError
+from acclimate.runs import store
+from acclimate.runs.prepare import Renamed
+from acclimate.tasks.base import Answers
+from acclimate.training.device import place
+from acclimate.training.infer import infer
+from acclimate.training.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Predictor:
+    """A saved model. Needs its folder only: no network, no training data.
+
+    Attributes:
+        task: "classify" or "regress".
+        classes: names of the classes, empty for a regression.
+        inputs: the columns that it reads from tables.
+        origin: arm, method, backbone and the like.
+    """
+
+    def __init__(self, model: Model, card: store.Card, device: str = "auto", precision: str | None = None):
+        self._model, self._card = model, card
+        self._place = place(device, precision or card.origin.get("precision", "auto"))  # type: ignore[arg-type]
+        model.to(self._place.device)
+        self.task = model.task.name
+        self.classes: tuple[str, ...] = getattr(model.task, "classes", ())
+        self.inputs = card.schema.inputs
+        self.origin = card.origin
+
+    @classmethod
+    def load(
+        cls, folder: Path | str, device: str = "auto", precision: str | None = None, backbone: Backbone | None = None
+    ) -> Predictor:
+        """The model of a run folder or of a model folder.
+
+        Raises:
+            DataError: no readable model there.
+        """
+        folder = Path(folder)
+        inner = folder / "model"
+        return cls(*store.load(inner if (inner / store.CONFIG).is_file() else folder, backbone), device, precision)
+
+    def __repr__(self) -> str:
+        origin = self.origin
+        return f"Predictor({origin.get('method')} on {origin.get('backbone')}, {self.task}, reads {self.inputs or '-'})"
+
+    def answers(self, domain: Domain) -> Answers:
+        """Answers for the rows of a domain, in its order."""
+        outputs = infer(self._model, self._fitting(domain), self._place)
+        return self._model.task.decode(outputs, self._card.temperature)
+
+    def predict(
+        self, data: Any, *, input: str | list[str] | None = None, output: str | Path | None = None
+    ) -> pd.DataFrame | Path:
+        """Predict new rows; keeps their columns and order and adds the answers.
+
+        Args:
+            data: a locator or path, DataFrame, array, list of texts, ...
+            input: input columns where they are named otherwise than in training.
+            output: a file (csv, tsv, jsonl, parquet or arrow) to stream into; rows are then never all in memory.
+
+        Returns:
+            A frame with the input's columns and ``prediction``, ``confidence`` and ``probability_CLASS``
+            (a regression has the prediction alone), or the path written.
+        """
+        import pandas as pd
+
+        if output is None:
+            return pd.concat(list(self._frames(data, input, typed=False)), ignore_index=True)
+        with ExitStack() as stack:
+            writer = FrameWriter(output)
+            frames = self._frames(data, input, typed=writer.typed)
+            first = next(frames)  # what is wrong with the input shows before a file is begun
+            stack.enter_context(writer)
+            writer.write(first)
+            for frame in frames:
+                writer.write(frame)
+        return Path(output)
+
+    def predict_proba(self, data: Any, *, input: str | list[str] | None = None) -> np.ndarray:
+        """Probabilities ``[n, classes]``, columns in the order of `classes`.
+
+        Raises:
+            DataError: a regression has none.
+        """
+        if not self.classes:
+            raise DataError("a regression has no probabilities; use predict")
+        chunks = [self.answers(domain).probabilities for _, domain in self._stream(data, input, False)]
+        return np.concatenate([chunk for chunk in chunks if chunk is not None])
+
+    def _frames(self, data: Any, input: str | list[str] | None, typed: bool) -> Iterator[pd.DataFrame]:
+        for frame, domain in self._stream(data, input, typed):
+            answers = self.answers(domain)
+            added: dict[str, Any] = {"prediction": answers.prediction}
+            if answers.confidence is not None:
+                added["confidence"] = answers.confidence
+            if answers.probabilities is not None:
+                added |= {f"probability_{name}": answers.probabilities[:, k] for k, name in enumerate(answers.classes)}
+            taken = set(frame.columns)
+            yield frame.assign(**{f"acclimate_{name}" if name in taken else name: v for name, v in added.items()})
+
+    def _stream(self, data: Any, input: str | list[str] | None, typed: bool) -> Iterator[tuple[pd.DataFrame, Domain]]:
+        return stream(data, self.columns(data, input), self._card.schema.modality, typed=typed)
+
+    def columns(self, data: Any, input: str | list[str] | None) -> list[str] | None:
+        """The input columns of ``data``: those asked for, else those of training where data have columns."""
+        if input is not None:
+            return [input] if isinstance(input, str) else list(input)
+        has_columns = isinstance(data, str | Path) or hasattr(data, "columns") or hasattr(data, "column_names")
+        has_columns = has_columns or (isinstance(data, list) and bool(data) and isinstance(data[0], dict))
+        return list(self.inputs) if has_columns and self._card.schema.modality in ("text", "table") else None
+
+    def read(self, data: Any, *, input: str | list[str] | None = None, **options: Any) -> Domain:
+        """Read labelled rows as this model reads them; options as for `acclimate.read`."""
+        return read(data, input=self.columns(data, input), modality=self._card.schema.modality, **options)
+
+    def _fitting(self, domain: Domain) -> Domain:
+        schema = self._card.schema
+        if domain.schema.modality != schema.modality:
+            raise DataError(f"{domain.name} is {domain.schema.modality}, but the model reads {schema.modality}")
+        if schema.modality == "table" and domain.schema.inputs != schema.inputs:
+            if len(domain.schema.inputs) != len(schema.inputs):
+                return self._missing_columns(domain)
+            domain = replace(domain, rows=Renamed(domain.rows, schema.inputs), schema=schema)
+        return domain
+
+    def _missing_columns(self, domain: Domain) -> Domain:
+        like = replace(domain, name="the model", schema=self._card.schema)
+        check_pair(like, domain)
+        raise DataError(f"{domain.name} has {len(domain.schema.inputs)} inputs, the model {len(self.inputs)}")

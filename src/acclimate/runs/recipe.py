@@ -1,0 +1,197 @@
+"""The recipe of a run: every setting, resolved, as YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from acclimate import settings
+from acclimate.errors import DataError, SettingsError, unknown
+from acclimate.files import writing
+
+VERSION = 1
+SECTIONS = ("backbone", "method", "tune", "training")
+"""Parts of a recipe that are mappings; an option that names one sets its main key."""
+MAIN_KEY = {"backbone": "name", "method": "name", "tune": "kind"}
+FROM_ENVIRONMENT = ("device", "precision", "jobs", "budget", "seed")
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `adapt` was asked to do.
+
+    Attributes:
+        source: locators of labelled source domains; "memory" for objects.
+        target: locators of target domains.
+        input: input columns, or '*'.
+        label: label column of the source.
+        target_input: the target's input columns where they are named otherwise.
+        target_label: permission to train on this column of the target (the inductive setting).
+        label_map: JSON file that renames labels.
+        group: column whose rows stay together (patient, speaker, product).
+        task: classify or regress; None finds it.
+        modality: text, image, table or array; None finds it.
+        backbone: name and settings.
+        method: name and settings.
+        tune: kind and settings.
+        training: settings of the loop.
+        validation: share of the labelled rows that is held out.
+        plain_baseline: whether the modality's plain baseline is trained too.
+        budget: seconds for the whole run, or None.
+        jobs: arms trained at the same time.
+        device: auto, cpu, cuda, mps, ...
+        precision: auto, fp32, bf16 or fp16.
+        seed: from which all randomness comes.
+    """
+
+    source: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    input: tuple[str, ...] = ()
+    label: str | None = None
+    target_input: tuple[str, ...] = ()
+    target_label: str | None = None
+    label_map: str | None = None
+    group: str | None = None
+    task: str | None = None
+    modality: Literal["text", "image", "table", "array"] | None = None
+    backbone: dict[str, Any] = field(default_factory=dict)
+    method: dict[str, Any] = field(default_factory=dict)
+    tune: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    validation: float = 0.2
+    plain_baseline: bool = True
+    budget: float | None = None
+    jobs: int = 1
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    seed: int = 0
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation < 1:
+            raise SettingsError(f"validation is a share of the rows, from 0 to below 1; found {self.validation}")
+        if self.jobs < 1:
+            raise SettingsError(f"jobs must be at least 1, found {self.jobs}")
+        if self.version != VERSION:
+            raise SettingsError(f"recipe version {self.version} is not {VERSION}; this recipe needs another Acclimate")
+
+    def write(self, path: Path) -> None:
+        """As YAML, atomically."""
+        text = yaml.safe_dump(settings.as_dict(self), sort_keys=False, allow_unicode=True)
+        with writing(path) as part:
+            part.write_text(text, encoding="utf-8")
+
+
+def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """A recipe from plain values: single names become lists, sections may be a name alone.
+
+    Raises:
+        SettingsError: an unknown key (names the nearest), or a value of the wrong type.
+    """
+    known = [f.name for f in dataclasses.fields(Recipe)]
+    plain: dict[str, Any] = {}
+    for key, value in values.items():
+        name = str(key).replace("-", "_")
+        if name not in known:
+            raise SettingsError(f"{where}: {unknown('setting', str(key), known)}")
+        if name in ("source", "target", "input", "target_input") and value is not None:
+            value = [value] if isinstance(value, str | os.PathLike) else value
+            if not isinstance(value, list | tuple):
+                raise SettingsError(f"{where}.{name}: expected a name or a list of names, found {value!r}")
+            value = tuple(str(item) for item in value)
+        if name in MAIN_KEY and isinstance(value, str):
+            value = {MAIN_KEY[name]: value}
+        if name == "budget" and value is not None:
+            value = seconds(value)
+        if value is not None:
+            plain[name] = value
+    return settings.build(Recipe, plain, where)
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    """The plain values of a recipe file.
+
+    Raises:
+        DataError: the file is missing.
+        SettingsError: it is not a YAML mapping.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"recipe {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise SettingsError(f"recipe {path} is not YAML: {first}") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"recipe {path}: expected 'key: value' lines, found {type(values).__name__}")
+    return values
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values, later layers first in rank; sections are merged key by key."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            name = str(key).replace("-", "_")
+            if name in SECTIONS:
+                value = {MAIN_KEY[name]: value} if isinstance(value, str) and name in MAIN_KEY else value
+                before = merged.get(name, {})
+                main = MAIN_KEY.get(name)
+                if isinstance(value, Mapping) and main in value and value[main] != before.get(main):
+                    before = {}  # settings of another method or backbone do not carry over
+                merged[name] = {**before, **value} if isinstance(value, Mapping) else value
+            elif value is not None:
+                merged[name] = value
+    return merged
+
+
+def assignments(pairs: list[str]) -> dict[str, Any]:
+    """``["method.strength=0.5", "seed=1"]`` as nested values, parsed as YAML.
+
+    Raises:
+        SettingsError: not of the form KEY=VALUE or SECTION.KEY=VALUE.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        path, equals, text = pair.partition("=")
+        section, dot, key = path.strip().partition(".")
+        if not equals or not section or (dot and (section not in SECTIONS or not key)):
+            raise SettingsError(
+                f"--set {pair}: expected KEY=VALUE, or SECTION.KEY=VALUE with a section of {', '.join(SECTIONS)}"
+            )
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        if dot:
+            values.setdefault(section, {})[key] = value
+        else:
+            values[section] = value
+    return values
+
+
+def environment() -> dict[str, Any]:
+    """Settings from ``ACCLIMATE_DEVICE``, ``ACCLIMATE_PRECISION`` and the like."""
+    found = {name: os.environ.get(f"ACCLIMATE_{name.upper()}") for name in FROM_ENVIRONMENT}
+    return {name: value for name, value in found.items() if value}
+
+
+def seconds(text: str | float) -> float:
+    """A duration: ``90``, ``"90s"``, ``"5m"``, ``"1.5h"``.
+
+    Raises:
+        SettingsError: not a positive duration.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", str(text))
+    if match is None or float(match[1]) == 0:
+        raise SettingsError(f"budget {text!r} is not a duration; write 90s, 5m or 1.5h")
+    return float(match[1]) * UNITS[match[2]]

@@ -1,0 +1,113 @@
+"""result.json: everything one run found. The schema is documented in docs/result.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from acclimate import __version__
+from acclimate.errors import DataError
+from acclimate.files import read_json
+from acclimate.runs.prepare import Prepared
+from acclimate.runs.recipe import Recipe
+from acclimate.selection.decision import Decision
+
+VERSION = 1
+PACKAGES = ("torch", "numpy", "scikit-learn", "transformers")
+
+
+def assemble(
+    *,
+    recipe: Recipe,
+    prepared: Prepared,
+    records: Mapping[str, Mapping[str, Any]],
+    scores: Mapping[str, Mapping[str, Any]],
+    decision: Decision,
+    adapted: str,
+    reference: str | None,
+    seconds: float,
+) -> dict[str, Any]:
+    """The result before any target label was opened."""
+    main = records[adapted]
+    return {
+        "version": VERSION,
+        "acclimate": __version__,
+        "setting": prepared.setting,
+        "task": main["task"]["name"],
+        "modality": prepared.schema.modality,
+        "method": main["method"],
+        "tune": main["tune"],
+        "backbone": main["backbone"],
+        "seed": recipe.seed,
+        "steps": main["steps"],
+        "seconds": round(seconds, 3),
+        "environment": environment(main["precision"]),
+        "decision": decision.choice,
+        "reasons": list(decision.reasons),
+        "model": decision.arm,
+        "adapted": adapted,
+        "reference": reference,
+        "verdict": None,
+        "transductive": None,
+        "arms": [_arm(record, scores[name]) for name, record in records.items()],
+        "seal": {"opened": 0, "openings": []},
+        "permission": recipe.target_label,
+        "data": {**prepared.report, "notes": list(prepared.notes)},
+    }
+
+
+def _arm(record: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]:
+    """One row of `arms`."""
+    source = record["source_validation"]
+    return {
+        "name": record["name"],
+        "role": record["role"],
+        "method": record["method"],
+        "tune": record["tune"],
+        "backbone": record["backbone"],
+        "layer": record["layer"],
+        "seconds": record["seconds"],
+        "steps": record["steps"],
+        "stages": record["stages"],
+        "label_free": dict(scores),
+        "source_validation": source,
+        "target_validation": record["target_validation"],
+        "target": None,
+    }
+
+
+def environment(precision: str) -> dict[str, Any]:
+    """Versions and machine, as far as they can change bits."""
+    import torch
+
+    found: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine(), "precision": precision}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return {**found, "threads": torch.get_num_threads(), "processes": int(os.environ.get("WORLD_SIZE", "1"))}
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """A run's result.
+
+    Raises:
+        DataError: there is none, or it is not readable.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        unfinished = (folder / "recipe.yaml").is_file()
+        hint = f"it is not finished; `acclimate resume {folder}` continues it" if unfinished else "no run there"
+        raise DataError(f"{folder}: {hint}")
+    try:
+        value = read_json(path)
+        if value["version"] != VERSION:
+            raise DataError(f"{path}: version {value['version']}, this Acclimate reads {VERSION}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a readable result ({error})") from None
+    return value

@@ -1,0 +1,90 @@
+"""A run: its result, its model, and what can be asked of both."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from acclimate.backbones.base import Backbone
+from acclimate.runs import result
+from acclimate.runs.evaluate import open_seal
+from acclimate.runs.predictor import Predictor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Run:
+    """What one `adapt` produced.
+
+    Attributes:
+        folder: where it lives.
+        result: the content of result.json.
+    """
+
+    def __init__(self, folder: Path | str, backbone: Backbone | None = None):
+        self.folder = Path(folder)
+        self.result: dict[str, Any] = result.load(self.folder)
+        self._backbone = backbone
+
+    @property
+    def decision(self) -> str:
+        """adapt, keep_source or do_not_deploy; made without target labels."""
+        return self.result["decision"]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why, in sentences."""
+        return self.result["reasons"]
+
+    @property
+    def verdict(self) -> str | None:
+        """helped, no_evidence or hurt; None until `evaluate` opened target labels."""
+        return self.result["verdict"]
+
+    @cached_property
+    def model(self) -> Predictor:
+        """The model that the decision chose."""
+        backbone = self._backbone if self._uses_own_backbone else None
+        return Predictor.load(self.folder / "model", backbone=backbone)
+
+    @property
+    def _uses_own_backbone(self) -> bool:
+        chosen = next(row for row in self.result["arms"] if row["name"] == self.result["model"])
+        return chosen["backbone"] == self.result["backbone"]
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        label: str | None = None,
+        input: str | list[str] | None = None,
+        group: str | None = None,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Open the seal: metrics of every arm on labelled target rows, and the verdict; written into the run."""
+        value = open_seal(
+            self.folder, data, label=label, input=input, group=group, force=force, backbone=self._backbone
+        )
+        self.result = result.load(self.folder)
+        return value
+
+    def predict(
+        self, data: Any, *, input: str | list[str] | None = None, output: str | Path | None = None
+    ) -> pd.DataFrame | Path:
+        """See `Predictor.predict`."""
+        return self.model.predict(data, input=input, output=output)
+
+    def predict_proba(self, data: Any, *, input: str | list[str] | None = None) -> np.ndarray:
+        """See `Predictor.predict_proba`."""
+        return self.model.predict_proba(data, input=input)
+
+    def __repr__(self) -> str:
+        r = self.result
+        return (
+            f"Run({str(self.folder)!r}, {r['method']} on {r['backbone']}, decision {r['decision']}, "
+            f"verdict {r['verdict'] or 'sealed'})"
+        )

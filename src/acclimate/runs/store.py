@@ -1,0 +1,115 @@
+"""A model on disk: safetensors and JSON, enough to predict without network, pickle or the training data."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from acclimate import __version__
+from acclimate.backbones import registry as backbones
+from acclimate.backbones.base import Backbone
+from acclimate.domains.domain import Modality, Schema
+from acclimate.errors import AcclimateError, DataError
+from acclimate.files import read_json, write_json, writing
+from acclimate.tasks import registry as tasks
+from acclimate.training.model import Model
+
+FORMAT = 1
+CONFIG, WEIGHTS, ASSETS = "model.json", "weights.safetensors", "assets"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a saved model beside its weights.
+
+    Attributes:
+        schema: inputs that it reads.
+        temperature: by which logits are divided (calibrated on source validation).
+        origin: method, tune and the like, for people.
+    """
+
+    schema: Schema
+    temperature: float
+    origin: dict[str, Any]
+
+
+def save(model: Model, card: Card, folder: Path) -> None:
+    """Write the model folder atomically.
+
+    Raises:
+        AcclimateError: the disk is full or refuses.
+    """
+    model = model.to("cpu")
+    bottleneck, standardize = model.shape
+    config = {
+        "format": FORMAT,
+        "acclimate": __version__,
+        "modality": card.schema.modality,
+        "inputs": list(card.schema.inputs),
+        "temperature": card.temperature,
+        "task": model.task.config(),
+        "layer": model.layer,
+        "bottleneck": bottleneck,
+        "standardize": standardize,
+        "backbone": model.backbone.config(),
+        "origin": card.origin,
+    }
+    with writing(folder) as part:
+        part.mkdir()
+        assets = part / ASSETS
+        assets.mkdir()
+        try:
+            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS)
+        except SafetensorError as error:
+            raise AcclimateError(f"cannot write {folder}: {error}") from None
+        model.backbone.assets(assets)
+        write_json(part / CONFIG, config)
+
+
+def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
+    """A saved model in evaluation mode.
+
+    Args:
+        folder: the model folder.
+        backbone: the network, for models around a `torch.nn.Module` from Python.
+
+    Raises:
+        DataError: the folder is missing, corrupt, or not an Acclimate model.
+    """
+    if not (folder / CONFIG).is_file():
+        raise DataError(f"{folder}: no Acclimate model ({CONFIG} is missing)")
+    try:
+        config = read_json(folder / CONFIG)
+        if config["format"] != FORMAT:
+            raise DataError(f"{folder}: model format {config['format']}, this Acclimate reads {FORMAT}")
+        network = backbone or backbones.restore(config["backbone"], folder / ASSETS)
+        model = Model(
+            network,
+            tasks.restore(config["task"]),
+            layer=config["layer"],
+            bottleneck=config["bottleneck"],
+            standardize=config["standardize"],
+        )
+        model.load_state_dict(load_file(folder / WEIGHTS))
+        modality: Modality = config["modality"]
+        card = Card(Schema(modality, tuple(config["inputs"])), float(config["temperature"]), config["origin"])
+    except AcclimateError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{folder}: not a readable Acclimate model: {first}") from None
+    return model.eval(), card
+
+
+def copy(source: Path, target: Path, origin: dict[str, Any] | None = None) -> None:
+    """Copy a model folder atomically; ``origin`` adds to what its card says."""
+    with writing(target) as part:
+        shutil.copytree(source, part)
+        if origin:
+            config = read_json(part / CONFIG)
+            write_json(part / CONFIG, {**config, "origin": {**config["origin"], **origin}})
