@@ -156,7 +156,7 @@ def _shrunk(image: Any, width: int, height: int) -> Any:
 def _distance(one: Any, other: Any) -> float:
     """Difference of two pictures' thumbnails, relative to the contrast of the first."""
     a, b = (np.asarray(_shrunk(image, THUMB, THUMB), dtype=np.float64) for image in (one, other))
-    return float(np.linalg.norm(a - b) / max(np.linalg.norm(a - a.mean()), 1.0))
+    return float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(a - a.mean())), 1.0)
 
 
 def _rounded(rows: Any) -> np.ndarray:
