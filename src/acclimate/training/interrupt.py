@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM ask the loop to stop at the next step, after a checkpoint."""
+"""SIGINT and SIGTERM: a training loop stops at its next step, after a checkpoint; anything else stops at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 _received: list[int] = []
+_heeding: list[bool] = []
+
+
+class StoppedError(KeyboardInterrupt):
+    """A signal came while nothing could be saved. Like Ctrl-C no `except Exception` catches it."""
+
+    def __init__(self, number: int):
+        super().__init__(f"stopped by signal {number}")
+        self.number = number
 
 
 def requested() -> int | None:
@@ -16,12 +25,35 @@ def requested() -> int | None:
 
 
 @contextmanager
+def heeded() -> Iterator[None]:
+    """The block asks `requested` again and again, so that a signal may wait for it.
+
+    Raises:
+        StoppedError: a signal came after the block had asked for the last time.
+    """
+    _heeding.append(True)
+    try:
+        yield
+    finally:
+        _heeding.pop()
+    if _received:
+        raise StoppedError(_received[0])
+
+
+@contextmanager
 def graceful() -> Iterator[None]:
-    """Inside the block the first SIGINT or SIGTERM only asks; a second one acts as usual."""
+    """Inside the block the first SIGINT or SIGTERM only asks where that is `heeded`, and raises elsewhere;
+    a second one acts as usual.
+
+    Raises:
+        StoppedError: a signal came where none is heeded.
+    """
 
     def note(number: int, frame: FrameType | None) -> None:
-        _received.append(number)
         signal.signal(number, before[number])
+        if not _heeding:
+            raise StoppedError(number)
+        _received.append(number)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

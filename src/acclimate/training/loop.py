@@ -117,7 +117,8 @@ class Trainer:
         spent, begun_at = self.counters.seconds, self.counters.step
         before = torch.get_rng_state()
         self.tuning.train()
-        with Ahead(self.streams, self.place, threaded=not isinstance(self.model.backbone, PassThrough)) as ahead:
+        threaded = not isinstance(self.model.backbone, PassThrough)
+        with interrupt.heeded(), Ahead(self.streams, self.place, threaded) as ahead:
             while self.counters.step < self.counters.total and not self._enough():
                 self._heed_signals()
                 losses = self._step(ahead)
@@ -130,6 +131,7 @@ class Trainer:
                 if now - last_saved >= self.training.checkpoint_seconds:
                     self._save()
                     last_saved = now
+            self._heed_signals()
         torch.set_rng_state(before)
         if self.best_state is not None:
             self.model.load_state_dict(self.best_state)

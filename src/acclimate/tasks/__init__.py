@@ -1,0 +1,1 @@
+"""Tasks: head, loss, answers and metrics; one file each."""

@@ -1,0 +1,1 @@
+"""The loop, its settings, devices, checkpoints and what is tuned."""
