@@ -16,7 +16,7 @@ from acclimate.domains.domain import Domain
 from acclimate.domains.read import read
 from acclimate.errors import SettingsError
 from acclimate.runs import execute
-from acclimate.runs.log import Show, silent
+from acclimate.runs.log import Found, Show, silent, unsaid
 from acclimate.runs.predictor import Predictor
 from acclimate.runs.recipe import Recipe, environment, merge, parse
 from acclimate.runs.run import Run
@@ -87,9 +87,11 @@ def adapt(
     return Run(folder, objects[recipe.backbone["name"]]() if objects else None)
 
 
-def carry_out(recipe: Recipe, out: str | Path, *, force: bool = False, show: Show = silent) -> Run:
+def carry_out(
+    recipe: Recipe, out: str | Path, *, force: bool = False, found: Found = unsaid, show: Show = silent
+) -> Run:
     """Carry out a recipe whose domains are locators."""
-    execute.adapt(recipe, Path(out), force=force, show=show)
+    execute.adapt(recipe, Path(out), force=force, found=found, show=show)
     return Run(out)
 
 
@@ -99,12 +101,18 @@ def resume(
     source: Any = None,
     target: Any = None,
     backbone: nn.Module | None = None,
+    found: Found = unsaid,
     show: Show = silent,
 ) -> Run:
     """Continue a run after a kill, bit for bit. Domains and networks from Python are to be given again."""
     objects = _objects(backbone, _several(source) or _several(target))
     execute.resume(
-        Path(folder), source=_several(source) or None, target=_several(target) or None, backbones=objects, show=show
+        Path(folder),
+        source=_several(source) or None,
+        target=_several(target) or None,
+        backbones=objects,
+        found=found,
+        show=show,
     )
     return Run(folder, next(iter(objects.values()))() if objects else None)
 

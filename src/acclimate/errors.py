@@ -41,6 +41,9 @@ class InterruptedRunError(AcclimateError):
         super().__init__(message)
         self.exit_code = 128 + signal_number
 
+    def __reduce__(self) -> tuple[type, tuple[str, int]]:
+        return type(self), (str(self), self.exit_code - 128)  # it crosses processes
+
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that does not exist: names the nearest one, or all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,9 +21,10 @@ from acclimate.methods.base import Data
 from acclimate.runs import result, store
 from acclimate.runs.arms import Arm, Workshop, plan, train_arm
 from acclimate.runs.evidence import weigh
-from acclimate.runs.log import Log, Show, rewind, silent
+from acclimate.runs.log import Found, Log, Show, rewind, silent, unsaid
 from acclimate.runs.prepare import Prepared, prepare, read_source, read_target
 from acclimate.runs.recipe import Recipe, parse, read
+from acclimate.training import interrupt
 
 MEMORY = "memory"
 """What a recipe says of a domain that came as a Python object."""
@@ -36,6 +38,7 @@ def adapt(
     target: Sequence[Any] | None = None,
     backbones: Mapping[str, Any] | None = None,
     force: bool = False,
+    found: Found = unsaid,
     show: Show = silent,
 ) -> dict[str, Any]:
     """Carry out a recipe in a new folder and return the result.
@@ -49,6 +52,7 @@ def adapt(
         target: objects in the place of the target locators.
         backbones: networks from Python by the name that the recipe uses, as functions without arguments.
         force: replace what is in the folder.
+        found: called with what the data are, before anything is trained.
         show: called with the progress.
 
     Raises:
@@ -56,6 +60,7 @@ def adapt(
     """
     _check_free(folder, force)
     prepared, arms = _prepare(recipe, source, target, backbones)
+    found(describe(prepared, arms))
     if folder.exists():
         shutil.rmtree(folder)
     try:
@@ -74,6 +79,7 @@ def resume(
     source: Sequence[Any] | None = None,
     target: Sequence[Any] | None = None,
     backbones: Mapping[str, Any] | None = None,
+    found: Found = unsaid,
     show: Show = silent,
 ) -> dict[str, Any]:
     """Continue a run after a kill, bit for bit; a finished run is returned as it is.
@@ -95,6 +101,7 @@ def resume(
     prepared, arms = _prepare(recipe, source, target, backbones)
     if read_json(folder / "data.json") != _fingerprints(prepared.data):
         raise DataError(f"{folder}: the data have changed since the run began; start a new one")
+    found(describe(prepared, arms))
     rewind(folder)
     return _carry_out(recipe, folder, prepared, arms, backbones, show)
 
@@ -117,6 +124,18 @@ def _prepare(
     labelled = read_source(recipe, source)
     prepared = prepare(recipe, labelled, read_target(recipe, labelled, target))
     return prepared, plan(recipe, prepared, backbones)
+
+
+def describe(prepared: Prepared, arms: Sequence[Arm]) -> dict[str, Any]:
+    """What was found and what will be trained, as plain values: setting, task, modality, arms, data."""
+    data = prepared.data
+    return {
+        "setting": prepared.setting,
+        "task": (data.source_task if data.source is not None else data.target_task).name,
+        "modality": prepared.schema.modality,
+        "arms": [arm.name for arm in arms],
+        "data": {**prepared.report, "notes": list(prepared.notes)},
+    }
 
 
 def _resolved(recipe: Recipe, arms: Sequence[Arm]) -> Recipe:
@@ -163,6 +182,7 @@ def _carry_out(
         records=records,
         scores=scores,
         decision=decision,
+        primary=asked.primary.name,
         adapted=main.name,
         reference=reference,
         seconds=time.monotonic() - begun,
@@ -182,13 +202,26 @@ def _train(arms: Sequence[Arm], shop: Workshop) -> dict[str, dict[str, Any]]:
         return records
     quiet = replace(shop, log=Log(shop.log.path), deadline=end)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(shop.recipe.jobs, len(arms)), mp_context=context) as pool:
-        waiting = {pool.submit(train_arm, arm, quiet): arm for arm in arms}
-        for future in as_completed(waiting):
-            name = waiting[future].name
-            records[name] = future.result()
-            shop.log.show(name, "done", records[name]["steps"], records[name]["steps"], {})
+    ignore = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; between arms it is the parent's to heed
+    jobs = min(shop.recipe.jobs, len(arms))
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=signal.signal, initargs=ignore) as pool:
+        waiting = {pool.submit(_train_in_process, arm, quiet): arm for arm in arms}
+        try:
+            for future in as_completed(waiting):
+                name = waiting[future].name
+                records[name] = future.result()
+                shop.log.show(name, "done", records[name]["steps"], records[name]["steps"], {})
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()  # a loop saves its state first
+            raise
     return {arm.name: records[arm.name] for arm in arms}
+
+
+def _train_in_process(arm: Arm, shop: Workshop) -> dict[str, Any]:
+    with interrupt.graceful():
+        return train_arm(arm, shop)
 
 
 def _share(end: float | None, left: Sequence[Arm]) -> float | None:

@@ -17,6 +17,14 @@ Show = Callable[[str, str, int, int, Mapping[str, float]], None]
 """Called with arm, stage, step, steps in all, and losses."""
 
 
+Found = Callable[[Mapping[str, Any]], None]
+"""Called once, before training, with what was found in the data: see `execute.describe`."""
+
+
+def unsaid(found: Mapping[str, Any]) -> None:
+    """Say nothing."""
+
+
 def silent(arm: str, stage: str, step: int, total: int, losses: Mapping[str, float]) -> None:
     """Show nothing."""
 

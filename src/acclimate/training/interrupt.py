@@ -15,7 +15,7 @@ class StoppedError(KeyboardInterrupt):
     """A signal came while nothing could be saved. Like Ctrl-C no `except Exception` catches it."""
 
     def __init__(self, number: int):
-        super().__init__(f"stopped by signal {number}")
+        super().__init__(number)
         self.number = number
 
 
