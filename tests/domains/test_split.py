@@ -94,7 +94,7 @@ def test_laws_of_every_split(rows, fraction, seed):
     values, labels, groups = map(list, zip(*rows, strict=True))
     domain = domain_of(values, labels, [f"g{g}" for g in groups])
     if len(set(groups)) < 2:
-        with pytest.raises(DataError, match="one distinct|group"):
+        with pytest.raises(DataError, match=r"one distinct|group"):
             split(domain, fraction, seed)
         return
     train, validation = split(domain, fraction, seed)

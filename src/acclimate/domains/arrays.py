@@ -59,6 +59,9 @@ class ArrayFile(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self._names)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
     def __getitem__(self, name: str) -> np.ndarray:
         need_columns([name], self._names, str(self.path), "array")
         if name not in self._held:
@@ -214,4 +217,6 @@ def parse_svmlight(data: bytes, features: int | None, where: str) -> tuple[Any, 
         if features is not None and "n_features" in str(error):
             raise DataError(f"{where}: has columns beyond features={features} ({error})") from None
         raise DataError(f"{where}: not svmlight ({error}); expected lines such as '1 0:2 17:0.5'") from None
+    if not matrix.nnz:
+        raise DataError(f"{where}: no row has a feature; expected lines such as '1 0:2 17:0.5'")
     return matrix.tocsr(), [label.decode("utf-8", "replace") for label in labels]

@@ -70,7 +70,7 @@ def _of_table(
     planned = from_tables.plan(file.columns, wanted, list(select), str(path))
     types = _types(file) if typed and file.format in ("csv", "tsv", "jsonl") else {}
     start = 0
-    modality = planned.modality
+    modality, found = planned.modality, False
     for chunk in _rechunked(file.chunks(file.columns), size):
         frame = chunk.set_axis(pd.RangeIndex(start, start + len(chunk)), axis=0)
         start += len(frame)
@@ -80,10 +80,10 @@ def _of_table(
             continue
         asked = Request(planned.input, modality=modality)
         domain = from_tables.of_frame(frame, asked, str(path), from_text=file.is_text)
-        modality = domain.schema.modality
+        modality, found = domain.schema.modality, True
         shown = frame.reset_index(drop=True)
         yield (_cast(shown, types) if types else shown), domain
-    if modality is None or not start:
+    if not found:
         raise DataError(f"{place}: no rows")
 
 

@@ -139,7 +139,7 @@ def of_arrow(
     keep = matching(side, select, where)
     if not table.num_rows:
         raise DataError(f"{where}: no rows")
-    modality = wanted.modality or _arrow_modality(table, where)
+    modality = wanted.modality or _arrow_modality(table, where, np.arange(table.num_rows) if keep is None else keep)
     whole = ArrowRows(table, modality, where)
     rows: Rows = whole if keep is None else Subset(whole, keep)
     if keep is not None:
@@ -157,12 +157,12 @@ def of_arrow(
     )
 
 
-def _arrow_modality(table: pa.Table, where: str) -> Modality:
+def _arrow_modality(table: pa.Table, where: str, rows: np.ndarray) -> Modality:
     if len(table.schema) == 1 and (
         pa.types.is_struct(table.schema[0].type) or pa.types.is_binary(table.schema[0].type)
     ):
         raise DataError(f"{where}: column '{table.schema[0].name}' holds files; pass modality image or audio")
-    places = np.unique(np.linspace(0, table.num_rows - 1, SAMPLE).astype(np.int64))
+    places = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(np.int64))]
     return found_modality(typed(ArrowRows(table, "table", where).raw(places), from_text=False, where=where), where)
 
 

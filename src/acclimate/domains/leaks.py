@@ -38,8 +38,9 @@ def scan(domain: Domain, other: Domain | None = None) -> Leak:
     """Duplicates inside a domain, or between it and another. Labels are not needed.
 
     Near duplicates are: texts that differ in case, punctuation and spaces only, or whose sets of five-word shingles
-    have a Jaccard similarity of 0.8 or more (Broder 1997; found by MinHash, each pair checked exactly); images with
-    the same 64-bit difference hash and similar thumbnails; numbers that agree to six significant digits.
+    have a Jaccard similarity of 0.8 or more (Broder 1997; found by MinHash, each pair checked exactly); images whose
+    64-bit difference hashes differ by 3 bits at most and whose thumbnails are alike; numbers that agree to six
+    significant digits.
     """
     exact = _twins(domain.ids, None if other is None else other.ids)
     twins, note = _near(domain, other, exact >= 0)

@@ -18,8 +18,10 @@ BANDS, ROWS_A_BAND = 24, 4
 """A pair of similarity 0.8 shares a band with probability 1 - (1 - 0.8^4)^24 > 0.999997."""
 MAX_WORDS = 2000
 MAX_PAIRS = 500_000
+HASH_BITS = 3
 THUMB, THUMB_DISTANCE = 24, 0.15
-"""Two pictures of one difference hash are the same where their thumbnails differ by less of their contrast."""
+"""Pictures are the same where their difference hashes differ by at most HASH_BITS of 64, and their thumbnails by less
+than THUMB_DISTANCE of their contrast."""
 
 
 def twins(modality: Modality, rows: Any, others: Any | None) -> np.ndarray:
@@ -134,7 +136,10 @@ def _image_twins(images: Sequence[np.ndarray], others: Sequence[np.ndarray] | No
     grey = [_grey(image) for image in (*images, *(others or ()))]
     small = np.stack([np.asarray(_shrunk(image, 9, 8)) for image in grey])
     bits = np.packbits((small[:, :, 1:] > small[:, :, :-1]).reshape(len(small), 64), axis=1)
-    pairs = _bucket_pairs(bits.view("<u8").reshape(-1), n, across)
+    # Two hashes at most 3 bits apart have one of four quarters in common; equal ones also get a bucket of their own.
+    keys = [bits.view("<u8").reshape(-1), *bits.view("<u2").T]
+    pairs = np.unique(np.concatenate([_bucket_pairs(key, n, across) for key in keys]), axis=0)
+    pairs = pairs[np.unpackbits(bits[pairs[:, 0]] ^ bits[pairs[:, 1]], axis=1).sum(axis=1) <= HASH_BITS]
     # Simple pictures (one stroke on white) share a difference hash without being alike: compare thumbnails too.
     alike = [_distance(grey[i], grey[j]) < THUMB_DISTANCE for i, j in pairs]
     return _resolve(pairs[np.array(alike, dtype=bool)], n, across)
@@ -154,9 +159,10 @@ def _shrunk(image: Any, width: int, height: int) -> Any:
 
 
 def _distance(one: Any, other: Any) -> float:
-    """Difference of two pictures' thumbnails, relative to the contrast of the first."""
+    """Difference of two pictures' thumbnails, brightness aside, relative to the contrast of the first."""
     a, b = (np.asarray(_shrunk(image, THUMB, THUMB), dtype=np.float64) for image in (one, other))
-    return float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(a - a.mean())), 1.0)
+    a, b = a - a.mean(), b - b.mean()
+    return float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(a)), 1.0)
 
 
 def _rounded(rows: Any) -> np.ndarray:

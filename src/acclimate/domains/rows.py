@@ -88,7 +88,7 @@ class ArrowRows:
         owner = np.searchsorted(starts, index[order], side="right") - 1
         pieces = [batches[k].take(pa.array(index[order][owner == k] - starts[k])) for k in np.unique(owner)]
         table = pa.Table.from_batches(pieces, schema=self.table.schema)
-        frame = table.take(pa.array(np.argsort(order))).to_pandas(types_mapper=pd.ArrowDtype)
+        frame = table.take(pa.array(np.argsort(order))).to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
         frame.index = pd.Index(index)
         return frame
 

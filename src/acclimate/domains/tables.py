@@ -117,7 +117,7 @@ class TableFile:
         with explained(self.path):
             if self.format == "arrow":
                 compressed = self.path.stat().st_size > IN_MEMORY // 4 and _is_compressed(self.path)
-                return self._spilled(columns) if compressed else _ipc(self.path).read_all().select(list(columns))
+                return self._spilled(columns) if compressed else _whole(self.path).select(list(columns))
             meta = pa.parquet.read_metadata(self.path)
             groups = [meta.row_group(g) for g in range(meta.num_row_groups)]
             wanted = {c.split(".")[0] for c in columns}
@@ -224,7 +224,7 @@ class TableFile:
                 with pa.ipc.new_file(str(part), schema) as writer:
                     for batch in batches:
                         writer.write_batch(batch.cast(schema))
-        return _ipc(cached).read_all()
+        return _whole(cached)
 
 
 def need_columns(columns: Sequence[str], found: Sequence[str], where: str, kind: str = "column") -> None:
@@ -237,7 +237,7 @@ def need_columns(columns: Sequence[str], found: Sequence[str], where: str, kind:
 
 
 def _frame(batch: pa.RecordBatch) -> pd.DataFrame:
-    return batch.to_pandas(types_mapper=pd.ArrowDtype)
+    return batch.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
 
 
 def _objects(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
@@ -256,9 +256,16 @@ def _ipc(path: Path) -> Any:
 
 
 def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
-    if hasattr(reader, "get_batch"):
-        return (reader.get_batch(i) for i in range(reader.num_record_batches))
-    return iter(reader)
+    """The batches of a reader, each one checked: a broken file may hold offsets that lead out of its buffers."""
+    found = (reader.get_batch(i) for i in range(reader.num_record_batches)) if hasattr(reader, "get_batch") else reader
+    for batch in found:
+        batch.validate(full=True)
+        yield batch
+
+
+def _whole(path: Path) -> pa.Table:
+    reader = _ipc(path)
+    return pa.Table.from_batches(_batches(reader), schema=reader.schema)
 
 
 def _is_compressed(path: Path) -> bool:

@@ -1,0 +1,55 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from acclimate.domains.domain import join
+from acclimate.domains.read import read
+from acclimate.errors import DataError
+
+
+def test_selecting_twice_is_selecting_once():
+    domain = read((list("abcdef"), range(6)), label="y")
+    twice = domain.select(np.array([5, 3, 1])).select(np.array([2, 0]))
+    assert twice.rows.take(np.arange(2)) == ["b", "f"]
+    assert twice.labels.tolist() == ["1", "5"]
+    assert twice.ids.tolist() == domain.ids[[1, 5]].tolist()
+
+
+def test_sealed_has_no_trace_of_labels():
+    sealed = read((list("ab"), [0, 1]), label="y").sealed()
+    assert sealed.labels is None
+    assert sealed.schema.label is None
+    assert sealed.fingerprint == read(list("ab")).fingerprint
+
+
+def test_order_and_fingerprint_depend_on_content_alone():
+    one = read((list("abcd"), [0, 1, 0, 1]), label="y")
+    other = read((list("dbca"), [1, 1, 0, 0]), label="y")
+    assert one.fingerprint == other.fingerprint
+    assert one.rows.take(one.order) == other.rows.take(other.order)
+    assert one.fingerprint != read((list("abcd"), [0, 1, 0, 0]), label="y").fingerprint
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda a: read([str(v) for v in a]),
+        lambda a: read(np.array(a, dtype=float)[:, None]),
+        lambda a: read(sparse.csr_matrix(np.array(a, dtype=float)[:, None])),
+        lambda a: read(pd.DataFrame({"x": a}), input="x"),
+    ],
+)
+def test_joined_rows_keep_the_order_asked_for(make):
+    both = join([make([1, 2, 3]), make([4, 5])])
+    index = np.array([4, 0, 3, 0, 2])
+    taken = both.rows.take(index)
+    assert repr(taken) == repr(make([5, 1, 4, 1, 3]).rows.take(np.arange(5)))
+    assert len(both) == 5
+
+
+def test_domains_that_cannot_be_joined():
+    with pytest.raises(DataError, match="different kinds"):
+        join([read(["a"]), read(np.zeros((1, 2)))])
+    with pytest.raises(DataError, match="no labels"):
+        join([read(["a"], name="x"), read((["a"], [1]), label="y")])
