@@ -91,7 +91,7 @@ def embed(
         except AcclimateError as error:
             if type(error) is not AcclimateError:  # the rows are at fault, not the cache
                 raise
-            warnings.warn(f"no feature cache: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"no feature cache: {error}", UserWarning, stacklevel=2)
             stored |= reader.to_memory()
     return {name: _gather(stored[name], inverse) for name in names}
 

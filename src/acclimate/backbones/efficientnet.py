@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from acclimate.backbones import pretrained
 from acclimate.backbones.base import Spec
 from acclimate.backbones.image import ImageBackbone
-from acclimate.backbones.layers import blocks_by_prefix, channels_last
+from acclimate.backbones.layers import blocks_by_prefix
 from acclimate.backbones.preprocess import Augment, Crop, ImagePreprocess, Square
 from acclimate.domains.domain import Modality
 from acclimate.settings import as_dict, build
@@ -116,7 +116,7 @@ class EfficientNet(ImageBackbone):
             settings.size, 3, (0.5,), (0.5,), settings.square, settings.crop, settings.augment
         )
         with torch.random.fork_rng(devices=[]):
-            self.network = channels_last(Lite0()).eval()
+            self.use(Lite0().eval())
         stages = {f"stage_{k + 1}": f"stages.{k}" for k in range(len(_STAGES))}
         self.places = {"stem": "stem", **stages, "final": ""}
         widths = [_STEM, *(width for _, width, *_ in _STAGES), _FINAL]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from acclimate.backbones.hashing import weights_key
-from acclimate.backbones.layers import LayeredBackbone
+from acclimate.backbones.layers import LayeredBackbone, image_layout
 from acclimate.backbones.preprocess import Augment, Crop, ImagePreprocess, Square
 
 
@@ -29,6 +29,15 @@ class ImageBackbone(LayeredBackbone):
     """A backbone whose inputs come from an `ImagePreprocess`."""
 
     preprocess: ImagePreprocess
+    layout: torch.memory_format
+
+    def use(self, network: nn.Module) -> None:
+        """Take a network, in the memory format that suits it."""
+        self.layout = image_layout(network)
+        self.network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
+
+    def run(self, inputs: Tensor) -> Any:
+        return self.network(inputs.contiguous(memory_format=self.layout))
 
     def collate(
         self, raw: Sequence[np.ndarray], *, training: bool = False, rng: np.random.Generator | None = None

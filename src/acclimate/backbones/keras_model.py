@@ -102,6 +102,7 @@ class KerasModel(ImageBackbone):
         )
         prepare = import_module(_application(application).__module__).preprocess_input if application else None
         self.network: KerasNetwork = KerasNetwork(model, prepare)
+        self.layout = torch.channels_last
         self.network.learn = not pretrained if settings.train_norms is None else settings.train_norms
         self.places = {"final": ""}
         self.spec = Spec(name, "image", {}, "final", pretrained=pretrained, learning_rate=1e-4)

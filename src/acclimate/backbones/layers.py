@@ -150,6 +150,12 @@ def blocks_by_prefix(network: nn.Module, prefixes: Sequence[str]) -> list[list[n
     return [block for block in blocks if block]
 
 
-def channels_last(network: nn.Module) -> nn.Module:
-    """The network with its convolutions in channels_last memory, which is 1.5 times as fast on a CPU."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def image_layout(network: nn.Module) -> torch.memory_format:
+    """Memory format in which a network reads images: channels_last is 1.5 times as fast on a CPU.
+
+    A strided 1 x 1 convolution of fewer than 16 channels keeps the usual format: in channels_last its
+    backward pass corrupts memory on CPUs (torch 2.13).
+    """
+    pointwise = (m for m in network.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1))
+    narrow = any(m.in_channels < 16 and m.stride != (1, 1) for m in pointwise)
+    return torch.contiguous_format if narrow else torch.channels_last

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from acclimate.backbones.base import Spec
 from acclimate.backbones.hashing import weights_key
-from acclimate.backbones.layers import LayeredBackbone, pool
+from acclimate.backbones.layers import LayeredBackbone, image_layout, pool
 from acclimate.domains.domain import Domain, Modality
 from acclimate.errors import SettingsError
 
@@ -35,6 +35,7 @@ class ModuleBackbone(LayeredBackbone):
         self.network, self.settings, self.places, self.spec = network, Settings(), dict(places), spec
         self._collate = collate
         self._augments = "training" in inspect.signature(collate).parameters
+        self._usual = image_layout(network) is torch.contiguous_format
         self._example = example
         if example is not None:
             self.spec = replace(spec, layers=self.measure(list(places)))
@@ -56,7 +57,9 @@ class ModuleBackbone(LayeredBackbone):
         return self.collate(self._example)
 
     def run(self, inputs: Any) -> Any:
-        return self.network(**inputs) if isinstance(inputs, Mapping) else self.network(inputs)
+        if isinstance(inputs, Mapping):
+            return self.network(**inputs)
+        return self.network(inputs.contiguous() if self._usual else inputs)
 
     def pool(self, output: Tensor, inputs: Any) -> Tensor:
         return pool(output, inputs.get("attention_mask") if isinstance(inputs, Mapping) else None)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from acclimate.backbones.base import Backbone, Spec
 from acclimate.backbones.passthrough import csr_tensor
+from acclimate.backbones.text import readable
 from acclimate.domains.domain import Domain, Modality
 from acclimate.errors import DataError, SettingsError
 from acclimate.settings import as_dict, build
@@ -56,9 +57,9 @@ class Ngrams(Backbone):
         """
         order = domain.order
         texts = (
-            text[:_CHARACTERS]
+            text
             for start in range(0, len(order), _READ)
-            for text in domain.rows.take(order[start : start + _READ])
+            for text in readable(domain.rows.take(order[start : start + _READ]), _CHARACTERS)
         )
         vectorizer = self._new(min_df=min(self.settings.min_df, len(order)), max_features=self.settings.max_features)
         try:
@@ -71,7 +72,7 @@ class Ngrams(Backbone):
         """TF-IDF vectors ``[n, vocabulary]`` of Euclidean length 1 (0 for a text without known words)."""
         if self._vectorizer is None:
             raise DataError("ngrams has no vocabulary yet: call fit(domain) first")
-        return self._vectorizer.transform([text[:_CHARACTERS] for text in raw])
+        return self._vectorizer.transform(readable(raw, _CHARACTERS))
 
     def collate(self, raw: Sequence[str], *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
         return csr_tensor(self.features_sparse(raw))

@@ -100,7 +100,7 @@ def as_image(array: np.ndarray, channels: int) -> Image.Image:
     array = np.asarray(array)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    depth = 1 if array.ndim == 2 else array.shape[-1]
+    depth = array.shape[2] if array.ndim == 3 else 1
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or depth not in (1, 2, 3, 4) or not array.size:
         raise DataError(
             "an image must be uint8 [height, width] or [height, width, 1 to 4], "

@@ -70,7 +70,7 @@ def load_network(folder: Path) -> nn.Module:
 
     config = _config(folder)
     options = _options(config)
-    with _quiet():
+    with _quiet(), torch.random.fork_rng(devices=[]):
         try:
             network, info = AutoModel.from_pretrained(
                 folder, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32,

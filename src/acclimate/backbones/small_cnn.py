@@ -12,7 +12,7 @@ from torch import nn
 
 from acclimate.backbones.base import Spec
 from acclimate.backbones.image import ImageBackbone
-from acclimate.backbones.layers import blocks_by_prefix, channels_last
+from acclimate.backbones.layers import blocks_by_prefix
 from acclimate.backbones.preprocess import Augment, Crop, ImagePreprocess
 from acclimate.domains.domain import Modality
 from acclimate.errors import SettingsError
@@ -60,7 +60,7 @@ class SmallCNN(ImageBackbone):
             )
         for name, stage in zip(_STAGES, stages, strict=True):
             self.network.add_module(name, stage)
-        self.network = channels_last(self.network)
+        self.use(self.network)
         self.places = {name: name for name in _STAGES}
         self.spec = Spec("small_cnn", "image", {}, "fc", pretrained=False)
         self.spec = replace(self.spec, layers=self.measure(_STAGES))

@@ -12,7 +12,7 @@ from torch import nn
 
 from acclimate.backbones.base import Spec
 from acclimate.backbones.image import ImageBackbone, Settings
-from acclimate.backbones.layers import blocks_by_prefix, channels_last
+from acclimate.backbones.layers import blocks_by_prefix
 from acclimate.backbones.preprocess import ImagePreprocess
 from acclimate.domains.domain import Modality
 from acclimate.errors import MissingAssetError, SettingsError, unknown
@@ -26,7 +26,7 @@ class TimmModel(ImageBackbone):
 
     def __init__(self, name: str, network: Any, settings: Settings, norm: Mapping[str, Any]):
         super().__init__()
-        self.network = channels_last(network)
+        self.use(network)
         self.settings, self.norm = replace(settings, size=settings.size or int(norm["size"])), dict(norm)
         mean, std = tuple(norm["mean"]), tuple(norm["std"])
         self.preprocess = ImagePreprocess(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from acclimate.backbones import pretrained
 from acclimate.backbones.base import Spec
 from acclimate.backbones.image import ImageBackbone, Settings
-from acclimate.backbones.layers import blocks_by_prefix, channels_last
+from acclimate.backbones.layers import blocks_by_prefix
 from acclimate.backbones.preprocess import ImagePreprocess
 from acclimate.domains.domain import Modality
 from acclimate.errors import DataError, MissingAssetError
@@ -40,7 +40,7 @@ class TransformersImage(ImageBackbone):
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d) and (module.momentum or 0) > 0.5:
                 module.momentum = 0.1  # transformers copies TensorFlow's decay, whose meaning is the opposite
-        self.network = channels_last(network)
+        self.use(network)
         self.settings = replace(settings, size=settings.size or int(norm["size"]))
         self.norm = {"mean": list(norm["mean"]), "std": list(norm["std"]), "size": int(norm["size"])}
         mean, std = tuple(norm["mean"]), tuple(norm["std"])
@@ -57,7 +57,7 @@ class TransformersImage(ImageBackbone):
             raise DataError(f"{name} cannot read images of {self.preprocess.size} pixels: {error}") from None
 
     def run(self, inputs: Tensor) -> Any:
-        return self.network(pixel_values=inputs)
+        return self.network(pixel_values=inputs.contiguous(memory_format=self.layout))
 
     def blocks(self) -> list[list[nn.Parameter]]:
         inner = [place for place in self.places.values() if place]

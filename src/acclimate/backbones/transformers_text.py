@@ -14,6 +14,7 @@ from acclimate.backbones import pretrained
 from acclimate.backbones.base import Spec
 from acclimate.backbones.hashing import weights_key
 from acclimate.backbones.layers import LayeredBackbone, blocks_by_prefix, pool
+from acclimate.backbones.text import readable
 from acclimate.domains.domain import Modality, Rows
 from acclimate.errors import DataError, SettingsError
 from acclimate.settings import as_dict, build
@@ -41,10 +42,11 @@ class TransformersText(LayeredBackbone):
     def __init__(self, name: str, network: Any, tokenizer: Any, settings: Settings, learning_rate: float):
         super().__init__()
         self.network, self.tokenizer = network, tokenizer
-        longest = getattr(network.config, "max_position_embeddings", None) or settings.max_length
         if settings.max_length < 8:
             raise SettingsError(f"backbone.max_length: at least 8 tokens, found {settings.max_length}")
-        self.settings = replace(settings, max_length=min(settings.max_length, longest))
+        positions = getattr(network.config, "max_position_embeddings", None) or settings.max_length
+        longest = min(settings.max_length, positions, tokenizer.model_max_length)
+        self.settings = replace(settings, max_length=longest)
         name_of_stack, depth = pretrained.stack(network) or ("", 0)
         embeddings = {"embeddings": "embeddings"} if hasattr(network, "embeddings") else {}
         inner = {f"layer_{k + 1}": f"{name_of_stack}.{k}" for k in range(depth)}
@@ -59,7 +61,7 @@ class TransformersText(LayeredBackbone):
     ) -> dict[str, Tensor]:
         limit = self.settings.max_length * _CHARACTERS_PER_TOKEN
         encoded = self.tokenizer(
-            [text[:limit] for text in raw], truncation=True, max_length=self.settings.max_length, padding=True,
+            readable(raw, limit), truncation=True, max_length=self.settings.max_length, padding=True,
             pad_to_multiple_of=8, return_tensors="pt",
         )  # fmt: skip
         return dict(encoded)
