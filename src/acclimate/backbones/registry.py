@@ -42,6 +42,17 @@ DEFAULTS: dict[Modality, str] = {"text": "minilm", "image": "efficientnet_lite0"
 PLAIN: dict[Modality, str] = {"text": "ngrams", "image": "pixels", "table": "columns", "array": "columns"}
 
 
+def default(modality: Modality) -> str:
+    """The backbone that is taken unless one is named.
+
+    Raises:
+        SettingsError: no backbone reads this modality.
+    """
+    if modality not in DEFAULTS:
+        raise SettingsError(f"no backbone reads {modality} input yet; these kinds can be read: {', '.join(DEFAULTS)}")
+    return DEFAULTS[modality]
+
+
 def entry(name: str) -> Entry:
     """The registry line behind a name, a prefixed name, or a path.
 

@@ -68,7 +68,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     name, tune_settings = _method_name(recipe, data)
     method = methods.create(name, {k: v for k, v in recipe.method.items() if k != "name"})
     method.check(data)
-    backbone = recipe.backbone.get("name") or backbones.DEFAULTS[modality]
+    backbone = recipe.backbone.get("name") or backbones.default(modality)
     settings = {k: v for k, v in recipe.backbone.items() if k != "name"}
     spec = create_backbone(backbone, modality, settings, recipe.seed, objects).spec
     tune = build(Tune, {"kind": "frozen" if spec.pretrained else "full", **recipe.tune, **tune_settings}, "tune")
