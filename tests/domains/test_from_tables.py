@@ -126,6 +126,33 @@ def test_table_columns_as_an_array():
         read(pd.DataFrame({"a": [1], "c": ["x"]}), input="*", modality="array")
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_modality_is_said_only_where_it_was_found(tmp_path, name):
+    path = write(tmp_path / name)
+    columns = ["price", "domain"]
+    assert read(path, input=columns).notes == ("modality table: 2 columns of numbers or categories: price, domain",)
+    assert read(path, input=columns, modality="table").notes == ()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_numbers_of_any_table_as_an_array(tmp_path, name):
+    path = write(tmp_path / name, FRAME.assign(other=range(6), price=range(6, 12)))
+    domain = read(f"{path}?domain=dvd", input=["other", "price"], label="label", group="domain", modality="array")
+    assert domain.rows.take(np.array([2, 0])).tolist() == [[4.0, 10.0], [0.0, 6.0]]
+    assert domain.labels.tolist() == ["1", "1", "1"]
+
+
+def test_large_tables_stay_in_their_file(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.arrow")
+    small = read(f"{path}?domain=dvd", input=["price", "domain"], label="label")
+    monkeypatch.setattr(tables, "IN_MEMORY", 0)
+    large = read(f"{path}?domain=dvd", input=["price", "domain"], label="label")
+    assert isinstance(large.rows, Subset)
+    assert large.fingerprint == small.fingerprint
+    index = np.array([2, 0, 2])
+    pd.testing.assert_frame_equal(large.rows.take(index), small.rows.take(index))
+
+
 def test_no_input_lists_the_columns(tmp_path):
     with pytest.raises(DataError, match="columns found: text, label, domain, price"):
         read(write(tmp_path / "a.csv"))
@@ -295,6 +322,14 @@ def test_long_texts(tmp_path):
     path = write(tmp_path / "b.jsonl", pd.DataFrame({"text": ["short one here", "ab cd ef " * 1_200_000]}))
     with pytest.raises(DataError, match="row 2 holds a text of more than 10,000,000 bytes"):
         read(path, input="text")
+
+
+def test_half_characters(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a fine day"}\n{"text": "half a \\ud83d smile"}\n')
+    with pytest.raises(DataError, match="row 2 holds half a character"):
+        read(tmp_path / "a.jsonl", input="text")
+    with pytest.raises(DataError, match="row 1 holds half a character"):
+        read(["\ud83d"])
 
 
 def test_permission_and_folders(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from acclimate.domains.columns import check_texts
 from acclimate.domains.domain import ArrayRows, Modality, Rows
 from acclimate.domains.filesets import check_member
 from acclimate.domains.labels import ABSURD, canonical_one, canonical_with_missing
@@ -151,6 +152,7 @@ def array_rows(values: Any, modality: Modality | None, where: str) -> tuple[Rows
 def _object_rows(values: np.ndarray, modality: Modality | None, where: str) -> tuple[Rows, Modality]:
     if all(isinstance(value, str) for value in values):
         _expect(modality, ("text",), where, "texts")
+        check_texts(values, range(len(values)), where)
         return ListRows(values.astype(object)), "text"
     if all(isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3) for value in values):
         _expect(modality, ("image",), where, "images")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,12 +100,25 @@ def texts(frame: pd.DataFrame, where: str) -> np.ndarray:
     """
     parts = [_texts(frame[name], where) for name in frame]
     joined = parts[0] if len(parts) == 1 else ["\n".join(row) for row in zip(*parts, strict=True)]
-    for i, text in enumerate(joined):
-        if len(text) > TEXT_BYTES // 4 and len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES:
-            raise DataError(f"{where}: {row_name(frame.index[i])} holds a text of more than {TEXT_BYTES:,} bytes")
+    check_texts(joined, frame.index, where)
     result = np.empty(len(frame), dtype=object)
     result[:] = joined
     return result
+
+
+def check_texts(values: Iterable[str], places: Iterable[Any], where: str) -> None:
+    """Raise a DataError for a text of more than 10 MB, or one that UTF-8 cannot hold; names the row."""
+    for text, place in zip(values, places, strict=True):
+        if text.isascii() and len(text) <= TEXT_BYTES:
+            continue
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{where}: {row_name(place)} holds half a character (a lone surrogate at {error.start})"
+            ) from None
+        if size > TEXT_BYTES:
+            raise DataError(f"{where}: {row_name(place)} holds a text of more than {TEXT_BYTES:,} bytes")
 
 
 def _texts(series: pd.Series, where: str) -> list[str]:

@@ -38,7 +38,7 @@ def read_arrays(locator: Locator, path: Path, wanted: Request) -> Domain:
         values = _same_length(arrays[name], len(rows), f"{where}: array '{name}'")
         return canonical(values if keep is None else values[keep], f"{where}: {what} '{name}'")
 
-    schema = Schema(modality, (x,), label, wanted.group)
+    schema = Schema(modality, (), label, wanted.group)
     return _domain(rows, keep, schema, wanted, where, locator, side(label, "label"), side(wanted.group, "group"))
 
 
@@ -78,7 +78,7 @@ def read_svmlight(locator: Locator, path: Path, wanted: Request) -> Domain:
     matrix, tokens = parse_svmlight(data, _features(locator), where)
     rows, modality = array_rows(matrix, _array_modality(wanted.modality), where)
     labels = None if wanted.label is None else canonical([_unsigned(token) for token in tokens], f"{where}: labels")
-    return _domain(rows, None, Schema(modality, ("features",), wanted.label), wanted, where, locator, labels, None)
+    return _domain(rows, None, Schema(modality, (), wanted.label), wanted, where, locator, labels, None)
 
 
 def _svmlight_bytes(locator: Locator, path: Path) -> tuple[bytes, str]:
@@ -127,7 +127,7 @@ def read_pair(inputs: Any, labels: Any, wanted: Request) -> Domain:
     if wanted.group is not None:
         raise DataError(f"{where}: has no column '{wanted.group}' for group; give a DataFrame instead")
     found = _pair_labels(labels, len(rows), where) if wanted.label else None
-    return _domain(rows, None, Schema(modality, ("x",), wanted.label), wanted, where, None, found, None)
+    return _domain(rows, None, Schema(modality, (), wanted.label), wanted, where, None, found, None)
 
 
 def _pair_labels(labels: Any, n: int, where: str) -> np.ndarray:

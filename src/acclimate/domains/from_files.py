@@ -47,9 +47,7 @@ def read_files(locator: Locator, path: Path, wanted: Request) -> Domain:
 def of_names(files: FileSet, names: Sequence[str], modality: Modality, locator: Locator) -> Domain:
     """A domain of some files, each of which is opened once to be checked and hashed."""
     found = ids.hash_bytes(_checked(files, name, modality) for name in names)
-    return finish(
-        FileRows(files, list(names), modality), found, Schema(modality, ("file",)), name=locator.name, locator=locator
-    )
+    return finish(FileRows(files, list(names), modality), found, Schema(modality), name=locator.name, locator=locator)
 
 
 def selected_files(locator: Locator, path: Path, modality: Modality | None) -> tuple[FileSet, list[str], Modality]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from acclimate.domains import ids
+from acclimate.domains import ids, tables
 from acclimate.domains.arrays import NumberRows, matching
 from acclimate.domains.columns import found_modality, join_names, texts, typed
 from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
@@ -130,30 +130,38 @@ def _number_rows(columns: pd.DataFrame, modality: Modality, where: str) -> tuple
 
 
 def of_arrow(
-    table: pa.Table, side: pd.DataFrame, wanted: Request, where: str, locator: Locator | None = None, name: str = ""
+    table: pa.Table, side: pd.DataFrame, wanted: Request, where: str, locator: Locator | None = None
 ) -> Domain:
-    """A domain from the input columns of an Arrow table, which stay where they are; ``side`` holds the columns of
-    labels, groups and selection.
+    """A domain from the input columns of an Arrow table; ``side`` holds the columns of labels, groups and selection.
+
+    Large tables stay where they are, as texts and files do; of a small one the columns are taken out, because single
+    rows are then read faster.
     """
     select = {} if locator is None else locator.rows(*(("split", "config") if locator.on_hub else ()))
     keep = matching(side, select, where)
     if not table.num_rows:
         raise DataError(f"{where}: no rows")
     modality = wanted.modality or _arrow_modality(table, where, np.arange(table.num_rows) if keep is None else keep)
+    notes = said(modality, _reason(modality, wanted), wanted.modality is not None)
     whole = ArrowRows(table, modality, where)
-    rows: Rows = whole if keep is None else Subset(whole, keep)
     if keep is not None:
         side = side.iloc[keep]
+    if modality == "array" or (modality == "table" and table.nbytes <= tables.IN_MEMORY):
+        inputs = whole.raw(np.arange(table.num_rows) if keep is None else keep)
+        frame = inputs.assign(**{str(c): side[c].to_numpy(dtype=object) for c in side if c not in inputs})
+        domain = of_frame(frame, replace(wanted, modality=modality), where, from_text=False, locator=locator)
+        return replace(domain, notes=notes)
+    rows: Rows = whole if keep is None else Subset(whole, keep)
     labels, groups = side_columns(side, wanted, where)
     return finish(
         rows,
         checked_ids(rows, modality, where),
         schema_of(modality, wanted),
-        name=name or (where if locator is None else locator.name),
+        name=where if locator is None else locator.name,
         labels=labels,
         groups=groups,
         locator=locator,
-        notes=said(modality, _reason(modality, wanted), wanted.modality is not None),
+        notes=notes,
     )
 
 

@@ -93,7 +93,7 @@ class FrameWriter:
         raw: Any = self._stack.enter_context(self._part.open("wb"))
         if self._packed:
             raw = self._stack.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
-        return self._stack.enter_context(io.TextIOWrapper(raw, encoding="utf-8", newline=""))
+        return self._stack.enter_context(io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline=""))
 
     def _write_csv(self, frame: pd.DataFrame, header: bool) -> None:
         out = csv.writer(self._text, delimiter="\t" if self.format == "tsv" else ",", lineterminator="\n")
@@ -112,7 +112,7 @@ class FrameWriter:
             if first:
                 self._schema = _schema(frame)
             table = pa.Table.from_pandas(frame, schema=self._schema, preserve_index=False)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, KeyError) as error:
             raise DataError(f"{self.path}: values do not fit the column types of the first rows ({error})") from None
         if first:
             kind = pa.parquet.ParquetWriter if self.format == "parquet" else pa.ipc.new_file
