@@ -1,0 +1,87 @@
+"""``acclimate evaluate``: open the seal."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from acclimate.cli import options
+from acclimate.cli.show import between, counts, number, put, say, signed, table
+
+VERDICTS = {
+    "helped": "helped: adapting made the model better on these rows than source_only",
+    "no_evidence": "no_evidence: these rows do not show a difference to source_only",
+    "hurt": "hurt: adapting made the model worse on these rows than source_only",
+}
+
+
+def add(verbs: options.Verbs) -> None:
+    """Declare the options."""
+    about = "evaluate a run on labelled target rows; opens the seal, and writes that down"
+    parser = options.verb(verbs, "evaluate", about, run)
+    parser.add_argument("run", metavar="RUN", help="folder of the run")
+    parser.add_argument("--data", required=True, metavar="DOMAIN", help=options.LOCATOR)
+    options.columns(parser)
+    parser.add_argument("--group", metavar="COLUMN", help="rows with one value here are resampled together")
+    parser.add_argument("--force", action="store_true", help="also rows that were trained on with their labels")
+    options.place(parser, precision=False)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate every arm, and print what was found."""
+    from acclimate.runs.evaluate import open_seal
+
+    value = open_seal(
+        Path(args.run),
+        args.data,
+        label=args.label,
+        input=args.input,
+        group=args.group,
+        force=args.force,
+        device=args.device or "auto",
+    )
+    tell(args, value)
+
+
+def tell(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
+    """Table, verdict, and what to know of the rows."""
+    seal = value["seal"]
+    put(
+        args,
+        value,
+        table([_arm(name, arm, value) for name, arm in value["arms"].items()]),
+        "",
+        f"verdict: {VERDICTS[value['verdict']]}",
+        f"decision before the labels were opened: {value['decision']}",
+        f"seal: opened {seal['opened']} time{'s' if seal['opened'] > 1 else ''}, on {value['n']} rows now",
+    )
+    say(args, *_remarks(value))
+
+
+def _arm(name: str, arm: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, str]:
+    primary, metrics = value["primary"], arm["metrics"]
+    difference = arm.get("differences", {}).get(primary)
+    return {
+        "arm": name + (" *" if name == value["model"] else ""),
+        f"{primary} (95 %)": between(metrics[primary], arm["intervals"][primary]),
+        "against source_only": signed(difference) if difference else "",
+        **{metric: number(amount) for metric, amount in metrics.items() if metric != primary},
+    }
+
+
+def _remarks(value: Mapping[str, Any]) -> list[str]:
+    """What a reader of the table should know."""
+    last, found = value["seal"]["openings"][-1], []
+    if last["trained_on"]:
+        found.append(f"{last['trained_on']} of these rows were trained on with their labels: the figures flatter")
+    if value["transductive"]:
+        found.append(f"{last['seen_unlabelled']} of these rows were seen in training, without labels (transductive)")
+    if value["unseen_labels"]:
+        unseen = value["unseen_labels"]
+        found.append(
+            f"{sum(unseen.values())} rows have labels that training never saw ({counts(unseen)}): counted as errors; "
+            "a target with classes of its own needs an open-set method, which may answer 'none of these'"
+        )
+    return [f"note: {remark}" for remark in found]

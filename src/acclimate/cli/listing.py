@@ -1,0 +1,59 @@
+"""``acclimate list``: methods, backbones and tasks by name."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TypedDict
+
+from acclimate.cli import options
+from acclimate.cli.show import put, table
+
+
+class Line(TypedDict, total=False):
+    """One line of a list."""
+
+    name: str
+    needs: list[str]
+    reads: list[str]
+    about: str
+
+
+def add(verbs: options.Verbs) -> None:
+    """Declare the options."""
+    parser = options.verb(verbs, "list", "list methods, backbones or tasks", run)
+    parser.add_argument("what", choices=tuple(LISTS), metavar="LIST", help=", ".join(LISTS))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print one list."""
+    lines = LISTS[args.what]()
+    rows = [{key: ", ".join(v) if isinstance(v, list) else str(v) for key, v in line.items()} for line in lines]
+    put(args, {args.what: lines}, table(rows))
+
+
+def methods() -> list[Line]:
+    """Name, needs and meaning of every method."""
+    from acclimate.methods.registry import METHODS, find
+
+    probe = "source_only, or target_only with --target-label, with --tune frozen"
+    found = {name: find(name) for name in METHODS}
+    lines = [Line(name=n, needs=[w.replace("_", " ") for w in m.needs], about=m.about) for n, m in found.items()]
+    return [*lines, Line(name="linear_probe", needs=[], about=probe)]
+
+
+def backbones() -> list[Line]:
+    """Name, modalities and meaning of every backbone."""
+    from acclimate.backbones.registry import BACKBONES, PREFIXES
+
+    named = {**BACKBONES, **{f"{prefix}:NAME": entry for prefix, entry in PREFIXES.items()}}
+    return [Line(name=name, reads=list(entry.modalities), about=entry.about) for name, entry in named.items()]
+
+
+def tasks() -> list[Line]:
+    """Name and meaning of every task."""
+    from acclimate.tasks.registry import TASKS
+
+    return [Line(name=name, about=about) for name, about in TASKS.items()]
+
+
+LISTS = {"methods": methods, "backbones": backbones, "tasks": tasks}

@@ -1,0 +1,62 @@
+"""Options that several verbs share, and the values they give a recipe."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from acclimate.cli.parser import Parser
+
+Verbs = Any
+"""What `add_subparsers` gives; argparse does not export its type."""
+MODALITIES = ("text", "image", "table", "array")
+TASKS = ("classify", "regress")
+LOCATOR = "a file, folder or zip; FILE?key=value selects rows (repeated keys mean or)"
+
+
+def verb(verbs: Verbs, name: str, about: str, call: Callable[[argparse.Namespace], None]) -> Parser:
+    """A verb's parser with the options that every verb has."""
+    parser: Parser = verbs.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+    parser.set_defaults(call=call, verb=parser)
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="one JSON object on stdout and no other text but errors")
+    group.add_argument("--quiet", action="store_true", help="no progress and no remarks, only results")
+    group.add_argument("--debug", action="store_true", help="show tracebacks and other packages' warnings")
+    return parser
+
+
+def domains(parser: Parser) -> None:
+    """Where source and target are, and what is input, label and group."""
+    group = parser.add_argument_group("data", f"a domain is {LOCATOR}".replace("%", "%%"))
+    group.add_argument("--source", action="append", metavar="DOMAIN", help="labelled rows; repeat for several")
+    group.add_argument("--target", action="append", metavar="DOMAIN", help="rows of the target; repeat for several")
+    columns(group)
+    group.add_argument(
+        "--target-input", action="append", metavar="COLUMN", help="input column of the target, if it has another name"
+    )
+    group.add_argument("--group", metavar="COLUMN", help="rows with one value here stay together (patient, product)")
+    group.add_argument("--label-map", metavar="FILE", help="JSON object that renames labels")
+    group.add_argument("--task", choices=TASKS, help="found from the labels where they are unambiguous")
+    group.add_argument("--modality", choices=MODALITIES, help="found from the data where they are unambiguous")
+
+
+def columns(group: Any) -> None:
+    """Which columns are inputs and label."""
+    group.add_argument(
+        "--input", action="append", metavar="COLUMN", help="input column; repeat for several; '*' for all others"
+    )
+    group.add_argument("--label", metavar="COLUMN", help="label column (files: 'label' is the folder, or a field)")
+
+
+def place(parser: Parser, precision: bool = True) -> None:
+    """Where and how to compute."""
+    group = parser.add_argument_group("machine")
+    group.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, mps, ... (default auto)")
+    if precision:
+        group.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), help="default auto")
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options that were given, by the name they have in a recipe."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
