@@ -16,6 +16,7 @@ from scipy import sparse
 from torch import Tensor
 
 from acclimate.backbones.base import Backbone
+from acclimate.backbones.layers import move
 from acclimate.backbones.passthrough import csr_matrix
 from acclimate.domains.domain import ArrayRows, Domain
 from acclimate.errors import AcclimateError
@@ -153,12 +154,8 @@ class _Reader:
 
     def _run(self, inputs: Any) -> dict[str, Tensor]:
         low = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16")
-        if isinstance(inputs, Mapping):
-            moved: Any = {key: value.to(self.device) for key, value in inputs.items()}
-        else:
-            moved = inputs.to(self.device)
         with torch.inference_mode(), low:
-            return self.backbone(moved, list(self.layers))
+            return self.backbone(move(inputs, self.device), list(self.layers))
 
     def to_memory(self) -> dict[str, Any]:
         """All features in memory; sparse ones as CSR."""

@@ -62,8 +62,9 @@ class SameConv(nn.Conv2d):
 
 
 def _unit(wide: int, narrow: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True) -> nn.Sequential:
+    conv = SameConv(wide, narrow, kernel, stride, groups) if kernel > 1 else nn.Conv2d(wide, narrow, 1, bias=False)
     norm = nn.BatchNorm2d(narrow, eps=1e-3, momentum=0.01)
-    return nn.Sequential(SameConv(wide, narrow, kernel, stride, groups), norm, *([nn.ReLU6()] if act else []))
+    return nn.Sequential(conv, norm, *([nn.ReLU6()] if act else []))
 
 
 class InvertedResidual(nn.Module):

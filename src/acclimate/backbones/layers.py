@@ -53,6 +53,13 @@ def first_tensor(output: Any) -> Tensor:
     return output
 
 
+def move(inputs: Any, device: torch.device | str) -> Any:
+    """A tensor, or a mapping of tensors, on a device."""
+    if isinstance(inputs, Mapping):
+        return {key: value.to(device) for key, value in inputs.items()}
+    return inputs.to(device)
+
+
 def pool(output: Tensor, mask: Tensor | None = None) -> Tensor:
     """One float32 vector a row: the mean over places.
 
@@ -114,20 +121,25 @@ class LayeredBackbone(Backbone):
         was_training = self.training
         self.eval()
         with torch.no_grad():
-            features = self(self.example(), list(layers))
+            features = self(move(self.example(), self.device), list(layers))
         self.train(was_training)
         return {layer: int(value.shape[1]) for layer, value in features.items()}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
 
     def layer_names(self) -> Iterable[str]:
         """Names of the submodules that may be layers beside the standard ones."""
         return (name for name, _ in self.network.named_modules() if name)
 
     def lora_targets(self) -> list[str]:
-        """Linear layers and convolutions that are not depthwise."""
+        """Linear layers, and plain convolutions that are not depthwise."""
         return [
             name
             for name, module in self.named_modules()
-            if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+            if isinstance(module, nn.Linear) or (type(module) is nn.Conv2d and module.groups == 1)
         ]
 
     def _place(self, layer: str) -> str:
