@@ -47,9 +47,8 @@ def _domain(domain: Mapping[str, Any]) -> str:
 
 
 def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
-    """The arms, the decision with its reasons, and what to do next. Says nothing of target labels."""
-    arms = table([_arm(row, result) for row in result["arms"]])
-    put(args, result, arms, "", f"decision: {DECISIONS[result['decision']]}", *(f"  - {r}" for r in result["reasons"]))
+    """The arms, the decision with its reasons, and what to do next."""
+    put(args, result, *summary(result))
     run = shlex.quote(args.folder)
     say(
         args,
@@ -60,6 +59,12 @@ def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
         f"  acclimate predict {run} --data FILE -o answers.csv",
         f"  acclimate evaluate {run} --data LABELLED_FILE --label COLUMN    # opens the seal",
     )
+
+
+def summary(result: Mapping[str, Any]) -> list[str]:
+    """The arms and the decision with its reasons. Says nothing of target labels."""
+    arms = table([_arm(row, result) for row in result["arms"]])
+    return [arms, "", f"decision: {DECISIONS[result['decision']]}", *(f"  - {reason}" for reason in result["reasons"])]
 
 
 def _arm(row: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
