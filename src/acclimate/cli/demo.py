@@ -41,6 +41,5 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _decided(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
-    say(
-        args, "", *summary(result), "", "Now the seal is opened: labels of handwritten digits that no training saw.", ""
-    )
+    said = "Now the seal is opened: labels of handwritten digits that no training saw."
+    say(args, "", *summary(result), "", said, "")

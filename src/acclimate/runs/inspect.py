@@ -82,8 +82,8 @@ def measure(
     # Ids are content hashes, so the first ones are a random sample that no file order can change.
     sides = [domain.select(domain.order[:LARGEST]) for domain in (source, target)]
     layer = backbone.spec.default
-    features = [
+    one, other = (
         cache.embed(backbone, side, [layer], device=str(where.device), precision=where.precision)[layer][:]
         for side in sides
-    ]
-    return gap(*features, seed=recipe.seed, source_ids=sides[0].ids, target_ids=sides[1].ids), layer
+    )
+    return gap(one, other, recipe.seed, sides[0].ids, sides[1].ids), layer
