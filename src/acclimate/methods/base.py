@@ -58,7 +58,8 @@ class Data:
 class Method:
     """Base of all methods: a frozen dataclass of settings, plus what is done with them.
 
-    A subclass declares ``name``, ``about`` and ``needs``, and implements `stages` and either `objective` (one sum of losses a step) or `updates`.
+    A subclass declares ``name``, ``about`` and ``needs``, and implements `stages` and either `objective`
+    (one sum of losses a step) or `updates`.
     """
 
     name: ClassVar[str]
@@ -121,4 +122,6 @@ class Supervised(Method):
 
     def learn(self, name: str, train: Domain, validation: Domain | None, convex: bool, task: Task | None) -> Stage:
         """A convex stage where only the head learns, else a loop; ``task`` asks for a fresh head."""
-        return Convex(name, train, validation) if convex else Loop(name, {"source": train}, self, task)
+        if convex:
+            return Convex(name, train, validation, task)
+        return Loop(name, {"source": train}, self, task, validation)

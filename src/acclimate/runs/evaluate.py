@@ -60,7 +60,9 @@ def open_seal(
     if label is None and not isinstance(data, Domain):
         raise SettingsError("evaluate needs labels; name their column with --label")
     arms = {
-        row["name"]: Predictor.load(folder / "arms" / row["name"] / "model", device, backbone=_for(row, value, backbone))
+        row["name"]: Predictor.load(
+            folder / "arms" / row["name"] / "model", device, backbone=_for(row, value, backbone)
+        )
         for row in value["arms"]
     }
     deployed = arms[value["model"]]
@@ -70,6 +72,7 @@ def open_seal(
         raise DataError(f"{domain.name}: no labels; name their column with --label")
     if recipe.label_map is not None:
         domain = replace(domain, labels=apply_label_map(domain.labels, load_label_map(recipe.label_map)))
+    domain = domain.select(domain.order)  # the order of the file must not change an interval
     seen = _check_rows(folder, domain, force)
     opening = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -41,7 +41,8 @@ class Evidence:
     def write(self, path: Path) -> None:
         """The arrays as NPZ; the rest belongs into the arm's record."""
         with writing(path, ".npz") as part:
-            np.savez(part, **self.arrays)
+            named: dict[str, Any] = dict(self.arrays)
+            np.savez(part, **named)
 
 
 def gather(task: Task, data: Data, outputs: Mapping[str, Outputs]) -> Evidence:
@@ -61,7 +62,8 @@ def gather(task: Task, data: Data, outputs: Mapping[str, Outputs]) -> Evidence:
     if answers_source_task and data.source_validation is not None:
         source = _validation(task, decoded["source"], data.source_validation)
         arrays |= _arrays("source", decoded["source"])
-        arrays["source_right"] = decoded["source"].prediction == data.source_validation.labels
+        if task.name == "classify":
+            arrays["source_right"] = decoded["source"].prediction == data.source_validation.labels
     if "labelled" in decoded and data.labelled_target_validation is not None:
         target = _validation(task, decoded["labelled"], data.labelled_target_validation)
     return Evidence(heat, source, target, arrays)
@@ -130,16 +132,15 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in arrays.files}
 
 
-def _label_free(
-    task: Task, arrays: Mapping[str, np.ndarray], data: Data, agreement: float | None
-) -> dict[str, Any]:
+def _label_free(task: Task, arrays: Mapping[str, np.ndarray], data: Data, agreement: float | None) -> dict[str, Any]:
     """Scores of one arm on the target that need no target labels."""
     found: dict[str, Any] = {} if agreement is None else {"agreement": agreement}
     trained = data.source if data.source is not None else data.labelled_target
     if trained is None or trained.labels is None:
         return found
     if "target_prediction" in arrays:
-        return found | {"collapse": list(scores.collapse_of_numbers(arrays["target_prediction"], as_numbers(trained.labels)))}
+        known = as_numbers(trained.labels)
+        return found | {"collapse": list(scores.collapse_of_numbers(arrays["target_prediction"], known))}
     if "target_probabilities" not in arrays:
         return found
     probabilities = arrays["target_probabilities"]

@@ -13,18 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from acclimate import settings
 from acclimate.errors import AcclimateError, DataError, SettingsError
 from acclimate.files import read_json, write_json, writing
 from acclimate.methods.base import Data
 from acclimate.runs import result, store
-from acclimate.runs.arms import Arm, Workshop, plan, train_arm
+from acclimate.runs.arms import Arm, plan
 from acclimate.runs.evidence import weigh
-from acclimate.runs.log import Found, Log, Show, rewind, silent, unsaid
+from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
 from acclimate.runs.prepare import Prepared, prepare, read_source, read_target
 from acclimate.runs.recipe import Recipe, parse, read
+from acclimate.runs.train import Workshop, train_arm
 from acclimate.training import interrupt
+from acclimate.training.device import Place, place
 
 MEMORY = "memory"
 """What a recipe says of a domain that came as a Python object."""
@@ -58,19 +61,18 @@ def adapt(
     Raises:
         AcclimateError: see `acclimate.errors`.
     """
-    _check_free(folder, force)
+    where = place(recipe.device, recipe.precision)
+    if where.rank == 0:
+        _check_free(folder, force)
     prepared, arms = _prepare(recipe, source, target, backbones)
-    found(describe(prepared, arms))
-    if folder.exists():
-        shutil.rmtree(folder)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise AcclimateError(f"cannot make {folder}: {error.strerror}") from None
     resolved = _resolved(recipe, arms)
-    resolved.write(folder / "recipe.yaml")
-    write_json(folder / "data.json", _fingerprints(prepared.data))
-    return _carry_out(resolved, folder, prepared, arms, backbones, show)
+    if where.rank == 0:
+        found(describe(prepared, arms))
+        _clear(folder)
+        resolved.write(folder / "recipe.yaml")
+        write_json(folder / "data.json", _fingerprints(prepared.data))
+    where.wait()
+    return _carry_out(resolved, folder, prepared, arms, backbones, where, show)
 
 
 def resume(
@@ -101,9 +103,13 @@ def resume(
     prepared, arms = _prepare(recipe, source, target, backbones)
     if read_json(folder / "data.json") != _fingerprints(prepared.data):
         raise DataError(f"{folder}: the data have changed since the run began; start a new one")
-    found(describe(prepared, arms))
-    rewind(folder)
-    return _carry_out(recipe, folder, prepared, arms, backbones, show)
+    where = place(recipe.device, recipe.precision)
+    if where.rank == 0:
+        found(describe(prepared, arms))
+        tidy(folder)
+        rewind(folder)
+    where.wait()
+    return _carry_out(recipe, folder, prepared, arms, backbones, where, show)
 
 
 def _check_free(folder: Path, force: bool) -> None:
@@ -116,6 +122,16 @@ def _check_free(folder: Path, force: bool) -> None:
         raise SettingsError(f"{folder} is not empty and not a run; name another folder with -o")
     if not force:
         raise SettingsError(f"{folder} holds a run; --force replaces it, `acclimate resume {folder}` continues it")
+
+
+def _clear(folder: Path) -> None:
+    """An empty folder, made if it is not there; the folder itself may be a mount point."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    except OSError as error:
+        raise AcclimateError(f"cannot write {folder}: {error.strerror}") from None
 
 
 def _prepare(
@@ -139,13 +155,16 @@ def describe(prepared: Prepared, arms: Sequence[Arm]) -> dict[str, Any]:
 
 
 def _resolved(recipe: Recipe, arms: Sequence[Arm]) -> Recipe:
-    """The recipe with every default of the adapted arm written out."""
+    """The recipe with every default of the adapted arm written out.
+
+    The bottleneck stays as it was asked for: left open, it is 256 for one arm and 0 for another.
+    """
     main = next(arm for arm in arms if arm.role == "adapted")
     return replace(
         recipe,
         method={"name": main.method.name, **settings.as_dict(main.method)},
         backbone={"name": main.backbone, **main.backbone_settings},
-        tune=settings.as_dict(main.tune),
+        tune={**settings.as_dict(main.tune), "bottleneck": recipe.tune.get("bottleneck")},
         training=settings.as_dict(main.training),
     )
 
@@ -161,19 +180,37 @@ def _carry_out(
     prepared: Prepared,
     arms: Sequence[Arm],
     backbones: Mapping[str, Any] | None,
+    where: Place,
     show: Show,
 ) -> dict[str, Any]:
+    """Train and judge every arm; of several processes the first one writes, the others wait for it."""
     begun = time.monotonic()
-    _write_rows(folder / "rows.npz", prepared.data)
-    shop = Workshop(folder, prepared, recipe, Log(folder / "metrics.jsonl", show), objects=backbones)
-    records = _train(arms, shop)
+    if where.world > 1 and recipe.jobs > 1:
+        raise SettingsError(f"jobs {recipe.jobs}: with several processes of torchrun, arms are trained one by one")
+    log = Log(folder / "metrics.jsonl" if where.rank == 0 else None, show if where.rank == 0 else silent)
+    records = _train(arms, Workshop(folder, prepared, recipe, log, objects=backbones))
+    if where.rank == 0:
+        _write_rows(folder / "rows.npz", prepared.data)
+        _write_result(recipe, folder, prepared, arms, records, time.monotonic() - begun)
+    where.wait()
+    return result.load(folder)
+
+
+def _write_result(
+    recipe: Recipe,
+    folder: Path,
+    prepared: Prepared,
+    arms: Sequence[Arm],
+    records: Mapping[str, Mapping[str, Any]],
+    seconds: float,
+) -> None:
     main = next(arm for arm in arms if arm.role == "adapted")
     reference = next((arm.name for arm in arms if arm.role == "reference"), None)
     if main.method.name == "source_only":
         reference = main.name
     data = prepared.data
     asked = data.source_task if data.same_task or main.method.needs == ("source_labels",) else data.target_task
-    folders = {name: shop.arm_folder(name) for name in records}
+    folders = {name: folder / "arms" / name for name in records}
     decision, scores = weigh(asked, records, folders, data, main.name, reference)
     store.copy(folders[decision.arm] / "model", folder / "model", {"decision": decision.choice})
     value = result.assemble(
@@ -185,11 +222,10 @@ def _carry_out(
         primary=asked.primary.name,
         adapted=main.name,
         reference=reference,
-        seconds=time.monotonic() - begun,
+        seconds=seconds,
     )
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     write_json(folder / "result.json", value)
-    return value
 
 
 def _train(arms: Sequence[Arm], shop: Workshop) -> dict[str, dict[str, Any]]:
@@ -198,13 +234,14 @@ def _train(arms: Sequence[Arm], shop: Workshop) -> dict[str, dict[str, Any]]:
     records: dict[str, dict[str, Any]] = {}
     if shop.recipe.jobs == 1 or len(arms) == 1:
         for number, arm in enumerate(arms):
-            records[arm.name] = train_arm(arm, replace(shop, deadline=_share(end, arms[number:])))
+            records[arm.name] = train_arm(arm, replace(shop, seconds=_share(end, arms[number:])))
         return records
-    quiet = replace(shop, log=Log(shop.log.path), deadline=end)
+    together = min(shop.recipe.jobs, sum(not arm.convex for arm in arms))
+    share = _share(end, arms)
+    quiet = replace(shop, log=Log(shop.log.path), seconds=None if share is None else share * max(1, together))
     context = multiprocessing.get_context("spawn")
-    ignore = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; between arms it is the parent's to heed
-    jobs = min(shop.recipe.jobs, len(arms))
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=signal.signal, initargs=ignore) as pool:
+    jobs, threads = min(shop.recipe.jobs, len(arms)), (torch.get_num_threads(),)
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker, initargs=threads) as pool:
         waiting = {pool.submit(_train_in_process, arm, quiet): arm for arm in arms}
         try:
             for future in as_completed(waiting):
@@ -219,17 +256,23 @@ def _train(arms: Sequence[Arm], shop: Workshop) -> dict[str, dict[str, Any]]:
     return {arm.name: records[arm.name] for arm in arms}
 
 
+def _begin_worker(threads: int) -> None:
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process; between arms it is the parent's to heed
+    torch.set_num_threads(threads)  # other numbers of threads would give other bits
+
+
 def _train_in_process(arm: Arm, shop: Workshop) -> dict[str, Any]:
     with interrupt.graceful():
         return train_arm(arm, shop)
 
 
 def _share(end: float | None, left: Sequence[Arm]) -> float | None:
-    """When the next arm must end so that the others of the same cost get as much time."""
+    """The seconds of the next arm, so that all arms that are trained by steps get as many."""
     if end is None:
         return None
-    loops = sum(not arm.convex for arm in left)
-    return time.monotonic() + max(0.0, end - time.monotonic()) / max(1, loops)
+    return max(0.0, end - time.monotonic()) / max(1, sum(not arm.convex for arm in left))
 
 
 def _write_rows(path: Path, data: Data) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from acclimate.training.loop import Report
 
 Show = Callable[[str, str, int, int, Mapping[str, float]], None]
 """Called with arm, stage, step, steps in all, and losses."""
-
 
 Found = Callable[[Mapping[str, Any]], None]
 """Called once, before training, with what was found in the data: see `execute.describe`."""
@@ -33,13 +33,16 @@ def silent(arm: str, stage: str, step: int, total: int, losses: Mapping[str, flo
 class Log:
     """Appends to a run's metrics.jsonl and shows progress."""
 
-    path: Path
+    path: Path | None
+    """None writes nothing: not the first of several processes."""
     show: Show = silent
 
     def report(self, arm: str, stage: str) -> Report:
         """The `Report` of one stage of one arm."""
 
         def log(row: dict[str, Any]) -> None:
+            if self.path is None:
+                return
             try:
                 with self.path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"arm": arm, "stage": stage, **row}) + "\n")
@@ -47,6 +50,12 @@ class Log:
                 raise AcclimateError(f"cannot write {self.path}: {error.strerror}") from None
 
         return Report(log, lambda step, total, losses: self.show(arm, stage, step, total, losses))
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a kill left half-written: `writing` works in folders with a dot in front."""
+    for scratch in [path for path in folder.rglob(".*") if path.is_dir()]:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def rewind(folder: Path) -> None:

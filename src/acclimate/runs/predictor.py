@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +20,8 @@ from acclimate.errors import DataError
 from acclimate.runs import store
 from acclimate.runs.prepare import Renamed
 from acclimate.tasks.base import Answers
-from acclimate.training.device import place
-from acclimate.training.infer import infer
+from acclimate.training.device import Place, place
+from acclimate.training.infer import features, infer
 from acclimate.training.model import Model
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Predictor:
 
     def __init__(self, model: Model, card: store.Card, device: str = "auto", precision: str | None = None):
         self._model, self._card = model, card
-        self._place = place(device, precision or card.origin.get("precision", "auto"))  # type: ignore[arg-type]
+        self._place = _place(device, precision, card.origin.get("precision", "auto"))
         model.to(self._place.device)
         self.task = model.task.name
         self.classes: tuple[str, ...] = getattr(model.task, "classes", ())
@@ -68,6 +68,15 @@ class Predictor:
         """Answers for the rows of a domain, in its order."""
         outputs = infer(self._model, self._fitting(domain), self._place)
         return self._model.task.decode(outputs, self._card.temperature)
+
+    @property
+    def width(self) -> int:
+        """Number of features that the head reads."""
+        return self._model.neck.size
+
+    def features(self, domain: Domain) -> np.ndarray:
+        """The features ``[n, width]`` float32 that the head reads, in the domain's order."""
+        return infer(self._model, self._fitting(domain), self._place, want=features)["features"]
 
     def predict(
         self, data: Any, *, input: str | list[str] | None = None, output: str | Path | None = None
@@ -116,8 +125,7 @@ class Predictor:
                 added["confidence"] = answers.confidence
             if answers.probabilities is not None:
                 added |= {f"probability_{name}": answers.probabilities[:, k] for k, name in enumerate(answers.classes)}
-            taken = set(frame.columns)
-            yield frame.assign(**{f"acclimate_{name}" if name in taken else name: v for name, v in added.items()})
+            yield frame.assign(**{_free(name, frame.columns): values for name, values in added.items()})
 
     def _stream(self, data: Any, input: str | list[str] | None, typed: bool) -> Iterator[tuple[pd.DataFrame, Domain]]:
         return stream(data, self.columns(data, input), self._card.schema.modality, typed=typed)
@@ -148,3 +156,17 @@ class Predictor:
         like = replace(domain, name="the model", schema=self._card.schema)
         check_pair(like, domain)
         raise DataError(f"{domain.name} has {len(domain.schema.inputs)} inputs, the model {len(self.inputs)}")
+
+
+def _place(device: str, precision: str | None, trained: str) -> Place:
+    """The precision asked for, else that of training where the device has it."""
+    if precision is None and trained == "fp16" and place(device).device.type == "cpu":
+        precision = "fp32"
+    return place(device, precision or trained)  # type: ignore[arg-type]
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """The name of an added column, which must not replace one of the input's."""
+    while name in taken:
+        name = f"acclimate_{name}"
+    return name

@@ -142,6 +142,8 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     for layer in layers:
         for key, value in layer.items():
             name = str(key).replace("-", "_")
+            if value is None:
+                continue
             if name in SECTIONS:
                 value = {MAIN_KEY[name]: value} if isinstance(value, str) and name in MAIN_KEY else value
                 before = merged.get(name, {})
@@ -149,7 +151,7 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
                 if isinstance(value, Mapping) and main in value and value[main] != before.get(main):
                     before = {}  # settings of another method or backbone do not carry over
                 merged[name] = {**before, **value} if isinstance(value, Mapping) else value
-            elif value is not None:
+            else:
                 merged[name] = value
     return merged
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acclimate.backbones.base import Backbone
+from acclimate.errors import SettingsError, unknown
 from acclimate.runs import result
 from acclimate.runs.evaluate import open_seal
 from acclimate.runs.predictor import Predictor
@@ -48,13 +49,19 @@ class Run:
     @cached_property
     def model(self) -> Predictor:
         """The model that the decision chose."""
-        backbone = self._backbone if self._uses_own_backbone else None
-        return Predictor.load(self.folder / "model", backbone=backbone)
+        return self.arm(self.result["model"])
 
-    @property
-    def _uses_own_backbone(self) -> bool:
-        chosen = next(row for row in self.result["arms"] if row["name"] == self.result["model"])
-        return chosen["backbone"] == self.result["backbone"]
+    def arm(self, name: str, device: str = "auto") -> Predictor:
+        """The model of one arm, whatever the decision was; `result` lists the arms.
+
+        Raises:
+            SettingsError: no such arm.
+        """
+        rows = {row["name"]: row for row in self.result["arms"]}
+        if name not in rows:
+            raise SettingsError(unknown("arm", name, rows))
+        own = rows[name]["backbone"] == self.result["backbone"]  # a network from Python is not the plain baseline's
+        return Predictor.load(self.folder / "arms" / name / "model", device, backbone=self._backbone if own else None)
 
     def evaluate(
         self,

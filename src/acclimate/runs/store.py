@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy as copying
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,9 @@ def save(model: Model, card: Card, folder: Path) -> None:
         assets = part / ASSETS
         assets.mkdir()
         try:
-            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part / WEIGHTS)
+            save_file(
+                {k: v.contiguous().clone() for k, v in model.state_dict().items()}, part / WEIGHTS
+            )  # clones: tied weights
         except SafetensorError as error:
             raise AcclimateError(f"cannot write {folder}: {error}") from None
         model.backbone.assets(assets)
@@ -76,7 +79,7 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
 
     Args:
         folder: the model folder.
-        backbone: the network, for models around a `torch.nn.Module` from Python.
+        backbone: the network, for models around a `torch.nn.Module` from Python; it is copied.
 
     Raises:
         DataError: the folder is missing, corrupt, or not an Acclimate model.
@@ -87,7 +90,7 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
         config = read_json(folder / CONFIG)
         if config["format"] != FORMAT:
             raise DataError(f"{folder}: model format {config['format']}, this Acclimate reads {FORMAT}")
-        network = backbone or backbones.restore(config["backbone"], folder / ASSETS)
+        network = copying.deepcopy(backbone) if backbone else backbones.restore(config["backbone"], folder / ASSETS)
         model = Model(
             network,
             tasks.restore(config["task"]),

@@ -12,6 +12,7 @@ import torch
 from acclimate.backbones.passthrough import csr_tensor
 from acclimate.domains.domain import Domain
 from acclimate.seeds import generator
+from acclimate.tasks.base import Task
 from acclimate.training.model import Model
 
 PENALTIES: Mapping[str, tuple[float, ...]] = {
@@ -33,7 +34,11 @@ class Chosen:
 
 
 def fit_convex(
-    model: Model, features: Mapping[str, Domain], validation: Mapping[str, Domain] | None, layers: tuple[str, ...]
+    model: Model,
+    features: Mapping[str, Domain],
+    validation: Mapping[str, Domain] | None,
+    layers: tuple[str, ...],
+    task: Task | None = None,
 ) -> Chosen:
     """Give ``model`` the convex head that is best on validation.
 
@@ -42,7 +47,11 @@ def fit_convex(
         features: labelled features by layer, `ArrayRows` ``[n, d]``.
         validation: the same for held-out rows; None or empty takes the middle of the range.
         layers: the layers among which validation chooses; the penalty is chosen for the best one.
+        task: the head's task, if it is not the model's.
     """
+    model.to("cpu")  # where the solvers are
+    if task is not None:
+        model.new_head(task)
     task = model.task
     penalties = PENALTIES[task.name]
     middle = penalties[len(penalties) // 2]
@@ -57,6 +66,7 @@ def fit_convex(
             held_out = validation[layer]
             outputs = task.outputs(model.head, model.neck(_tensor(_values(held_out))))
             answers = task.decode({name: value.numpy() for name, value in outputs.items()})
+            assert held_out.labels is not None
             value = task.metrics(answers, held_out.labels)[task.primary.name]
             scores[key] = value if task.primary.higher_is_better else -value
         return scores[key]

@@ -47,11 +47,34 @@ class Place:
         if self.world == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
+        if not gradients:
+            return
         flat = torch.cat([g.reshape(-1) for g in gradients])
         torch.distributed.all_reduce(flat)
         flat /= self.world
         for g, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             g.copy_(part.view_as(g))
+
+    def first(self, value: float) -> float:
+        """The first process' value, in all of them: what the clock or a score decides must be the same everywhere."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
+        torch.distributed.broadcast(shared, 0)
+        return shared.item()
+
+    def largest(self, value: float) -> float:
+        """The largest value of all processes."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
+        torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX)
+        return shared.item()
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            torch.distributed.barrier()
 
 
 def place(device: str = "auto", precision: Precision = "auto") -> Place:

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
 from acclimate.training.device import Place
-from acclimate.training.model import Model
+from acclimate.training.model import Model, Step
 from acclimate.training.stream import move
+
+Want = Callable[[Step], Mapping[str, Tensor]]
+
+
+def outputs(step: Step) -> Mapping[str, Tensor]:
+    """What the head says."""
+    return step.outputs
+
+
+def features(step: Step) -> Mapping[str, Tensor]:
+    """What the head reads: the values of the task's main site."""
+    return {"features": next(iter(step.sites.values())).values}
 
 
 @torch.inference_mode()
-def infer(model: Model, domain: Domain, place: Place, batch_size: int = 256) -> dict[str, np.ndarray]:
-    """The task's outputs for every row, float32, in the domain's order.
+def infer(
+    model: Model, domain: Domain, place: Place, batch_size: int = 256, *, want: Want = outputs
+) -> dict[str, np.ndarray]:
+    """The task's outputs (or what ``want`` takes of a forward pass) for every row, float32, in the domain's order.
 
     Rows of like length are batched together; the mode of every module is as before afterwards.
     """
     modes = {module: module.training for module in model.modules()}
-    model.eval()
+    model.eval().to(place.device)
     lengths = model.backbone.lengths(domain.rows)
     order = np.arange(len(domain)) if lengths is None else np.argsort(lengths, kind="stable")
     parts: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(order), batch_size):
         inputs = model.backbone.collate(domain.rows.take(order[start : start + batch_size]))
         step = model(move(Batch(inputs), place.device), place.autocast())
-        for name, value in step.outputs.items():
+        for name, value in want(step).items():
             parts.setdefault(name, []).append(value.float().cpu().numpy())
     for module, mode in modes.items():
         module.training = mode

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from acclimate.backbones.passthrough import PassThrough
-from acclimate.errors import DivergedError, InterruptedRunError
+from acclimate.errors import DivergedError, InterruptedRunError, SettingsError
 from acclimate.training import checkpoint, interrupt
 from acclimate.training.ahead import Ahead
 from acclimate.training.device import Place
@@ -85,6 +85,8 @@ class Trainer:
         deadline: float | None = None,
         report: Report | None = None,
     ):
+        if training.batch_size < place.world:
+            raise SettingsError(f"training.batch_size {training.batch_size} is less than {place.world} processes")
         if stage.task is not None:
             model.new_head(stage.task)
         self.model, self.stage, self.training, self.place = model, stage, training, place
@@ -102,7 +104,8 @@ class Trainer:
             for name, domain in stage.streams.items()
         }
         self.epoch = next(iter(self.streams.values())).batches
-        self.counters = Counters(total=training.steps or max(1, round(training.epochs * self.epoch)))
+        self.planned = training.steps or max(1, round(training.epochs * self.epoch))
+        self.counters = Counters(total=self.planned)
         self.best_state: dict[str, Tensor] | None = None
 
     def train(self) -> Counters:
@@ -113,37 +116,46 @@ class Trainer:
             InterruptedRunError: a signal asked to stop; the state is saved.
         """
         self._resume()
-        begun = last_saved = time.monotonic()
-        spent, begun_at = self.counters.seconds, self.counters.step
-        before = torch.get_rng_state()
         self.tuning.train()
         threaded = not isinstance(self.model.backbone, PassThrough)
-        with interrupt.heeded(), Ahead(self.streams, self.place, threaded) as ahead:
-            while self.counters.step < self.counters.total and not self._enough():
+        before = torch.get_rng_state()
+        try:
+            with interrupt.heeded(), Ahead(self.streams, self.place, threaded) as ahead:
+                self._steps(ahead)
                 self._heed_signals()
-                losses = self._step(ahead)
-                now = time.monotonic()
-                self.counters.step += 1
-                self.counters.seconds = spent + now - begun
-                self._fit_budget(now, (now - begun) / (self.counters.step - begun_at))
-                self._tell(losses)
-                self._judge()
-                if now - last_saved >= self.training.checkpoint_seconds:
-                    self._save()
-                    last_saved = now
-            self._heed_signals()
-        torch.set_rng_state(before)
+        finally:
+            torch.set_rng_state(before)
         if self.best_state is not None:
             self.model.load_state_dict(self.best_state)
+        self.tuning.at(1.0)
         self.model.eval()
         return self.counters
+
+    def _steps(self, ahead: Ahead) -> None:
+        done = self.counters
+        begun = last_saved = time.monotonic()
+        spent, begun_at = done.seconds, done.step
+        while done.step < done.total and not self._enough():
+            self._heed_signals()
+            losses = self._step(ahead)
+            now = time.monotonic()
+            done.step += 1
+            done.seconds = spent + now - begun
+            self._fit_budget(now, (now - begun) / (done.step - begun_at))
+            self._tell(losses)
+            self._judge()
+            if now - last_saved >= self.training.checkpoint_seconds:
+                self._save()
+                last_saved = now
+        if done.step > begun_at:  # so that a later stage resumes from the end of this one
+            self._save()
 
     def _step(self, ahead: Ahead) -> Mapping[str, Tensor]:
         done = self.counters
         try:
             return self.stepper.step(ahead.batches(done.step), done.step, done.step / done.total)
         except NotFiniteError as error:
-            where = self._save()
+            where = self._save_if_finite()
             kept = f"; the state before it is kept in {where}" if where else ""
             raise DivergedError(
                 f"{self.stage.name}: {error} at step {done.step + 1} is not finite{kept}; "
@@ -151,8 +163,8 @@ class Trainer:
             ) from None
 
     def _heed_signals(self) -> None:
-        number = interrupt.requested()
-        if number is not None:
+        number = int(self.place.largest(interrupt.requested() or 0))
+        if number:
             self._save()
             raise InterruptedRunError(f"stopped by signal {number} at step {self.counters.step}", number)
 
@@ -161,7 +173,7 @@ class Trainer:
         done = self.counters
         if self.watch is None or (done.step % self.epoch and done.step != done.total):
             return
-        score = self.watch.score(self.model)
+        score = self.place.first(self.watch.score(self.model))
         self.report.log({"step": done.step, "score": score})
         if done.best is None or score > done.best:
             done.best, done.best_step = score, done.step
@@ -181,6 +193,7 @@ class Trainer:
             done.total = min(done.total, done.step + int(max(0.0, self.deadline - now) / rate))
         elif now > self.deadline:
             done.total = done.step
+        done.total = int(self.place.first(done.total))
 
     def _tell(self, losses: Mapping[str, Tensor]) -> None:
         done = self.counters
@@ -218,6 +231,13 @@ class Trainer:
         if self.folder is None or self.place.rank:
             return None
         return checkpoint.save(self.folder, self.counters.step, self.state())
+
+    def _save_if_finite(self) -> Path | None:
+        """A step that failed may have left its mark in running statistics: then the older checkpoint stands."""
+        tensors, _ = checkpoint.flatten(self.state())
+        if all(bool(value.isfinite().all()) for value in tensors.values()):
+            return self._save()
+        return self.folder if self.folder and checkpoint.saved(self.folder) else None
 
     def _resume(self) -> None:
         state = checkpoint.load(self.folder) if self.folder else None

@@ -35,6 +35,9 @@ class Step:
 class Neck(nn.Module):
     """Between backbone and head: standardisation by fixed statistics, then an optional trainable layer."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, size: int, bottleneck: int = 0, standardize: bool = False):
         super().__init__()
         self.standardize = standardize
@@ -86,7 +89,7 @@ class Model(nn.Module):
         """Read this layer from now on, through a fresh neck; the head must be made anew too."""
         self.layer = layer
         with seeded(self.seed, "neck"):
-            self.neck = Neck(self.backbone.spec.layers[layer], *self.shape).to(self.device)
+            self.neck = Neck(self.backbone.size(layer), *self.shape).to(self.device)
 
     def new_head(self, task: Task) -> None:
         """A fresh head, for the first or for another task."""
@@ -104,7 +107,8 @@ class Model(nn.Module):
         """Width of each site's values."""
         with torch.no_grad():
             values = torch.zeros(1, self.neck.size, device=self.device)
-            return {k: s.values.shape[1] for k, s in self.task.sites(values, self.task.outputs(self.head, values)).items()}
+            sites = self.task.sites(values, self.task.outputs(self.head, values))
+        return {name: site.values.shape[1] for name, site in sites.items()}
 
     def forward(self, batch: Batch, autocast: AbstractContextManager[object] | None = None) -> Step:
         """One forward pass; ``autocast`` holds for the backbone alone, neck and head stay float32."""

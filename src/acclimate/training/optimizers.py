@@ -18,7 +18,7 @@ def optimizer(groups: Sequence[Group], training: Training) -> torch.optim.Optimi
         for matrices in (True, False):
             parameters = [p for p in group.parameters if (p.ndim > 1) == matrices]
             if parameters:
-                decay = training.weight_decay if matrices else 0.0
+                decay = training.weight_decay if matrices and group.decays else 0.0
                 split.append({"params": parameters, "lr": group.rate, "base": group.rate, "weight_decay": decay})
     if training.optimizer == "sgd":
         return torch.optim.SGD(split, momentum=0.9, fused=True)

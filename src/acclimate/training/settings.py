@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,13 +49,13 @@ class Training:
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"training.{name} must be above 0, found {getattr(self, name)}")
-        if self.steps is not None and self.steps < 1:
-            raise SettingsError(f"training.steps must be at least 1, found {self.steps}")
-        if self.learning_rate is not None and self.learning_rate <= 0:
-            raise SettingsError(f"training.learning_rate must be above 0, found {self.learning_rate}")
+        for name in ("epochs", "batch_size", "accumulate", "head_factor", "learning_rate", "steps", "patience"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise SettingsError(f"training.{name} must be above 0, found {value}")
+        for name in ("clip", "weight_decay", "checkpoint_seconds"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SettingsError(f"training.{name} must not be negative, found {getattr(self, name)}")
         if not 0 <= self.warmup < 1:
             raise SettingsError(f"training.warmup is a share of the steps, 0 to 1; found {self.warmup}")
 
@@ -85,3 +86,13 @@ class Tune:
     alpha: float = 0.01
     rank: int = 8
     batch_norm: Literal["frozen", "train"] = "frozen"
+
+    def __post_init__(self) -> None:
+        if self.bottleneck is not None and self.bottleneck < 0:
+            raise SettingsError(f"tune.bottleneck must not be negative, found {self.bottleneck}")
+        if self.rank < 1:
+            raise SettingsError(f"tune.rank must be at least 1, found {self.rank}")
+        if not 0 < self.decay <= 1:
+            raise SettingsError(f"tune.decay is a factor above 0 and at most 1, found {self.decay}")
+        if not 0 <= self.alpha < math.inf:
+            raise SettingsError(f"tune.alpha must not be negative, found {self.alpha}")

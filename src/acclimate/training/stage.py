@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -61,12 +61,14 @@ class Loop:
         streams: domains by stream name; the first sets the length of an epoch.
         method: where the updates come from.
         task: if given, the model gets a fresh head for it when the stage begins.
+        validation: held-out labelled rows, by which the best state may be kept.
     """
 
     name: str
     streams: Mapping[str, Domain]
     method: Updates
     task: Task | None = None
+    validation: Domain | None = None
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,14 @@ class Convex:
     Attributes:
         name: for people and folders.
         train: labelled features.
-        validation: labelled features that choose layer and penalty; empty: middle of the range.
+        validation: labelled features that choose layer and penalty; None: middle of the range.
+        task: if given, the head is for this task and not for the model's.
     """
 
     name: str
     train: Domain
-    validation: Domain | None = field(default=None)
+    validation: Domain | None = None
+    task: Task | None = None
 
 
 Stage = Loop | Convex

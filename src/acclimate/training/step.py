@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,10 @@ from acclimate.training.settings import Training
 from acclimate.training.stage import Update, Updates
 from acclimate.training.stream import cut
 from acclimate.training.tune import Group, Tuning, norms
+
+Losses = dict[str, Tensor]
+Gradients = tuple[tuple[str, ...], Losses]
+"""Whose gradients are ready, and of which losses."""
 
 
 class NotFiniteError(ArithmeticError):
@@ -34,6 +40,21 @@ class Player:
     def of(cls, groups: list[Group], training: Training) -> Player:
         """A player over groups of parameters."""
         return cls(optimizer(groups, training), [p for group in groups for p in group.parameters])
+
+    def forget(self) -> None:
+        """Throw all gradients away."""
+        for p in self.parameters:
+            p.grad = None
+
+    def clip(self, longest: float) -> float:
+        """Shorten the gradient to the length ``longest`` (0: leave it); returns the length that it had."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        if not gradients:
+            return 0.0
+        length = torch.stack(torch._foreach_norm(gradients)).norm().item()
+        if longest and longest < length < math.inf:
+            torch._foreach_mul_(gradients, longest / length)
+        return length
 
 
 class Stepper:
@@ -62,12 +83,14 @@ class Stepper:
         for name, part in parts.items():
             self.players[name] = Player.of([Group(list(part.parameters()), tuning.groups[0].rate)], training)
         self.pieces = training.accumulate
+        self.norms = [norm for norm in norms(model) if norm.track_running_stats]
         self.scaler = torch.amp.GradScaler(place.device.type) if place.precision == "fp16" else None
 
-    def step(self, batches: Mapping[str, Batch], number: int, progress: float) -> dict[str, Tensor]:
+    def step(self, batches: Mapping[str, Batch], number: int, progress: float) -> Losses:
         """Step ``number`` at a share ``progress`` of the way; returns the losses by name.
 
-        When memory runs out the step goes on in twice as many parts; updates already made stay.
+        When memory runs out the step goes on in twice as many pieces; updates already made stay, and
+        batch-norm statistics take in no row twice.
 
         Raises:
             NotFiniteError: before any parameter was changed by what is not finite.
@@ -76,67 +99,80 @@ class Stepper:
         scale = factor(self.training, progress)
         for player in self.players.values():
             set_rates(player.optimizer, scale)
-        shown: dict[str, Tensor] = {}
-        done = 0
+        shown: Losses = {}
+        whole = self.method.updates(Now(self, number, progress), batches)
+        turn, again = 0, False
         while True:
             try:
-                for losses in self._rounds(batches, number, progress, done):
-                    shown |= losses
-                    done += 1
-                return shown
+                if self.pieces == 1:
+                    found = self._at_once(next(whole, None), batches)
+                else:
+                    found = self._in_pieces(batches, number, progress, turn, again)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or self.pieces >= min(len(batch) for batch in batches.values()):
                     raise
-                self.pieces *= 2
+                self.pieces, again = 2 * self.pieces, True
+                whole = iter(())  # lets go of its graph
+                continue
+            if found is None:
+                return shown
+            self._apply(found[0])
+            shown |= found[1]
+            turn, again = turn + 1, True
 
-    def _rounds(
-        self, batches: Mapping[str, Batch], number: int, progress: float, skip: int
-    ) -> Iterator[dict[str, Tensor]]:
-        """Each update of the method: gradients of all pieces, then one optimizer step; the first ``skip`` are done."""
-        pieces = {name: cut(batch, self.pieces) for name, batch in batches.items()}
-        count = min(len(p) for p in pieces.values())
-        running = [
-            self.method.updates(Now(self, number, k, progress), {name: p[k] for name, p in pieces.items()})
-            for k in range(count)
-        ]
-        turn = 0
-        while True:
-            update = None
-            for k, updating in enumerate(running):
-                update = next(updating, None)
-                if update is None:
-                    return
-                if turn >= skip:
-                    losses = self._backward(update, first=k == 0, share=1 / count)
-            turn += 1
-            if turn > skip and update is not None:
-                self._apply(update.players)
-                yield losses
+    def _at_once(self, update: Update | None, batches: Mapping[str, Batch]) -> Gradients | None:
+        """Gradients of an update of the whole batch."""
+        return None if update is None else (update.players, self._backward(update, self._share(batches)))
 
-    def _backward(self, update: Update, *, first: bool, share: float) -> dict[str, Tensor]:
+    def _in_pieces(
+        self, batches: Mapping[str, Batch], number: int, progress: float, turn: int, again: bool
+    ) -> Gradients | None:
+        """Gradients of update ``turn``, summed over pieces of the batch; None if there is no such update.
+
+        Each piece is run anew for each update, so that the graph of one piece is in memory at a time.
+        """
+        cuts = {name: cut(batch, self.pieces) for name, batch in batches.items()}
+        total: Losses = {}
+        players: tuple[str, ...] = ()
+        for k in range(min(len(pieces) for pieces in cuts.values())):
+            part = {name: pieces[k] for name, pieces in cuts.items()}
+            update = next(islice(self.method.updates(Now(self, number, progress, k, again), part), turn, None), None)
+            if update is None:
+                return None
+            share = self._share(part)
+            losses = self._backward(update, share, first=k == 0)
+            total = {name: total.get(name, 0.0) + share * loss for name, loss in losses.items()}
+            players = update.players
+        return players, total
+
+    def _share(self, batches: Mapping[str, Batch]) -> float:
+        """What part of the whole step's mean these rows are; processes average their gradients afterwards."""
+        return len(next(iter(batches.values()))) * self.place.world / self.training.batch_size
+
+    def _backward(self, update: Update, share: float, *, first: bool = True) -> Losses:
         if first:
             for player in self.players.values():
-                player.optimizer.zero_grad()
+                player.forget()
         losses = dict(update.losses)
         if "model" in update.players and (penalty := self.tuning.penalty()) is not None:
             losses["l2sp"] = penalty
-        total = sum(losses.values(), torch.zeros((), device=self.place.device))
-        if not torch.isfinite(total):
+        values = list(losses.values())
+        total = sum(values[1:], values[0])
+        if not math.isfinite(total.item()):
             raise NotFiniteError(", ".join(f"{name} loss {float(value):g}" for name, value in losses.items()))
         total = total * share if share != 1 else total
         (total if self.scaler is None else self.scaler.scale(total)).backward()
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _apply(self, names: tuple[str, ...]) -> None:
+    def _apply(self, names: Iterable[str]) -> None:
         moving = [self.players[name] for name in names]
         for player in moving:
             self.place.average(player.parameters)
             if self.scaler is not None:
                 self.scaler.unscale_(player.optimizer)
-            if self.training.clip:
-                length = nn.utils.clip_grad_norm_(player.parameters, self.training.clip)
-                if self.scaler is None and not torch.isfinite(length):
-                    raise NotFiniteError("gradient")
+            length = player.clip(self.training.clip)
+            if self.scaler is None and not math.isfinite(length):
+                raise NotFiniteError("gradient")
         for player in moving:
             if self.scaler is None:
                 player.optimizer.step()
@@ -147,10 +183,15 @@ class Stepper:
 
 
 class Now:
-    """What a method sees of the trainer during one step (or one piece of it)."""
+    """What a method sees of the trainer during one step, or one piece of it.
 
-    def __init__(self, stepper: Stepper, number: int, piece: int, progress: float):
-        self._stepper, self._number, self._piece = stepper, number, piece
+    Attributes:
+        progress: share of the steps done.
+        parts: the method's own networks.
+    """
+
+    def __init__(self, stepper: Stepper, number: int, progress: float, piece: int = 0, again: bool = False):
+        self._stepper, self._number, self._piece, self._again = stepper, number, piece, again
         self.progress = progress
         self.parts = stepper.parts
 
@@ -161,14 +202,20 @@ class Now:
         as they will be when the model is used. So a method at weight 0 changes nothing.
         """
         stepper = self._stepper
-        seed = derive(stepper.seed, "forward", batch.domain, self._number, self._piece)
+        place = stepper.place
+        own = () if place.rank == 0 else (place.rank,)
+        seed = derive(stepper.seed, "forward", batch.domain, self._number, self._piece, *own)
         torch.default_generator.manual_seed(seed)
-        if stepper.place.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        if batch.domain == "source":
-            return stepper.model(batch, stepper.place.autocast())
-        changed = norms(stepper.model, training=False)
-        result = stepper.model(batch, stepper.place.autocast())
-        for norm in changed:
-            norm.train(True)
-        return result
+        if place.device.type != "cpu":
+            torch.get_device_module(place.device).manual_seed(seed)
+        if batch.domain == "source" and not self._again:
+            return stepper.model(batch, place.autocast())
+        learning = [norm for norm in stepper.norms if norm.training]
+        switch = "track_running_stats" if batch.domain == "source" else "training"
+        for norm in learning:
+            setattr(norm, switch, False)
+        try:
+            return stepper.model(batch, place.autocast())
+        finally:
+            for norm in learning:
+                setattr(norm, switch, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from acclimate.backbones.base import Backbone
+from acclimate.backbones.passthrough import csr_matrix, csr_tensor
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
 from acclimate.seeds import generator
@@ -75,7 +77,8 @@ def move(batch: Batch, device: torch.device) -> Batch:
             return {key: to(item) for key, item in value.items()}
         return value
 
-    return Batch(to(batch.inputs), to(batch.targets), batch.domain, to(batch.weight), dict(batch.views))
+    views = {name: move(view, device) for name, view in batch.views.items()}
+    return Batch(to(batch.inputs), to(batch.targets), batch.domain, to(batch.weight), views)
 
 
 def cut(batch: Batch, parts: int) -> list[Batch]:
@@ -86,10 +89,12 @@ def cut(batch: Batch, parts: int) -> list[Batch]:
 
     def piece(value: Any, low: int, high: int) -> Any:
         if isinstance(value, Mapping):
-            return {key: item[low:high] for key, item in value.items()}
+            return {key: piece(item, low, high) for key, item in value.items()}
+        if isinstance(value, Tensor) and value.layout == torch.sparse_csr:  # has no slices
+            return csr_tensor(csr_matrix(value)[low:high])
         return None if value is None else value[low:high]
 
     return [
         Batch(piece(batch.inputs, a, b), piece(batch.targets, a, b), batch.domain, piece(batch.weight, a, b))
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+        for a, b in pairwise(bounds)
     ]

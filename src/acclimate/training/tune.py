@@ -15,11 +15,19 @@ from acclimate.training.settings import Training, Tune
 
 @dataclass
 class Group:
-    """Parameters that share a learning rate; ``opens`` is the progress from which they learn."""
+    """Parameters that share a learning rate.
+
+    Attributes:
+        parameters: what learns.
+        rate: base learning rate.
+        opens: the progress from which they learn.
+        decays: whether weight decay pulls their matrices towards 0.
+    """
 
     parameters: list[nn.Parameter]
     rate: float
     opens: float = 0.0
+    decays: bool = True
 
 
 class Tuning:
@@ -43,7 +51,7 @@ class Tuning:
         for depth, block in enumerate(reversed(blocks)):
             slower = tune.decay**depth if tune.kind == "discriminative" else 1.0
             opens = 0.5 * (depth + 1) / len(blocks) if tune.kind == "gradual" else 0.0
-            self.groups.append(Group(block, rate * slower, opens))
+            self.groups.append(Group(block, rate * slower, opens, decays=tune.kind != "l2sp"))
         learning = {id(p) for group in self.groups for p in group.parameters}
         for p in model.parameters():
             p.requires_grad_(id(p) in learning and p.is_floating_point())
@@ -75,27 +83,26 @@ class Tuning:
         """Training mode, with pretrained batch-norm statistics left alone if so set."""
         self.model.train()
         if self.frozen_norms:
-            norms(self.model.backbone, training=False)
+            for norm in norms(self.model.backbone):
+                norm.eval()
 
     def penalty(self) -> Tensor | None:
         """L2-SP: ``alpha / 2 * ||w - w0||^2`` over the backbone (Li et al. 2018, eq. 3), or None."""
         if not self._pulled:
             return None
-        return 0.5 * self.alpha * sum(
-            ((p - a).square().sum() for p, a in zip(self._pulled, self.anchor, strict=True)), torch.zeros(())
-        )
+        pairs = zip(self._pulled, self.anchor, strict=True)
+        return 0.5 * self.alpha * torch.stack([(p - a).square().sum() for p, a in pairs]).sum()
 
 
-def norms(module: nn.Module, *, training: bool) -> list[nn.Module]:
-    """Set the mode of all batch norms inside; returns those whose mode changed."""
-    changed = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training != training]
-    for norm in changed:
-        norm.train(training)
-    return changed
+def norms(module: nn.Module) -> list[_BatchNorm]:
+    """All batch norms inside."""
+    return [m for m in module.modules() if isinstance(m, _BatchNorm)]
 
 
 def add_lora(model: Model, rank: int) -> None:
-    """Add low-rank adapters (through PEFT) to the modules that the backbone names."""
+    """Add low-rank adapters (through PEFT) to the modules that the backbone names; a second stage keeps the first's."""
+    if any("lora_" in name for name, _ in model.backbone.named_parameters()):
+        return
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:

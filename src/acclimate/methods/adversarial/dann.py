@@ -36,7 +36,8 @@ class DANN(Method):
     Attributes:
         strength: largest lambda; 0 trains like source_only, bit for bit.
         gamma: steepness of lambda's schedule (paper: 10).
-        hidden: width of the discriminator's two hidden layers; 0 is a linear one (paper: 1024 for photos, 100 for digits).
+        hidden: width of the discriminator's two hidden layers; 0 is a linear one (paper: 1024 for photos, 100 for
+            digits).
         form: reversal (one backward pass) or alternating (discriminator first, then features).
     """
 
@@ -57,7 +58,8 @@ class DANN(Method):
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """One loop over labelled source and unlabelled target."""
         assert data.source is not None and data.target is not None
-        return [Loop("dann", {"source": data.source, "target": data.target}, self)]
+        streams = {"source": data.source, "target": data.target}
+        return [Loop("dann", streams, self, validation=data.source_validation)]
 
     def parts(self, sites: Mapping[str, int]) -> dict[str, nn.Module]:
         """One discriminator for each site."""

@@ -48,9 +48,7 @@ def discriminator(size: int, hidden: int = 1024) -> nn.Sequential:
     """A domain classifier ``[n, size] -> [n, 1]`` logits: two hidden ReLU layers, or linear for ``hidden=0``."""
     if hidden == 0:
         return nn.Sequential(nn.Linear(size, 1))
-    return nn.Sequential(
-        nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
-    )
+    return nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
 
 def domain_loss(classifier: nn.Module, source: Tensor, target: Tensor) -> Tensor:

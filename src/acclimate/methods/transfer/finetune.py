@@ -28,6 +28,6 @@ class Finetune(Supervised):
         assert data.source is not None and data.labelled_target is not None
         task = None if data.same_task else data.target_task
         return [
-            Loop("source", {"source": data.source}, self, data.source_task),
-            Loop("target", {"source": data.labelled_target}, self, task),
+            Loop("source", {"source": data.source}, self, validation=data.source_validation),
+            Loop("target", {"source": data.labelled_target}, self, task, data.labelled_target_validation),
         ]

@@ -28,4 +28,5 @@ class Joint(Supervised):
         if convex:
             both = join([data.source, data.labelled_target])
             return [self.learn("joint", both, data.labelled_target_validation, convex, None)]
-        return [Loop("joint", {"source": data.source, "target": data.labelled_target}, self)]
+        streams = {"source": data.source, "target": data.labelled_target}
+        return [Loop("joint", streams, self, validation=data.labelled_target_validation)]

@@ -1,0 +1,234 @@
+"""The training of one arm, from its backbone to its folder in the run."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from acclimate.backbones.passthrough import PassThrough
+from acclimate.domains.domain import Domain
+from acclimate.files import read_json, write_json
+from acclimate.runs import store
+from acclimate.runs.arms import Arm, create_backbone
+from acclimate.runs.evidence import gather
+from acclimate.runs.features import Features
+from acclimate.runs.log import Log
+from acclimate.runs.prepare import Prepared
+from acclimate.runs.recipe import Recipe
+from acclimate.selection.scores import infomax
+from acclimate.training.convex import fit_convex
+from acclimate.training.device import Place, place
+from acclimate.training.infer import infer
+from acclimate.training.loop import Trainer, Watch
+from acclimate.training.model import Model
+from acclimate.training.stage import Convex, Loop
+from acclimate.training.tune import merge_lora
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Everything that training an arm needs beside the arm itself.
+
+    Attributes:
+        folder: of the run.
+        prepared: the data.
+        recipe: of the run.
+        log: where steps are written and shown.
+        seconds: that the arm's loops may take together, or None.
+        objects: backbones that came as objects, by name.
+    """
+
+    folder: Path
+    prepared: Prepared
+    recipe: Recipe
+    log: Log
+    seconds: float | None = None
+    objects: Mapping[str, Any] | None = None
+
+    def arm_folder(self, arm: str) -> Path:
+        """Where a finished arm lives."""
+        return self.folder / "arms" / arm
+
+    def checkpoints(self, arm: str) -> Path:
+        """Where an unfinished arm keeps its states."""
+        return self.folder / "checkpoints" / arm
+
+
+def train_arm(arm: Arm, shop: Workshop) -> dict[str, Any]:
+    """Train an arm, or take it as it is if it is finished; returns its record.
+
+    The arm's folder then holds ``model/``, ``evidence.npz`` and ``arm.json`` (written last: it marks the arm whole).
+    Several processes train together; the first one alone judges and writes.
+    """
+    where = place(shop.recipe.device, shop.recipe.precision)
+    done = shop.arm_folder(arm.name) / "arm.json"
+    if not where.first(done.is_file()):
+        bench = Bench(arm, shop, where)
+        stages = bench.train()
+        if where.rank == 0:
+            bench.write(done, stages)
+        where.wait()
+    return read_json(done)
+
+
+class Bench:
+    """One arm while it is trained: its model, and the features that the model reads if its backbone is frozen."""
+
+    def __init__(self, arm: Arm, shop: Workshop, where: Place):
+        self.arm, self.shop, self.place = arm, shop, where
+        self.begun = time.monotonic()
+        data, recipe = shop.prepared.data, shop.recipe
+        backbone = create_backbone(
+            arm.backbone, shop.prepared.schema.modality, arm.backbone_settings, recipe.seed, shop.objects
+        )
+        first = data.source if "source_labels" in arm.method.needs else data.labelled_target
+        assert first is not None
+        backbone.fit(first)
+        self.features: Features | None = None
+        if arm.tune.kind == "frozen":
+            every = arm.convex and arm.tune.layer is None
+            layers = tuple(backbone.spec.layers) if every else (backbone.check_layer(arm.tune.layer),)
+            self.features = Features(backbone, layers, where)
+        self.model = Model(
+            backbone,
+            data.target_task if data.source is None else data.source_task,
+            layer=arm.tune.layer,
+            bottleneck=arm.tune.bottleneck or 0,
+            standardize=self.features is not None and not backbone.spec.sparse,
+            seed=recipe.seed,
+        )
+
+    def train(self) -> list[dict[str, Any]]:
+        """Carry out the method's stages; returns the record of each."""
+        stages = self.arm.method.stages(self.shop.prepared.data, self.arm.convex)
+        loops = sum(isinstance(stage, Loop) for stage in stages)
+        end = None if self.shop.seconds is None else time.monotonic() + self.shop.seconds
+        records = []
+        for number, stage in enumerate(stages):
+            if isinstance(stage, Convex):
+                records.append(self._solve(stage))
+                continue
+            now = time.monotonic()
+            records.append(self._loop(stage, number, None if end is None else now + max(0.0, end - now) / loops))
+            loops -= 1
+        if self.arm.tune.kind == "lora":
+            merge_lora(self.model)
+        return records
+
+    def _solve(self, stage: Convex) -> dict[str, Any]:
+        features, begun = self.features, time.monotonic()
+        assert features is not None
+        validation = None if stage.validation is None else features.of(stage.validation)
+        chosen = fit_convex(self.model, features.of(stage.train), validation, features.layers, stage.task)
+        seconds = round(time.monotonic() - begun, 3)
+        return {"stage": stage.name, "layer": chosen.layer, "penalty": chosen.penalty, "seconds": seconds}
+
+    def _loop(self, stage: Loop, number: int, deadline: float | None) -> dict[str, Any]:
+        if self.features is not None:
+            streams = {name: self.features.of(domain)[self.model.layer] for name, domain in stage.streams.items()}
+            if number == 0 and self.model.neck.standardize:
+                known: Any = next(iter(streams.values())).rows
+                self.model.neck.fit(torch.from_numpy(np.asarray(known.values)))
+            stage = replace(stage, streams=streams)
+        with self._reading():
+            trainer = Trainer(
+                self.model,
+                stage,
+                tune=self.arm.tune,
+                training=self.arm.training,
+                place=self.place,
+                seed=self.shop.recipe.seed,
+                folder=self.shop.checkpoints(self.arm.name) / f"{number}-{stage.name}",
+                watch=self._watch(stage),
+                deadline=deadline,
+                report=self.shop.log.report(self.arm.name, stage.name),
+            )
+            done = trainer.train()
+        record = {
+            "stage": stage.name,
+            "steps": done.step,
+            "planned": trainer.planned,
+            "seconds": round(done.seconds, 3),
+        }
+        if done.best is not None:
+            record |= {"best": done.best, "best_step": done.best_step}
+        if trainer.stepper.pieces > 1:
+            record["accumulated"] = trainer.stepper.pieces
+        return record
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Inside the block the model of a frozen backbone reads features instead of raw inputs."""
+        real = self.model.backbone
+        if self.features is not None:
+            self.model.backbone = PassThrough(real, self.model.layer)
+        try:
+            yield
+        finally:
+            self.model.backbone = real
+
+    def _infer(self, domain: Domain) -> dict[str, np.ndarray]:
+        """Outputs for every row; the model reads as `_reading` says."""
+        return infer(
+            self.model, domain if self.features is None else self.features.of(domain)[self.model.layer], self.place
+        )
+
+    def _watch(self, stage: Loop) -> Watch | None:
+        """What chooses the kept state: held-out labels that were permitted, or no labels at all."""
+        keep = self.arm.training.keep
+        judged = stage.validation if keep == "source" else self.shop.prepared.data.target
+        if keep == "last" or judged is None:
+            return None
+
+        def score(model: Model) -> float:
+            answers = model.task.decode(self._infer(judged))
+            if keep == "infomax":
+                assert answers.probabilities is not None
+                return infomax(answers.probabilities)
+            assert judged.labels is not None
+            value = model.task.metrics(answers, judged.labels)[model.task.primary.name]
+            return value if model.task.primary.higher_is_better else -value
+
+        return Watch(score, self.arm.training.patience)
+
+    def write(self, done: Path, stages: list[dict[str, Any]]) -> None:
+        """Judge the arm without opening the seal, and write its folder."""
+        arm, shop, model, data = self.arm, self.shop, self.model, self.shop.prepared.data
+        judged = {"source": data.source_validation, "target": data.target, "labelled": data.labelled_target_validation}
+        with self._reading():
+            outputs = {name: self._infer(domain) for name, domain in judged.items() if domain is not None}
+        evidence = gather(model.task, data, outputs)
+        origin = {
+            "arm": arm.name,
+            "method": arm.method.name,
+            "tune": arm.tune.kind,
+            "backbone": arm.backbone,
+            "seed": shop.recipe.seed,
+            "precision": self.place.precision,
+        }
+        store.save(model, store.Card(shop.prepared.schema, evidence.temperature, origin), done.parent / "model")
+        evidence.write(done.parent / "evidence.npz")
+        seconds = sum(stage["seconds"] for stage in stages) or time.monotonic() - self.begun
+        record = {
+            "name": arm.name,
+            "role": arm.role,
+            **{key: origin[key] for key in ("method", "tune", "backbone", "precision")},
+            "task": model.task.config(),
+            "layer": model.layer,
+            "steps": sum(stage.get("steps", 0) for stage in stages),
+            "seconds": round(seconds, 3),
+            "stages": stages,
+            "temperature": evidence.temperature,
+            "source_validation": evidence.source,
+            "target_validation": evidence.target,
+        }
+        write_json(done, record)
+        shutil.rmtree(shop.checkpoints(arm.name), ignore_errors=True)
