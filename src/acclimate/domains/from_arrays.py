@@ -32,14 +32,15 @@ def read_arrays(locator: Locator, path: Path, wanted: Request) -> Domain:
     keep = matching(arrays, select, where)
     label = None if wanted.label is None else locator.one("y") or _label_array(wanted.label, arrays)
 
-    def side(name: str | None, what: str) -> np.ndarray | None:
+    def side(name: str | None, what: str, partial: bool = False) -> np.ndarray | None:
         if name is None:
             return None
         values = _same_length(arrays[name], len(rows), f"{where}: array '{name}'")
-        return canonical(values if keep is None else values[keep], f"{where}: {what} '{name}'")
+        return canonical(values if keep is None else values[keep], f"{where}: {what} '{name}'", partial)
 
     schema = Schema(modality, (), label, wanted.group)
-    return _domain(rows, keep, schema, wanted, where, locator, side(label, "label"), side(wanted.group, "group"))
+    labels, groups = side(label, "label", wanted.partial), side(wanted.group, "group")
+    return _domain(rows, keep, schema, wanted, where, locator, labels, groups)
 
 
 def _input_array(wanted: Request, arrays: Mapping[str, Any]) -> str:
@@ -126,14 +127,14 @@ def read_pair(inputs: Any, labels: Any, wanted: Request) -> Domain:
     rows, modality = array_rows(inputs, wanted.modality, where)
     if wanted.group is not None:
         raise DataError(f"{where}: has no column '{wanted.group}' for group; give a DataFrame instead")
-    found = _pair_labels(labels, len(rows), where) if wanted.label else None
+    found = _pair_labels(labels, len(rows), where, wanted.partial) if wanted.label else None
     return _domain(rows, None, Schema(modality, (), wanted.label), wanted, where, None, found, None)
 
 
-def _pair_labels(labels: Any, n: int, where: str) -> np.ndarray:
+def _pair_labels(labels: Any, n: int, where: str, partial: bool) -> np.ndarray:
     if labels is None:
         raise DataError(f"{where}: a label is asked for, but there are inputs only; give a pair (inputs, labels)")
-    found = canonical(labels, f"{where}: labels")
+    found = canonical(labels, f"{where}: labels", partial)
     if len(found) != n:
         raise DataError(f"{where}: {n} inputs, but {len(found)} labels")
     return found
@@ -148,7 +149,7 @@ def _frame_pair(inputs: Any, labels: Any, wanted: Request) -> Domain:
     domain = read_frame(inputs, replace(wanted, input=wanted.input or ("*",), label=None))
     if wanted.label is None:
         return domain
-    found = _pair_labels(labels, len(domain), "DataFrame")
+    found = _pair_labels(labels, len(domain), "DataFrame", wanted.partial)
     return replace(domain, labels=found, schema=replace(domain.schema, label=wanted.label))
 
 

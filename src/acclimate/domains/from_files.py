@@ -31,14 +31,14 @@ def read_files(locator: Locator, path: Path, wanted: Request) -> Domain:
     files, fields, modality, notes = _chosen(locator, path, wanted.modality)
     fields.need([field for field in (wanted.label, wanted.group) if field is not None])
 
-    def side(field: str | None) -> np.ndarray | None:
-        return None if field is None else canonical(fields[field], f"{files.where}: {field}")
+    def side(field: str | None, partial: bool = False) -> np.ndarray | None:
+        return None if field is None else canonical(fields[field], f"{files.where}: {field}", partial)
 
     domain = of_names(files, fields.names, modality, locator)
     return replace(
         domain,
         schema=replace(domain.schema, label=wanted.label, group=wanted.group),
-        labels=side(wanted.label),
+        labels=side(wanted.label, wanted.partial),
         groups=side(wanted.group),
         notes=(*said(modality, f"{len(domain)} {modality} files", wanted.modality is not None), *notes),
     )

@@ -57,14 +57,16 @@ def _signed(sign: str, digits: str) -> str:
     return f"-{digits}" if sign == "-" and digits != "0" else digits
 
 
-def canonical(values: Any, where: str = "labels") -> np.ndarray:
-    """Labels or groups ``[n]`` as canonical strings (object dtype).
+def canonical(values: Any, where: str = "labels", partial: bool = False) -> np.ndarray:
+    """Labels or groups ``[n]`` as canonical strings (object dtype); with ``partial``, None where there is none.
 
     Raises:
-        DataError: some are missing (None, NaN or empty); says how many.
+        DataError: some are missing (None, NaN or empty) and that is not ``partial``; says how many.
     """
     result, missing = canonical_with_missing(values)
-    if missing.any():
+    if partial:
+        result[missing] = None
+    elif missing.any():
         first = int(np.flatnonzero(missing)[0]) + 1
         raise DataError(
             f"{where}: {int(missing.sum())} of {len(result)} rows have no value (the first is row {first}); "

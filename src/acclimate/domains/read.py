@@ -22,13 +22,14 @@ BLOCK = 1 << 15
 
 @dataclass(frozen=True)
 class Request:
-    """What of a source is wanted; without ``label`` stay away from labels."""
+    """What of a source is wanted; without ``label`` stay away from labels. ``partial``: rows may lack one."""
 
     input: tuple[str, ...] | None = None
     label: str | None = None
     group: str | None = None
     modality: Modality | None = None
     exclude: tuple[str, ...] = ()
+    partial: bool = False
 
 
 def read(
@@ -40,6 +41,7 @@ def read(
     modality: Modality | None = None,
     exclude: Sequence[str] = (),
     name: str | None = None,
+    partial: bool = False,
 ) -> Domain:
     """Read a domain. Labels are loaded only where ``label`` asks for them.
 
@@ -56,6 +58,7 @@ def read(
         modality: needed only where the data could be two things.
         exclude: columns that ``"*"`` leaves out.
         name: of the domain, for people; default: file name and selection.
+        partial: rows may lack a label; theirs is None.
 
     Raises:
         DataError: anything missing or broken in the data, with the place.
@@ -69,7 +72,7 @@ def read(
     if inputs == ():
         raise SettingsError("input names no column")
     asked = "label" if label is True else label or None
-    wanted = Request(inputs, asked, group, modality, tuple(exclude))
+    wanted = Request(inputs, asked, group, modality, tuple(exclude), partial)
     domain = _located(source, wanted) if isinstance(source, (str, Path)) else _in_memory(source, wanted)
     return domain if name is None else replace(domain, name=name)
 
@@ -190,6 +193,8 @@ def side_columns(frame: pd.DataFrame, wanted: Request, where: str) -> tuple[np.n
     """Canonical labels and groups out of a frame's columns."""
     from acclimate.domains.labels import canonical
 
-    labels = None if wanted.label is None else canonical(frame[wanted.label], f"{where}: label '{wanted.label}'")
+    labels = None
+    if wanted.label is not None:
+        labels = canonical(frame[wanted.label], f"{where}: label '{wanted.label}'", wanted.partial)
     groups = None if wanted.group is None else canonical(frame[wanted.group], f"{where}: group '{wanted.group}'")
     return labels, groups

@@ -73,6 +73,7 @@ def open_seal(
     if recipe.label_map is not None:
         domain = replace(domain, labels=apply_label_map(domain.labels, load_label_map(recipe.label_map)))
     domain = domain.select(domain.order)  # the order of the file must not change an interval
+    assert domain.labels is not None
     seen = _check_rows(folder, domain, force)
     opening = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -18,7 +18,7 @@ from acclimate.errors import DataError
 from acclimate.methods.base import Data
 from acclimate.runs.recipe import Recipe
 from acclimate.tasks import registry as tasks
-from acclimate.tasks.regress import Regress
+from acclimate.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,13 @@ def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain 
 
 
 def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | None = None) -> Domain | None:
-    """The target's rows. Its label column is read only if the recipe permits it, and never as an input."""
+    """The target's rows. Its label column is read only if the recipe permits it, and never as an input.
+
+    Where it is permitted, rows may lack a label (None): they serve as inputs alone.
+
+    Raises:
+        DataError: labels were permitted, but there are none.
+    """
     places = list(objects if objects is not None else recipe.target)
     if not places:
         return None
@@ -76,11 +82,11 @@ def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | 
     label = recipe.target_label
     domains = []
     for place in places:
-        domain = _read(place, recipe, inputs, label, source)
-        if label is None:
-            domain = domain.sealed()
-        domains.append(_renamed_labels(domain, recipe))
+        domain = _read(place, recipe, inputs, label, source, partial=True)
+        domains.append(domain.sealed() if label is None else _renamed_labels(domain, recipe))
     target = join(domains)
+    if label is not None and (target.labels is None or not _known(target).any()):
+        raise DataError(f"{target.name}: training on target labels is permitted, but no row has one in '{label}'")
     if source is not None and source.schema.modality == "table" and target.schema.inputs != source.schema.inputs:
         rows = Renamed(target.rows, source.schema.inputs)
         target = replace(target, rows=rows, schema=replace(target.schema, inputs=source.schema.inputs))
@@ -88,15 +94,33 @@ def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | 
 
 
 def _read(
-    place: Any, recipe: Recipe, inputs: tuple[str, ...], label: str | None, like: Domain | None = None
+    place: Any,
+    recipe: Recipe,
+    inputs: tuple[str, ...],
+    label: str | None,
+    like: Domain | None = None,
+    *,
+    partial: bool = False,
 ) -> Domain:
     if isinstance(place, Domain):
         return place
     names = [name for name in (recipe.label, recipe.target_label) if name is not None and name not in inputs]
     modality = recipe.modality or (like.schema.modality if like is not None else None)
     return read(
-        place, input=inputs or None, label=label, group=recipe.group, modality=modality, exclude=tuple(names)
+        place,
+        input=inputs or None,
+        label=label,
+        group=None if label is None else recipe.group,  # groups keep labelled rows together, and can tell of labels
+        modality=modality,
+        exclude=tuple(names),
+        partial=partial,
     )
+
+
+def _known(domain: Domain) -> np.ndarray:
+    """Which rows have a label ``[n]``."""
+    assert domain.labels is not None
+    return np.array([label is not None for label in domain.labels], dtype=bool)
 
 
 def _renamed_labels(domain: Domain, recipe: Recipe) -> Domain:
@@ -111,28 +135,37 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     Raises:
         DataError: domains that do not fit each other or the task.
     """
-    if source is None and (target is None or target.labels is None):
+    labelled = None
+    if target is not None and target.labels is not None:
+        labelled = target.select(np.flatnonzero(_known(target)))
+    first = source or labelled
+    if first is None:
         raise DataError("nothing to learn from: give --source, or a --target with --target-label")
     if source is not None and source.labels is None:
         raise DataError(f"{source.name}: the source has no labels; name their column with --label")
     if source is not None and target is not None:
         check_pair(source, target)
-    labelled = target if target is not None and target.labels is not None else None
-    first = source or labelled
-    assert first is not None
     source_task = tasks.create(recipe.task, first)
-    target_task = source_task if labelled is None else tasks.create(source_task.name, labelled)
-    if source is not None and (
-        isinstance(source_task, Regress) or set(target_task.config().get("classes", ())) <= set(source_task.config().get("classes", ()))
-    ):
-        target_task = source_task  # the target shows some of the source's classes: the same question
-    parts = _halves(source, recipe), _halves(labelled, recipe)
-    data = Data(*parts[0], None if target is None else _canonical(target.sealed()), *parts[1], source_task, target_task)
+    target_task = _task_of(labelled, source_task, source)
+    unlabelled = None if target is None else _canonical(target.sealed())
+    data = Data(*_halves(source, recipe), unlabelled, *_halves(labelled, recipe), source_task, target_task)
     setting = "inductive" if labelled is not None else "transductive" if target is not None else "source_only"
     notes = tuple(dict.fromkeys(note for d in (source, target) if d is not None for note in d.notes))
     if recipe.task is None:
         notes += (f"task: {source_task.name}, found from the labels",)
-    return Prepared(data, setting, notes, _report(data, source, target))
+    if labelled is not None and target is not None and len(labelled) < len(target):
+        notes += (f"target labels: {len(labelled)} of {len(target)} rows have one",)
+        target = target.sealed()
+    return Prepared(data, setting, notes, _report(data, source, target, labelled))
+
+
+def _task_of(labelled: Domain | None, source_task: Task, source: Domain | None) -> Task:
+    """The task on the target's labels: the source's, unless they show a class that the source has not."""
+    if labelled is None or labelled.labels is None or source is None or source_task.name != "classify":
+        return source_task
+    if set(labelled.labels) <= set(source_task.config()["classes"]):
+        return source_task
+    return tasks.create(source_task.name, labelled)
 
 
 def _halves(domain: Domain | None, recipe: Recipe) -> tuple[Domain | None, Domain | None]:
@@ -146,9 +179,9 @@ def _canonical(domain: Domain) -> Domain:
     return domain.select(domain.order)
 
 
-def _report(data: Data, source: Domain | None, target: Domain | None) -> dict[str, Any]:
+def _report(data: Data, source: Domain | None, target: Domain | None, labelled: Domain | None) -> dict[str, Any]:
     report: dict[str, Any] = {}
-    for name, domain in (("source", source), ("target", target)):
+    for name, domain, known in (("source", source, source), ("target", target, labelled)):
         if domain is None:
             continue
         leak = scan(domain)
@@ -158,8 +191,8 @@ def _report(data: Data, source: Domain | None, target: Domain | None) -> dict[st
             "hash": domain.fingerprint,
             "duplicates": {"exact": leak.exact, "near": leak.near, "conflicting": leak.conflicting},
         }
-        if domain.labels is not None:
-            values, counts = np.unique(domain.labels.astype(str), return_counts=True)
+        if known is not None and known.labels is not None:
+            values, counts = np.unique(known.labels.astype(str), return_counts=True)
             if len(values) <= 100:
                 report[name]["classes"] = {str(v): int(c) for v, c in zip(values, counts, strict=True)}
     if source is not None and target is not None:

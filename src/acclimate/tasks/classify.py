@@ -91,14 +91,25 @@ class Classify:
         return weighted_classification(answers.prediction, answers.probabilities, labels, self.classes)
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float) -> nn.Linear:
-        """Multinomial logistic regression with ``penalty / (2 n) * ||W||^2`` beside the mean loss."""
+        """Multinomial logistic regression with ``penalty / (2 n) * ||W||^2`` beside the mean loss.
+
+        A class without rows gets the logit -30: it is never the answer.
+
+        Raises:
+            DataError: the labels show fewer than two classes.
+        """
         from sklearn.linear_model import LogisticRegression
 
-        fitted = LogisticRegression(C=1.0 / penalty, max_iter=1000).fit(features, self.encode(labels).numpy())
+        targets = self.encode(labels).numpy()
+        if len(np.unique(targets)) < 2:
+            raise DataError(f"only one class ({labels[0]!r}) in {len(labels)} labelled training rows; two are needed")
+        fitted = LogisticRegression(C=1.0 / penalty, max_iter=1000).fit(features, targets)
         weight, bias = fitted.coef_, fitted.intercept_
-        if len(self.classes) == 2:  # scikit-learn keeps one row: the second class against the first
+        if len(weight) == 1:  # scikit-learn keeps one row for two classes: the second against the first
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        return _linear(weight, bias)
+        every = np.zeros((len(self.classes), weight.shape[1])), np.full(len(self.classes), -30.0)
+        every[0][fitted.classes_], every[1][fitted.classes_] = weight, bias
+        return _linear(*every)
 
     def config(self) -> dict[str, Any]:
         """Name and classes."""
