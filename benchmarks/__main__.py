@@ -1,0 +1,11 @@
+"""python -m benchmarks [NAME ...]: all benchmarks, or those named."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+NAMES = ("startup", "overhead", "digits", "amazon", "pacs", "reviews")
+
+for name in sys.argv[1:] or NAMES:
+    import_module(f"benchmarks.{name}").main()

@@ -1,0 +1,90 @@
+"""What every benchmark shares: where data are, what is written, how seeds are summed up."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import acclimate as ac
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("ACCLIMATE_DATA", ROOT.parent / "shared" / "data"))
+RESULTS = Path(__file__).resolve().parent / "results"
+SEEDS = (0, 1, 2)
+
+
+def measure(source: Any, target: Any, test: Any, *, label: str, seed: int, **settings: Any) -> dict[str, Any]:
+    """Adapt, then open the seal once: metrics of every arm, decision, verdict and seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.monotonic()
+        run = ac.adapt(source, target, label=label, seed=seed, out=Path(folder) / "run", **settings)
+        seconds = time.monotonic() - begun
+        found = run.evaluate(test, label=label)
+        primary = found["primary"]
+        arms = {}
+        for row in run.result["arms"]:
+            validation, scores = row["source_validation"], row["target"]
+            difference = scores.get("differences", {}).get(primary)
+            arms[row["name"]] = {
+                primary: scores["metrics"][primary],
+                "interval": scores["intervals"][primary],
+                "difference": difference,
+                "source_validation": None if validation is None else validation["metrics"][primary],
+                "label_free": {k: v for k, v in row["label_free"].items() if isinstance(v, float)},
+                "seconds": row["seconds"],
+                "steps": row["steps"],
+            }
+        return {
+            "seed": seed,
+            "seconds": round(seconds, 1),
+            "decision": run.decision,
+            "reasons": run.reasons,
+            "verdict": run.verdict,
+            "deployed": found["metrics"][primary],
+            "n": found["n"],
+            "arms": arms,
+        }
+
+
+def summary(runs: Sequence[Mapping[str, Any]], metric: str = "accuracy") -> dict[str, dict[str, float]]:
+    """Mean and standard deviation over the seeds, in per cent, for each arm and for the deployed model."""
+    names = list(runs[0]["arms"])
+    values = {name: [100 * run["arms"][name][metric] for run in runs] for name in names}
+    values["deployed"] = [100 * run["deployed"] for run in runs]
+    return {
+        name: {"mean": round(statistics.mean(v), 2), "sd": round(statistics.stdev(v), 2) if len(v) > 1 else 0.0}
+        for name, v in values.items()
+    }
+
+
+def write(name: str, content: Mapping[str, Any]) -> None:
+    """One result file, with the environment it was measured in; a line a table row on stderr."""
+    RESULTS.mkdir(exist_ok=True)
+    value = {"benchmark": name, "environment": environment(), **content}
+    (RESULTS / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def say(*words: Any) -> None:
+    """Progress for people."""
+    print(*words, file=sys.stderr, flush=True)
+
+
+def environment() -> dict[str, Any]:
+    """What figures depend on."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__.split("+")[0],
+        "acclimate": ac.__version__,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+    }
