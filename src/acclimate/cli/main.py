@@ -40,8 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # argparse ends so after --help and --version
         return int(done.code or 0)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - Python flushes it once more at its end
+        _forget_stdout()
         return CLOSED_PIPE
+    except OSError as error:
+        _forget_stdout()
+        place = f": {error.filename}" if error.filename else ""
+        return _fail(f"{error.strerror or error}{place}", 1, as_json)
     except InterruptedRunError as error:
         message = f"{error}; the checkpoint is saved, `acclimate resume {folder}` continues"
         return _fail(message, error.exit_code, as_json)
@@ -74,6 +78,14 @@ def _parser() -> Parser:
     for verb in VERBS:
         verb.add(verbs)
     return parser
+
+
+def _forget_stdout() -> None:
+    """Python flushes stdout once more at its end; one that cannot be written would be told again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it lives as long as the process
 
 
 def _fail(message: str, code: int, as_json: bool) -> int:

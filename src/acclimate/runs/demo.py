@@ -21,7 +21,7 @@ SOURCE_ROWS = 5000
 SETTINGS: Mapping[str, Any] = {
     "backbone": {"name": "small_cnn", "crop": "ink"},
     "method": "dann",
-    "training": {"epochs": 6, "batch_size": 64},
+    "training": {"epochs": 20, "batch_size": 64},
     "seed": 0,
 }
 """Chosen on the source and without labels of the handwritten digits."""
