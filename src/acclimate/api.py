@@ -149,7 +149,9 @@ def embed(
     network.fit(domain)
     where = place(device, precision)  # type: ignore[arg-type]
     found = cache.embed(network, domain, layers, device=str(where.device), precision=where.precision)
-    return {name: values.toarray() if hasattr(values, "toarray") else np.asarray(values) for name, values in found.items()}
+    return {
+        name: values.toarray() if hasattr(values, "toarray") else np.asarray(values) for name, values in found.items()
+    }
 
 
 def _several(value: Any) -> list[Any]:
@@ -203,5 +205,5 @@ def _objects(backbone: Any, places: Sequence[Any]) -> dict[str, Any]:
         domain = places[0] if places and isinstance(places[0], Domain) else None
         if domain is None:
             raise SettingsError("a torch.nn.Module as backbone needs source and target as Domains; use acclimate.read")
-        backbone = from_module(backbone, domain.schema.modality)
+        backbone = from_module(backbone, domain.schema.modality, example=domain.rows.take(domain.order[:1]))
     return {backbone.spec.name: partial(copy.deepcopy, backbone)}
