@@ -60,6 +60,10 @@ def transformers_folder(source: str) -> Path:
     return folder
 
 
+_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+"""Switched off: torch's fused attention has none on a CPU, and the slow path takes half of a step's time."""
+
+
 def load_network(folder: Path) -> nn.Module:
     """The encoder of a transformers model folder with its weights, without an unused pooler. Only safetensors.
 
@@ -69,6 +73,9 @@ def load_network(folder: Path) -> nn.Module:
     from transformers import AutoModel
 
     config = _config(folder)
+    for name in _ATTENTION_DROPOUT:
+        if getattr(config, name, None):
+            setattr(config, name, 0.0)
     options = _options(config)
     with _quiet(), torch.random.fork_rng(devices=[]):
         try:
