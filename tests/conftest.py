@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,3 +19,83 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}; set ACCLIMATE_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cache_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that no other session has filled."""
+    return tmp_path_factory.mktemp("xdg")
+
+
+@pytest.fixture
+def own_cache(cache_of_tests: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Feature caches stay out of the user's home; no hub."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_of_tests))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return cache_of_tests
+
+
+@pytest.fixture(scope="session")
+def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformers text model of two tiny layers, made from a config, with dropout 0.1."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny_text")
+    words = [f"w{k}" for k in range(40)] + ["good", "fine", "bad", "poor", "film", "phone"]
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]), "utf-8")
+    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+        config = BertConfig(vocab_size=len(words) + 5, max_position_embeddings=64, **sizes)
+        BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+Lines = Callable[..., list[str]]
+
+
+@pytest.fixture(scope="session")
+def reviews() -> Lines:
+    """Lines of a CSV of texts whose label shows in a word: ``reviews(n, topic, seed, flip)``."""
+
+    def make(n: int = 48, topic: str = "phone", seed: int = 0, flip: bool = False) -> list[str]:
+        rng = np.random.default_rng(seed)
+        lines = []
+        for k in range(n):
+            filler = [f"w{int(i)}" for i in rng.integers(0, 40, int(rng.integers(1, 14)))]
+            tone = str(rng.choice(["good", "fine"] if k % 2 else ["bad", "poor"]))
+            text = " ".join(rng.permutation([*filler, tone, topic]))
+            lines.append(f"{text},{'no' if (k % 2 == 1) == flip else 'yes'}")
+        return lines
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def points() -> Lines:
+    """Lines of a CSV of points: ``x0`` tells the class everywhere, ``x1`` only in the source.
+
+    In the target ``x1`` is 1.75 for both classes, so that a net of the source calls most of them "yes".
+    """
+
+    def make(n: int = 60, where: str = "source", seed: int = 0, flip: bool = False) -> list[str]:
+        rng = np.random.default_rng([seed, where == "source"])
+        sign = np.where(np.arange(n) % 2, 1.0, -1.0)
+        x0 = sign + rng.normal(0, 0.4, n)
+        x1 = (sign if where == "source" else 1.75) + rng.normal(0, 0.5, n)
+        return [f"{a:.6f},{b:.6f},{'no' if (s < 0) != flip else 'yes'}" for a, b, s in zip(x0, x1, sign, strict=True)]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_csv() -> Callable[..., Path]:
+    """Write a header and lines."""
+
+    def write(path: Path, header: str, lines: list[str]) -> Path:
+        path.write_text("\n".join([header, *lines]) + "\n", "utf-8")
+        return path
+
+    return write
