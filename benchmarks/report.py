@@ -1,0 +1,132 @@
+"""python -m benchmarks.report: docs/benchmarks.md from the JSON in results/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.common import RESULTS, ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+INTRODUCTION = """# Benchmarks
+
+Written by `python -m benchmarks.report` from the files in `benchmarks/results/`; do not edit.
+Run one with `.venv/bin/python -m benchmarks NAME`. Accuracies are per cent: mean over the seeds, then
+the standard deviation between seeds in brackets. Target labels were opened once, after training and
+selection; nothing was tuned on them. `deployed` is the model that the label-free decision chose.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    sections = [INTRODUCTION]
+    for name, section in SECTIONS.items():
+        file = RESULTS / f"{name}.json"
+        if file.is_file():
+            sections.append(section(json.loads(file.read_text(encoding="utf-8"))))
+    return "\n".join(sections)
+
+
+def _cell(value: Mapping[str, float] | None) -> str:
+    return "" if value is None else f"{value['mean']:.1f} ({value['sd']:.1f})"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _outcomes(runs: list[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{run['decision']} / {run['verdict']}" for run in runs)
+
+
+def _minutes(runs: list[Mapping[str, Any]], arm: str) -> str:
+    return f"{max(run['arms'][arm]['seconds'] for run in runs) / 60:.1f}"
+
+
+def _interval(runs: list[Mapping[str, Any]], arm: str) -> str:
+    low, high = runs[0]["arms"][arm]["interval"]
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def _reviews(found: Mapping[str, Any]) -> str:
+    rows = []
+    for source, result in found["results"].items():
+        for tune in ("frozen", "full"):
+            if not (runs := result.get(tune)) or "summary" not in result:
+                continue
+            summary = result["summary"][tune]
+            rows.append(
+                [f"{source} to IMDB", tune, _cell(summary["source_only"]), _interval(runs, "source_only"),
+                 _cell(summary["dann"]), _interval(runs, "dann"), _cell(summary.get("plain")), _cell(summary["deployed"]),
+                 f"{_minutes(runs, 'source_only')} / {_minutes(runs, 'dann')}", _outcomes(runs)]
+            )  # fmt: skip
+    head = ["pair", "tune", "source only", "95 % (seed 0)", "DANN", "95 % (seed 0)", "TF-IDF", "deployed",
+            "minutes, slowest seed", "decision / verdict by seed"]  # fmt: skip
+    return f"## Product reviews to movie reviews\n\n{_flat(found)}\n\n{_table(head, rows)}"
+
+
+def _digits(found: Mapping[str, Any]) -> str:
+    rows = [
+        [name, _cell(r["summary"]["source_only"]), _interval(r["runs"], "source_only"), _cell(r["summary"]["dann"]),
+         _interval(r["runs"], "dann"), _cell(r["summary"]["deployed"]), _outcomes(r["runs"])]
+        for name, r in found["results"].items()
+    ]  # fmt: skip
+    head = ["crop / form of DANN", "source only", "95 % (seed 0)", "DANN", "95 % (seed 0)", "deployed",
+            "decision / verdict by seed"]  # fmt: skip
+    return f"## MNIST to USPS\n\n{_flat(found)}\n\n{_table(head, rows)}"
+
+
+def _amazon(found: Mapping[str, Any]) -> str:
+    rows = []
+    for pair, runs in found["pairs"].items():
+        means = [sum(run["arms"][arm]["accuracy"] for run in runs) / len(runs) for arm in ("source_only", "dann", "plain")]
+        rows.append([pair, *(f"{100 * mean:.1f}" for mean in means), _outcomes(runs)])
+    rows.append(["**mean**", *(_cell(found["summary"][arm]) for arm in ("source_only", "dann", "plain")),
+                 f"deployed {_cell(found['summary']['deployed'])}"])  # fmt: skip
+    head = ["pair", "source only (same network)", "DANN", "logistic regression", "decision / verdict by seed"]
+    return f"## The DANN paper's Amazon files\n\n{_flat(found)}\n\n{_table(head, rows)}"
+
+
+def _pacs(found: Mapping[str, Any]) -> str:
+    rows = []
+    for target, result in found["results"].items():
+        for tune in ("frozen", "full"):
+            if not (runs := result.get(tune)) or "summary" not in result:
+                continue
+            summary = result["summary"][tune]
+            rows.append(
+                [f"photo to {target}", tune, _cell(summary["source_only"]), _interval(runs, "source_only"),
+                 _cell(summary["dann"]), _interval(runs, "dann"), _cell(summary["deployed"]), _outcomes(runs)]
+            )  # fmt: skip
+    head = ["pair", "tune", "source only", "95 % (seed 0)", "DANN", "95 % (seed 0)", "deployed",
+            "decision / verdict by seed"]  # fmt: skip
+    return f"## PACS\n\n{_flat(found)}\n\n{_table(head, rows)}"
+
+
+def _overhead(found: Mapping[str, Any]) -> str:
+    return f"## Overhead of one DANN step\n\n{_flat(found)}\n\n```json\n{json.dumps(found['result'], indent=1)}\n```\n"
+
+
+def _startup(found: Mapping[str, Any]) -> str:
+    rows = [[f"`{name}`", f"{seconds:.3f} s"] for name, seconds in found["seconds"].items()]
+    rows.append(["environment of `make test`", f"{found['environment_gb']} GB"])
+    return f"## Start-up and size\n\n{_flat(found)}\n\n{_table(['what', 'measured'], rows)}"
+
+
+def _flat(found: Mapping[str, Any]) -> str:
+    return " ".join(str(found["protocol"]).split())
+
+
+SECTIONS = {
+    "reviews": _reviews,
+    "pacs": _pacs,
+    "digits": _digits,
+    "amazon": _amazon,
+    "overhead": _overhead,
+    "startup": _startup,
+}
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
