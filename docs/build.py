@@ -1,0 +1,150 @@
+"""Writes docs/recipes.md from the settings themselves: ``python docs/build.py``. A test holds the page to them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import textwrap
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from acclimate.backbones.preprocess import ImagePreprocess
+from acclimate.backbones.registry import BACKBONES, DEFAULTS, PLAIN, PREFIXES, Entry
+from acclimate.methods import registry as methods
+from acclimate.runs.recipe import FROM_ENVIRONMENT, SECTIONS, Recipe
+from acclimate.training.settings import Training, Tune
+
+IMAGES = ("square", "crop", "augment")
+"""Settings of the images' preparation that image backbones share."""
+PAGE = Path(__file__).parent / "recipes.md"
+INTRODUCTION = f"""\
+# Recipes
+
+<!-- Written by docs/build.py from the code; do not edit. -->
+
+A recipe is a YAML file of settings: `acclimate adapt --recipe recipe.yaml`. Every run keeps its own, with all
+defaults of the adapted arm written out, as `RUN/recipe.yaml`. An unknown key is an error that names the nearest known
+one.
+
+    source: ["amazon.jsonl.gz?domain=electronics"]
+    target: [imdb.jsonl.gz]
+    input: [text]
+    label: label
+    backbone: minilm
+    tune: full
+    method: {{name: dann, strength: 0.5}}
+    training: {{epochs: 3, batch_size: 32}}
+
+`{"`, `".join(SECTIONS)}` are sections. A section may be its name alone (`tune: full`), and
+`--set SECTION.KEY=VALUE` sets one of its keys. Precedence: command line, environment
+(`{"`, `".join(f"ACCLIMATE_{name.upper()}" for name in FROM_ENVIRONMENT)}`),
+recipe file, default.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [INTRODUCTION, section("Recipe", Recipe)]
+    parts += [section("Section `training`", Training), section("Section `tune`", Tune)]
+    parts.append("Without a `kind`, a pretrained backbone is frozen and one from scratch is trained in full.\n")
+    parts.append(
+        "## Section `method`\n\n`name`, and the settings of that method. Without a name it is `dann`; where target "
+        "labels are permitted `finetune`, or `target_only` without a source; and `source_only` without a target.\n"
+    )
+    for name in methods.METHODS:
+        kind = methods.find(name)
+        needs = ", ".join(need.replace("_", " ") for need in kind.needs)
+        parts.append(f"### `{name}`\n\n{kind.about[0].upper() + kind.about[1:]}. Needs {needs}.\n")
+        parts.append(table(kind))
+    parts.append(
+        "`linear_probe` is a name for `source_only`, or `target_only` where target labels are permitted, on frozen "
+        "features.\n"
+    )
+    parts.append("## Section `backbone`\n\n`name`, and the settings of that backbone.\n")
+    for name, entry in BACKBONES.items():
+        parts.append(backbone(name, entry))
+    for prefix, entry in PREFIXES.items():
+        parts.append(backbone(f"{prefix}:NAME", entry))
+    parts.append(f"## Images\n\n{table(ImagePreprocess, IMAGES)}")
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
+
+
+def section(title: str, kind: type) -> str:
+    """A heading and its table."""
+    return f"## {title}\n\n{table(kind)}"
+
+
+def backbone(name: str, entry: Entry) -> str:
+    """A backbone and its settings."""
+    settings = import_module(f"acclimate.backbones.{entry.module}").Settings
+    remarks = [f"{entry.about[0].upper() + entry.about[1:]}.", f"Reads {', '.join(entry.modalities)}."]
+    for role, names in (("default", DEFAULTS), ("plain baseline", PLAIN)):
+        if modalities := [modality for modality, known in names.items() if known == name]:
+            remarks.append(f"The {role} for {' and '.join(modalities)}.")
+    return f"### `{name}`\n\n{' '.join(remarks)}\n\n{table(settings)}"
+
+
+def table(kind: type, only: Sequence[str] = ()) -> str:
+    """Key, type, default and meaning of each setting of a dataclass."""
+    summary, meanings = described(kind)
+    hints = get_type_hints(kind)
+    rows = []
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if not only or field.name in only:
+            cells = (f"`{field.name}`", shown(hints[field.name]), f"`{default(field)}`", meanings.get(field.name, ""))
+            rows.append(f"| {' | '.join(cells)} |")
+    if not rows:
+        return "No settings.\n"
+    lead = f"{summary}\n\n" if not meanings else ""
+    return lead + "\n".join(["| key | type | default | meaning |", "| --- | --- | --- | --- |", *rows]) + "\n"
+
+
+def shown(hint: Any) -> str:
+    """A type in words."""
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in inside)
+    if origin in (Union, UnionType):
+        return " or ".join(shown(part) for part in inside)
+    if origin is tuple:
+        return f"list of {shown(inside[0])}"
+    words = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null"}
+    return words.get(hint, "mapping")
+
+
+def default(field: dataclasses.Field[Any]) -> str:
+    """The default as it is written in YAML; nothing where there is none."""
+    if field.default is field.default_factory is dataclasses.MISSING:
+        return "-"
+    value = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, tuple):
+        return str(list(value))
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def described(kind: type) -> tuple[str, dict[str, str]]:
+    """The first paragraph of a docstring, and the entries of its ``Attributes`` section."""
+    text = inspect.getdoc(kind) or ""
+    prose, _, attributes = text.partition("Attributes:\n")
+    meanings: dict[str, str] = {}
+    name = ""
+    for line in textwrap.dedent(attributes).splitlines():
+        if line and not line.startswith(" "):
+            name, _, rest = line.partition(":")
+            meanings[name] = rest.strip()
+        elif line.strip() and name:
+            meanings[name] += f" {line.strip()}"
+    clean = {key: value.replace("|", "\\|").replace("``", "`") for key, value in meanings.items()}
+    return " ".join(prose.split("\n\n")[0].split()).replace("``", "`"), clean
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
