@@ -16,7 +16,8 @@ from acclimate.domains import from_files, from_tables
 from acclimate.domains.arrays import selected
 from acclimate.domains.domain import Domain, Modality
 from acclimate.domains.locator import Locator, parse
-from acclimate.domains.read import Request, read
+from acclimate.domains.read import read
+from acclimate.domains.request import Request
 from acclimate.domains.tables import TABLES, TableFile, suffix_of
 from acclimate.errors import DataError
 

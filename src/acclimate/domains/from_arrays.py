@@ -13,7 +13,7 @@ from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
 from acclimate.domains.filesets import ZipFiles
 from acclimate.domains.labels import canonical
 from acclimate.domains.locator import Locator
-from acclimate.domains.read import Request, checked_ids, finish, said
+from acclimate.domains.request import Request, checked_ids, finish, said
 from acclimate.domains.tables import explained, open_binary, suffix_of
 from acclimate.errors import DataError, SettingsError
 

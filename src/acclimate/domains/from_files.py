@@ -15,7 +15,7 @@ from acclimate.domains.filesets import FileSet
 from acclimate.domains.labels import canonical
 from acclimate.domains.locator import Locator
 from acclimate.domains.metadata import Metadata, find_metadata
-from acclimate.domains.read import Request, finish, said
+from acclimate.domains.request import Request, finish, said
 from acclimate.domains.rows import FileRows, decode_text
 from acclimate.domains.tables import need_columns
 from acclimate.errors import DataError

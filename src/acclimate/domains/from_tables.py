@@ -15,7 +15,7 @@ from acclimate.domains.arrays import NumberRows, matching
 from acclimate.domains.columns import found_modality, join_names, texts, typed
 from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
 from acclimate.domains.locator import Locator
-from acclimate.domains.read import Request, checked_ids, finish, said, side_columns
+from acclimate.domains.request import Request, checked_ids, finish, said, side_columns
 from acclimate.domains.rows import ArrowRows, FrameRows, ListRows
 from acclimate.domains.tables import TableFile, need_columns
 from acclimate.errors import DataError

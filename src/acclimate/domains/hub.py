@@ -7,7 +7,7 @@ from typing import Any
 
 from acclimate.domains.domain import Domain
 from acclimate.domains.locator import Locator
-from acclimate.domains.read import Request
+from acclimate.domains.request import Request
 from acclimate.errors import DataError, MissingAssetError
 
 

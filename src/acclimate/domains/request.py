@@ -1,0 +1,96 @@
+"""What is wanted of a source, and what every reader does with rows that it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from acclimate.domains.domain import Domain, Modality, Rows, Schema
+from acclimate.domains.locator import Locator
+from acclimate.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BLOCK = 1 << 15
+"""Rows that are looked at together while a domain is checked and hashed."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What of a source is wanted; without ``label`` stay away from labels. ``partial``: rows may lack one."""
+
+    input: tuple[str, ...] | None = None
+    label: str | None = None
+    group: str | None = None
+    modality: Modality | None = None
+    exclude: tuple[str, ...] = ()
+    partial: bool = False
+
+
+def finish(
+    rows: Rows,
+    ids: np.ndarray,
+    schema: Schema,
+    *,
+    name: str,
+    labels: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    locator: Locator | None = None,
+    notes: Sequence[str] = (),
+) -> Domain:
+    """The domain of checked rows.
+
+    Raises:
+        DataError: there are no rows.
+    """
+    if not len(rows):
+        raise DataError(f"{name}: no rows")
+    place = None if locator is None else str(locator if locator.on_hub else _absolute(locator))
+    return Domain(name, schema, rows, ids, labels, groups, place, tuple(notes))
+
+
+def _absolute(locator: Locator) -> Locator:
+    return replace(locator, path=str(Path(locator.path).expanduser().absolute()))
+
+
+def checked_ids(rows: Rows, modality: Modality, where: str) -> np.ndarray:
+    """Ids ``[n]`` of rows, looked at block by block: bad numbers and broken content are found on the way."""
+    from acclimate.domains import ids
+    from acclimate.domains.arrays import check_finite
+
+    found = []
+    for start in range(0, len(rows), BLOCK):
+        block = rows.take(np.arange(start, min(start + BLOCK, len(rows))))
+        if modality == "text":
+            found.append(ids.hash_texts(block))
+        elif modality == "image":
+            found.append(ids.hash_pixels(block))
+        elif modality == "table":
+            found.append(ids.hash_frame(block))
+        elif modality == "audio":
+            found.append(ids.hash_bytes(str(rate).encode() + samples.tobytes() for samples, rate in block))
+        else:
+            check_finite(block, where, start)
+            found.append(ids.hash_array(block))
+    return np.concatenate(found) if found else np.empty(0, dtype=ids.ID)
+
+
+def said(modality: Modality, reason: str, given: bool) -> tuple[str, ...]:
+    """The note that tells people which modality was found, and why; none where they said it themselves."""
+    return () if given else (f"modality {modality}: {reason}",)
+
+
+def side_columns(frame: pd.DataFrame, wanted: Request, where: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Canonical labels and groups out of a frame's columns."""
+    from acclimate.domains.labels import canonical
+
+    labels = None
+    if wanted.label is not None:
+        labels = canonical(frame[wanted.label], f"{where}: label '{wanted.label}'", wanted.partial)
+    groups = None if wanted.group is None else canonical(frame[wanted.group], f"{where}: group '{wanted.group}'")
+    return labels, groups
