@@ -159,7 +159,7 @@ class Stepper:
         values = list(losses.values())
         total = sum(values[1:], values[0])
         if not math.isfinite(total.item()):
-            raise NotFiniteError(", ".join(f"{name} loss {float(value):g}" for name, value in losses.items()))
+            raise NotFiniteError(", ".join(f"{name} loss {value.item():g}" for name, value in losses.items()))
         total = total * share if share != 1 else total
         (total if self.scaler is None else self.scaler.scale(total)).backward()
         return {name: loss.detach() for name, loss in losses.items()}
