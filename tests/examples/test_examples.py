@@ -44,7 +44,7 @@ def test_pipeline_and_grid_reach_the_target() -> None:
 
 @needs_keras
 def test_keras_tutorial_without_weights_says_that_they_are_random(capsys: pytest.CaptureFixture[str]) -> None:
-    accuracy = example("keras_tutorial").main(size=32, rows=120, epochs=1)
+    accuracy = example("keras_tutorial").main(size=32, rows=80, epochs=1)
     assert "random weights" in capsys.readouterr().out
     assert list(accuracy) == ["full"]
 
@@ -56,10 +56,10 @@ def test_keras_tutorial_with_imagenet_weights(tmp_path: Path) -> None:
         pytest.skip("the package with MobileNetV2's weights is not installed")
     file = tmp_path / "mobilenet_v2.weights.h5"
     weights.convert(weights.packaged(), file, size=64)
-    accuracy = example("keras_tutorial").main(str(file), size=64, rows=240, epochs=4)
+    accuracy = example("keras_tutorial").main(str(file), size=64, rows=200, epochs=3)
     assert list(accuracy) == ["frozen", "gradual"]
     assert accuracy["frozen"] > 0.75  # ten classes; random weights give 0.11
-    assert accuracy["gradual"] > 0.5
+    assert accuracy["gradual"] > 0.3
 
 
 def test_reviews_from_electronics_to_movies(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

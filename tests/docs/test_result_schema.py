@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import acclimate as ac
+from acclimate.domains.sample import toy_shift
+
+PAGE = Path(__file__).parents[2] / "docs" / "result.md"
+QUICK = {"steps": 6, "accumulate": 2, "keep": "source"}
+
+
+def documented(part: str) -> dict[str, str]:
+    """Path to type, of the part of the page that begins with this heading."""
+    text = PAGE.read_text(encoding="utf-8")
+    begin = text.index(f"# {part}\n")
+    end = text.find("\n# ", begin + 1)
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", text[begin : None if end < 0 else end], flags=re.MULTILINE)
+    return {path: kind.strip() for path, kind in rows}
+
+
+def paths(value: Any, maps: set[str], at: str = "") -> Iterator[str]:
+    """Every path of a JSON value; what is below a map is free."""
+    if at:
+        yield at.removesuffix("[]")
+    if at in maps:
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from paths(inner, maps, f"{at}.{key}" if at else key)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for inner in value:
+            yield from paths(inner, maps, f"{at}[]")
+
+
+def found(values: list[dict[str, Any]], page: dict[str, str]) -> set[str]:
+    maps = {path for path, kind in page.items() if kind == "map"}
+    return {path for value in values for path in paths(value, maps)}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Results and evaluations of a run without target labels and of one with."""
+    folder = tmp_path_factory.mktemp("runs")
+    source, target, answers = toy_shift(120)
+    labelled = replace(target, labels=answers, schema=source.schema)
+    first, second = np.arange(60), np.arange(60, 120)
+    plain = ac.adapt(source, target, method="dann", training=QUICK, out=folder / "plain")
+    permitted = ac.adapt(
+        source, labelled.select(first), target_label="label", method="joint", training=QUICK, out=folder / "permitted"
+    )
+    evaluations = [plain.evaluate(labelled), permitted.evaluate(labelled.select(second))]
+    return [plain.result, permitted.result], evaluations
+
+
+def test_every_key_of_the_result_is_documented_and_the_other_way_round(runs: Any) -> None:
+    page = documented("result.json") | {"seal": "object", "data": "object"}
+    assert found(runs[0], page) == set(page)
+
+
+def test_every_key_of_an_evaluation_is_documented_and_the_other_way_round(runs: Any) -> None:
+    page = documented("evaluate --json")
+    assert found(runs[1], page) == set(page)
+
+
+def test_the_version_on_the_page_is_the_one_written(runs: Any) -> None:
+    assert {value["version"] for value in runs[0]} == {1}
+    assert "version, `1`" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_words_on_the_page_are_the_ones_written(runs: Any) -> None:
+    plain, permitted = runs[0]
+    assert (plain["setting"], permitted["setting"]) == ("transductive", "inductive")
+    assert plain["permission"] is None and permitted["permission"] == "label"
+    assert plain["transductive"] is True and permitted["transductive"] is False
+    assert {row["role"] for row in plain["arms"]} == {"reference", "adapted", "plain"}
