@@ -1,0 +1,257 @@
+"""Which arms a run trains, what it refuses, and what its result says."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+from torch import nn
+
+import acclimate as ac
+from acclimate.errors import AcclimateError, DataError, SettingsError
+
+QUICK = {"steps": 3, "batch_size": 8}
+
+
+def adapt(tables, tmp_path, **options):
+    given = {"backbone": "mlp", "training": QUICK, "plain_baseline": False, "out": tmp_path / "run"}
+    return ac.adapt(**{**tables(), **given, **options})
+
+
+def rows(run):
+    return {row["name"]: row for row in run.result["arms"]}
+
+
+REFUSED = {
+    "no such method": ({"method": "dan"}, "did you mean 'dann'"),
+    "no such backbone": ({"backbone": "mpl"}, "did you mean 'mlp'"),
+    "no such tune": ({"tune": "frosen"}, "tune"),
+    "unknown setting of the method": ({"method": {"name": "dann", "strenght": 1}}, "did you mean 'strength'"),
+    "unknown setting of the tune": ({"tune": {"bottlenek": 1}}, "did you mean 'bottleneck'"),
+    "unknown setting of the training": ({"training": {"step": 1}}, "did you mean 'steps'"),
+    "unknown setting": ({"budgett": 1}, "did you mean 'budget'"),
+    "unknown layer": ({"tune": {"kind": "full", "layer": "hidden_9"}}, "did you mean 'hidden_1'"),
+    "frozen from scratch": ({"tune": "frozen"}, "starts from scratch: frozen it knows nothing; use --tune full"),
+    "nothing to train": ({"backbone": "columns", "tune": "full"}, "nothing to train; use --tune frozen"),
+    "nothing can move": (
+        {"backbone": "columns", "method": "dann", "tune": {"kind": "frozen", "bottleneck": 0}},
+        "cannot move; leave tune.bottleneck out",
+    ),
+    "labels are missing": (
+        {"method": "finetune"},
+        "needs target labels, which are not given; --target-label COLUMN .* would work: source_only, dann$",
+    ),
+    "inputs are missing": ({"method": "dann", "target": None}, "needs target inputs.* would work: source_only$"),
+    "a probe is frozen": ({"method": "linear_probe", "tune": "full"}, "leave --tune out"),
+    "no rows to choose by": ({"validation": 0.0, "training": {"keep": "source"}}, "needs validation rows"),
+    "no such device": ({"device": "gpu"}, "cannot be used"),
+    "fp16 on a processor": ({"device": "cpu", "precision": "fp16"}, "fp16 is for GPUs"),
+    "a budget that is none": ({"budget": "soon"}, "is not a duration"),
+}
+
+
+@pytest.mark.parametrize("case", list(REFUSED))
+def test_bad_settings_are_refused_before_anything_is_written(tables, tmp_path, case):
+    options, message = REFUSED[case]
+    with pytest.raises(SettingsError, match=message):
+        adapt(tables, tmp_path, **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_data_are_refused_before_anything_is_written(tables, tmp_path):
+    for options, message in (
+        ({"label": "lable"}, "lable.*columns found"),
+        ({"target": str(tmp_path / "absent.csv")}, "absent.csv"),
+        ({"target_label": "lable"}, "lable.*columns found"),
+    ):
+        with pytest.raises(DataError, match=message):
+            adapt(tables, tmp_path, **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_in_use_is_not_touched(tables, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(SettingsError, match="not empty and not a run"):
+        adapt(tables, tmp_path, force=True)
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_an_empty_folder_will_do_and_force_replaces_a_run(tables, tmp_path):
+    (tmp_path / "run").mkdir()
+    first = adapt(tables, tmp_path, method="source_only")
+    with pytest.raises(SettingsError, match=r"holds a run; --force replaces it, `acclimate resume"):
+        adapt(tables, tmp_path)
+    again = adapt(tables, tmp_path, method="source_only", seed=1, force=True)
+    assert (first.result["seed"], again.result["seed"]) == (0, 1)
+    assert {p.name for p in again.folder.iterdir()} == {
+        "arms", "data.json", "metrics.jsonl", "model", "recipe.yaml", "result.json", "rows.npz",
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission_is_said(tables, tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    with pytest.raises(AcclimateError, match="cannot write"):
+        adapt(tables, tmp_path, out=closed / "run")
+
+
+def test_the_method_is_found_from_what_there_is(tables, tmp_path):
+    found = {}
+    for name, options in (
+        ("target", {}),
+        ("none", {"target": None}),
+        ("labelled", {"target_label": "label"}),
+        ("alone", {"source": None, "target_label": "label"}),
+    ):
+        run = adapt(tables, tmp_path, out=tmp_path / name, **options)
+        found[name] = (run.result["method"], run.result["setting"], sorted(rows(run)))
+    assert found == {
+        "target": ("dann", "transductive", ["dann", "source_only"]),
+        "none": ("source_only", "source_only", ["source_only"]),
+        "labelled": ("finetune", "inductive", ["finetune", "source_only"]),
+        "alone": ("target_only", "inductive", ["target_only"]),
+    }
+
+
+def test_a_linear_probe_is_the_frozen_convex_head(tables, tmp_path):
+    probe = adapt(tables, tmp_path, backbone="columns", method="linear_probe")
+    assert (probe.result["method"], probe.result["tune"], probe.result["steps"]) == ("source_only", "frozen", 0)
+    (stage,) = rows(probe)["source_only"]["stages"]
+    assert set(stage) == {"stage", "layer", "penalty", "seconds"}
+    target = adapt(
+        tables, tmp_path, backbone="columns", method="linear_probe", target_label="label", out=tmp_path / "target"
+    )
+    assert target.result["method"] == "target_only"
+
+
+def test_the_result_is_complete_json(tables, tmp_path):
+    run = adapt(tables, tmp_path, method="dann", plain_baseline=True)
+    text = (run.folder / "result.json").read_text()
+    value = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert value == run.result
+    assert {
+        "version", "setting", "task", "modality", "method", "tune", "backbone", "seed", "steps", "seconds",
+        "environment", "decision", "verdict", "arms", "seal", "transductive", "data",
+    } <= value.keys()  # fmt: skip
+    assert [row["name"] for row in value["arms"]] == ["source_only", "dann", "plain"]
+    for row in value["arms"]:
+        assert {"agreement", "infomax", "atc", "entropy", "collapse"} <= row["label_free"].keys()
+        validation = row["source_validation"]  # for an adapted arm: what it still knows of the source
+        metrics = ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece"]
+        assert list(validation["metrics"]) == metrics
+        for name in metrics:
+            low, high = validation["intervals"][name]
+            assert low <= high
+            assert math.isfinite(validation["metrics"][name])
+        assert row["target"] is None
+        assert row["seconds"] >= 0
+    assert value["seal"] == {"opened": 0, "openings": []}
+    assert value["verdict"] is None
+    assert value["data"]["split"] == {
+        "source": 48, "source_validation": 12, "target": 60, "labelled_target": 0, "labelled_target_validation": 0,
+    }  # fmt: skip
+    assert "classes" not in value["data"]["target"]
+    assert value["data"]["source"]["classes"] == {"no": 30, "yes": 30}
+
+
+def test_arms_trained_together_have_the_same_bits(tables, tmp_path):
+    one = adapt(tables, tmp_path, method="dann", plain_baseline=True, out=tmp_path / "one")
+    two = adapt(tables, tmp_path, method="dann", plain_baseline=True, jobs=2, out=tmp_path / "two")
+    for arm in ("source_only", "dann", "plain"):
+        files = [run.folder / "arms" / arm / "model" / "weights.safetensors" for run in (one, two)]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    assert (one.decision, one.reasons) == (two.decision, two.reasons)
+
+
+def test_a_budget_is_shared_and_the_steps_really_taken_are_recorded(tables, tmp_path):
+    run = adapt(
+        tables, tmp_path, method="finetune", target_label="label", budget="1s",
+        training={"steps": 1_000_000, "batch_size": 8},
+    )  # fmt: skip
+    for arm in rows(run).values():
+        for stage in arm["stages"]:
+            assert stage["planned"] == 1_000_000
+            assert 1 <= stage["steps"] < 10_000
+        assert arm["steps"] == sum(stage["steps"] for stage in arm["stages"])
+
+
+def test_the_kept_epoch_is_the_best(tables, tmp_path):
+    for keep in ("source", "infomax"):
+        training = {"epochs": 6, "batch_size": 8, "keep": keep, "learning_rate": 0.05}
+        run = adapt(tables, tmp_path, method="dann", training=training, out=tmp_path / keep)
+        lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+        scores = {row["step"]: row["score"] for row in lines if row["arm"] == "dann" and "score" in row}
+        assert sorted(scores) == [6, 12, 18, 24, 30, 36]
+        (stage,) = rows(run)["dann"]["stages"]
+        assert stage["best"] == max(scores.values())
+        assert stage["best_step"] == min(step for step, score in scores.items() if score == stage["best"])
+        if keep == "source":
+            assert rows(run)["dann"]["source_validation"]["metrics"]["accuracy"] == stage["best"]
+
+
+def test_patience_ends_an_arm_early(tables, tmp_path):
+    training = {"epochs": 50, "batch_size": 8, "keep": "source", "patience": 1, "learning_rate": 0.05}
+    (stage,) = rows(adapt(tables, tmp_path, method="source_only", training=training))["source_only"]["stages"]
+    assert stage["planned"] == 300
+    assert stage["steps"] == stage["best_step"] + 6
+
+
+def test_keep_infomax_is_for_classes(tmp_path, write_csv):
+    source = write_csv(tmp_path / "amounts.csv", "x,y", [f"{k}.5,{k}.25" for k in range(40)])
+    with pytest.raises(SettingsError, match="infomax needs target rows and a classification"):
+        ac.adapt(
+            str(source), str(source), input="x", label="y", backbone="mlp", method="dann",
+            training={"keep": "infomax"}, out=tmp_path / "run",
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_module_from_python_goes_all_the_way(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(2, 8)
+            self.norm = nn.BatchNorm1d(8)
+            self.second = nn.Linear(8, 8)
+            self.second.weight = self.first_again = nn.Parameter(self.second.weight.detach())  # tied: one tensor
+
+        def forward(self, inputs):
+            return self.second(self.norm(self.first(inputs)).relu())
+
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(60, 2)).astype(np.float32)
+    labels = (values[:, 0] > 0).astype(int)
+    network = Net()
+    source, target = ac.read((values, labels), label="label"), ac.read(values + np.float32(1))
+    run = ac.adapt(source, target, backbone=network, tune="full", training=QUICK, out=tmp_path / "run")
+    before = run.predict_proba(values)
+    found = run.evaluate((values + np.float32(1), labels), label="label")
+    assert set(found["arms"]) == {"source_only", "dann", "plain"}
+    assert np.array_equal(run.predict_proba(values), before)  # evaluating other arms does not touch the model
+    probabilities = {name: run.arm(name).answers(source).probabilities for name in ("source_only", "dann")}
+    assert not np.array_equal(probabilities["source_only"], probabilities["dann"])
+    from acclimate.backbones.module import from_module
+
+    again = from_module(Net(), "array", example=values[:1])
+    loaded = ac.load(run.folder / "arms" / "dann", backbone=again)
+    assert np.array_equal(loaded.answers(source).probabilities, probabilities["dann"])
+    with pytest.raises(DataError, match="Python object"):
+        ac.load(run.folder / "arms" / "dann")
+
+
+def test_the_sample_of_several_sources_is_their_union(tables, tmp_path, points, write_csv):
+    extra = write_csv(tmp_path / "extra.csv", "x0,x1,label", points(20, seed=7))
+    options = tables()
+    run = adapt(tables, tmp_path, source=[options["source"], str(extra)], method="source_only")
+    assert run.result["data"]["source"]["rows"] == 80
+    turned = adapt(
+        tables, tmp_path, source=[str(extra), options["source"]], method="source_only", out=tmp_path / "turned"
+    )
+    files = [r.folder / "model" / "weights.safetensors" for r in (run, turned)]
+    assert files[0].read_bytes() == files[1].read_bytes()

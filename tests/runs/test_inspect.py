@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import acclimate as ac
+from acclimate.domains.sample import toy_shift
+from acclimate.errors import DataError, SettingsError
+from acclimate.runs.inspect import inspect
+from acclimate.runs.recipe import parse
+
+
+@pytest.fixture(autouse=True)
+def cache_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def ask(source, target=None, **recipe):
+    return inspect(parse(recipe), source=[source], target=None if target is None else [target])
+
+
+def test_a_shift_is_found_and_named():
+    source, target, _ = toy_shift(200)
+    found = ask(source, target)
+    json.dumps(found, allow_nan=False)
+    assert (found["setting"], found["task"], found["modality"]) == ("transductive", "classify", "array")
+    assert found["gap"]["domain_accuracy"] > 0.9
+    low, high = found["gap"]["interval"]
+    assert low <= found["gap"]["domain_accuracy"] <= high
+    assert found["gap"]["backbone"] == "columns"
+    assert [shift["name"] for shift in found["shifts"]] == ["column 1"]
+    assert found["methods"] == ["source_only", "dann"]
+    assert found["with_target_labels"] == ["target_only", "finetune", "joint"]
+
+
+def test_two_halves_of_one_domain_are_no_shift():
+    source, _, _ = toy_shift(400)
+    found = ask(source.select(np.arange(200)), source.select(np.arange(200, 400)))
+    low, high = found["gap"]["interval"]
+    assert low < 0.5 < high
+    assert found["shifts"] == []
+
+
+def test_the_order_of_rows_says_nothing():
+    source, target, _ = toy_shift(100)
+    turned = target.select(np.arange(100)[::-1])
+    assert ask(source, turned) == ask(source, target)
+
+
+def test_labels_on_the_target_are_put_away():
+    source, target, labels = toy_shift(100)
+    points = target.rows.take(np.arange(100))
+    labelled = ac.read((points, labels), label="label", name=target.name)
+    assert ask(source, labelled) == ask(source, target)
+
+
+def test_overlap_and_duplicates_are_counted():
+    source, target, _ = toy_shift(60)
+    points, labels = source.rows.take(np.arange(60)), source.labels
+    twice = ac.read((np.concatenate([points, points[:5]]), np.concatenate([labels, labels[:5]])), label="label")
+    shared = ac.read(np.concatenate([target.rows.take(np.arange(60)), points[:7]]))
+    found = ask(twice, shared)["data"]
+    assert found["source"]["duplicates"]["exact"] == 5
+    assert found["overlap"]["exact"] == 12  # 7 rows, 5 of them twice in the source
+
+
+def test_texts_on_ngrams():
+    rng = np.random.default_rng(0)
+
+    def texts(words, n=60):
+        return [" ".join(rng.choice(words, 12)) for _ in range(n)]
+
+    common = ["the", "story", "good", "bad", "very", "was"]
+    source = ac.read((texts([*common, "battery", "cable"]), np.arange(60) % 2), modality="text", label="label")
+    target = ac.read(texts([*common, "actor", "scene"]), modality="text")
+    found = ask(source, target, backbone="ngrams")
+    assert found["gap"]["domain_accuracy"] > 0.9
+    assert {shift["name"] for shift in found["shifts"]} >= {"word 'battery'", "word 'actor'"}
+
+
+def test_without_a_target_there_is_no_gap():
+    source, _, _ = toy_shift(60)
+    found = ask(source)
+    assert (found["gap"], found["shifts"], found["with_target_labels"]) == (None, [], [])
+    assert found["methods"] == ["source_only"]
+
+
+def test_what_cannot_be():
+    source, target, _ = toy_shift(40)
+    with pytest.raises(DataError, match="no labels"):
+        ask(target, target)
+    with pytest.raises(SettingsError, match="did you mean 'columns'"):
+        ask(source, target, backbone="colums")
