@@ -36,7 +36,8 @@ def test_every_command_has_help_and_the_options_of_all(acclimate, verb):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys\nfrom acclimate.cli.main import main\nmain(['adapt', '--help'])\nprint(*sys.modules, file=sys.stderr)"
+    lines = ("import sys", "from acclimate.cli.main import main", "main(['adapt', '--help'])")
+    code = "\n".join([*lines, "print(*sys.modules, file=sys.stderr)"])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stderr.split())
     assert "acclimate.cli.adapt" in loaded

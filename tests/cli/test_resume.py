@@ -80,10 +80,10 @@ def test_a_signal_before_anything_was_written(tmp_path):
     pipe = tmp_path / "rows.csv"
     os.mkfifo(pipe)
     words = (*LAUNCH, "adapt", "--source", str(pipe), "--input", "a", "--label", "b", "-o", str(tmp_path / "run"))
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
-        with pipe.open("w"):  # opens once the reader has
-            process.send_signal(signal.SIGINT)
-            err = process.communicate(timeout=60)[1]
+    # The pipe opens for writing once the reader has opened it.
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process, pipe.open("w"):
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert err.endswith("acclimate: error: stopped by SIGINT\n")
     assert not (tmp_path / "run").exists()

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+
+def test_for_people(acclimate, columns):
+    done = acclimate("inspect", *columns)
+    assert done.code == 0
+    assert "modality table" in done.err
+    assert "source.csv, 150 rows, 2 classes" in done.out
+    assert "target.csv, 100 rows\n" in done.out
+    assert "gap: proxy A-distance" in done.out
+    assert "  b: distance" in done.out
+    assert "methods that work with these data: source_only, dann\n" in done.out
+    assert "with --target-label COLUMN also: target_only, finetune, joint\n" in done.out
+
+
+def test_json(acclimate, columns):
+    done = acclimate("inspect", *columns, "--json", "--backbone", "mlp")
+    assert (done.code, done.err) == (0, "")
+    assert done.json["gap"]["backbone"] == "mlp"
+    assert done.json["shifts"][0]["name"] == "b"
+
+
+def test_labels_of_the_target_are_never_read(acclimate, tables, tmp_path):
+    """The same rows with other labels give the same words."""
+    text = (tables / "test.csv").read_text()
+    poisoned = tmp_path / "test.csv"
+    poisoned.write_text(text.replace(",yes", ",no"))
+    words = ("inspect", "--source", tables / "source.csv", "--input", "*", "--label", "label", "--json", "--target")
+    assert acclimate(*words, poisoned).json == acclimate(*words, tables / "test.csv").json
+
+
+def test_without_a_target(acclimate, tables):
+    done = acclimate("inspect", "--source", tables / "source.csv", "--input", "*", "--label", "label")
+    assert done.code == 0
+    assert "methods that work with these data: source_only\n" in done.out
+    assert "gap" not in done.out
+
+
+def test_what_cannot_be_inspected(acclimate, tables):
+    assert acclimate("inspect", "--source", tables / "nothing.csv", "--input", "a", "--label", "label").code == 3
+    assert acclimate("inspect", "--source", tables / "source.csv", "--input", "a").code == 3
+    words = ("--source", tables / "source.csv", "--target", tables / "target.csv", "--input", "a", "--label", "label")
+    assert acclimate("inspect", *words, "--backbone", "mlpp").code == 2
