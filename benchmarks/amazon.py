@@ -26,10 +26,15 @@ def main(seeds: tuple[int, ...] = SEEDS) -> None:
         pairs[name] = [_run(source, target, seed) for seed in seeds]
         say(name, {arm: [round(100 * run["arms"][arm]["accuracy"], 1) for run in pairs[name]] for arm in ARMS})
     means = {
-        arm: [100 * statistics.mean(runs[k]["arms"][arm]["accuracy"] for runs in pairs.values()) for k in range(len(seeds))]
+        arm: [
+            100 * statistics.mean(runs[k]["arms"][arm]["accuracy"] for runs in pairs.values())
+            for k in range(len(seeds))
+        ]
         for arm in ARMS
     }
-    means["deployed"] = [100 * statistics.mean(runs[k]["deployed"] for runs in pairs.values()) for k in range(len(seeds))]
+    means["deployed"] = [
+        100 * statistics.mean(runs[k]["deployed"] for runs in pairs.values()) for k in range(len(seeds))
+    ]
     summary = {
         arm: {"mean": round(statistics.mean(v), 2), "sd": round(statistics.stdev(v), 2) if len(v) > 1 else 0.0}
         for arm, v in means.items()

@@ -10,18 +10,18 @@ from benchmarks.common import DATA, SEEDS, measure, say, summary, write
 
 ROWS = 5000
 TRAINING = {"epochs": 20, "batch_size": 64}
-"""The same for both arms; 20 passes over 4,000 rows."""
+"""The same for both arms. Of the few settings tried, the one that was best on source validation and average
+thresholded confidence, which need no target label."""
 
 
 def main(seeds: tuple[int, ...] = SEEDS) -> None:
     """Protocol: 5,000 MNIST training rows, unlabelled USPS training rows, figures on the USPS test set."""
     results: dict[str, Any] = {}
-    for crop in ("none", "ink"):
-        for form in ("reversal", "alternating"):
-            runs = [_run(crop, form, seed) for seed in seeds]
-            results[f"{crop}/{form}"] = {"summary": summary(runs), "runs": runs}
-            say("digits", crop, form, results[f"{crop}/{form}"]["summary"], [run["decision"] for run in runs])
-    write("digits", {"protocol": main.__doc__, "training": TRAINING, "results": results})
+    for crop, form in (("ink", "reversal"), ("ink", "alternating"), ("none", "reversal")):
+        runs = [_run(crop, form, seed) for seed in seeds]
+        results[f"{crop}/{form}"] = {"summary": summary(runs), "runs": runs}
+        say("digits", crop, form, results[f"{crop}/{form}"]["summary"], [run["decision"] for run in runs])
+        write("digits", {"protocol": main.__doc__, "training": TRAINING, "results": results})
 
 
 def _run(crop: str, form: str, seed: int) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def _run(crop: str, form: str, seed: int) -> dict[str, Any]:
         f"{DATA}/digits/usps.npz?x=x_test&y=y_test",
         label="y",
         seed=seed,
-        backbone={"name": "small_cnn", "crop": crop},
+        backbone={"name": "small_cnn", "crop": crop, "augment": "crop"},
         method={"name": "dann", "form": form},
         training=TRAINING,
         plain_baseline=False,

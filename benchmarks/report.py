@@ -59,8 +59,8 @@ def _reviews(found: Mapping[str, Any]) -> str:
             summary = result["summary"][tune]
             rows.append(
                 [f"{source} to IMDB", tune, _cell(summary["source_only"]), _interval(runs, "source_only"),
-                 _cell(summary["dann"]), _interval(runs, "dann"), _cell(summary.get("plain")), _cell(summary["deployed"]),
-                 f"{_minutes(runs, 'source_only')} / {_minutes(runs, 'dann')}", _outcomes(runs)]
+                 _cell(summary["dann"]), _interval(runs, "dann"), _cell(summary.get("plain")),
+                 _cell(summary["deployed"]), f"{_minutes(runs, 'source_only')} / {_minutes(runs, 'dann')}", _outcomes(runs)]
             )  # fmt: skip
     head = ["pair", "tune", "source only", "95 % (seed 0)", "DANN", "95 % (seed 0)", "TF-IDF", "deployed",
             "minutes, slowest seed", "decision / verdict by seed"]  # fmt: skip
@@ -81,7 +81,9 @@ def _digits(found: Mapping[str, Any]) -> str:
 def _amazon(found: Mapping[str, Any]) -> str:
     rows = []
     for pair, runs in found["pairs"].items():
-        means = [sum(run["arms"][arm]["accuracy"] for run in runs) / len(runs) for arm in ("source_only", "dann", "plain")]
+        means = [
+            sum(run["arms"][arm]["accuracy"] for run in runs) / len(runs) for arm in ("source_only", "dann", "plain")
+        ]
         rows.append([pair, *(f"{100 * mean:.1f}" for mean in means), _outcomes(runs)])
     rows.append(["**mean**", *(_cell(found["summary"][arm]) for arm in ("source_only", "dann", "plain")),
                  f"deployed {_cell(found['summary']['deployed'])}"])  # fmt: skip

@@ -1,5 +1,7 @@
 """Acclimate takes a model from where it was trained to where it has to work.
 
+Example::
+
     import acclimate as ac
 
     source = ac.read("amazon.jsonl.gz?domain=electronics", input="text", label="label")
@@ -28,7 +30,19 @@ _EXPORTS = {
     "resume": "api",
 }
 _MODULES = ("backbones", "domains", "errors", "methods", "selection", "tasks", "training")
-__all__ = [*_EXPORTS, "__version__"]
+__all__ = [
+    "AcclimateError",
+    "Adapter",
+    "Domain",
+    "Predictor",
+    "Run",
+    "__version__",
+    "adapt",
+    "embed",
+    "load",
+    "read",
+    "resume",
+]
 
 if TYPE_CHECKING:
     from acclimate.adapter import Adapter

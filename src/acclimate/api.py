@@ -134,11 +134,12 @@ def embed(
     """Frozen features ``[n, size]`` float32 of every row, by layer; read once, then from the cache.
 
     Args:
-        data: a Domain or anything `read` takes; ``options`` go to `read`.
+        data: a Domain or anything `read` takes.
         backbone: a name, or ``{"name": ..., setting: ...}``.
         layers: layers by name; the backbone's default one if None.
         device: where to run.
         precision: auto, fp32 or bf16.
+        **options: given to `read`.
     """
     from acclimate.backbones import cache, registry
     from acclimate.training.device import place

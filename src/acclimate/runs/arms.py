@@ -53,7 +53,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     settings = {k: v for k, v in recipe.backbone.items() if k != "name"}
     network = create_backbone(backbone, modality, settings, recipe.seed, objects)
     tune = build(Tune, {"kind": "frozen" if network.spec.pretrained else "full", **asked}, "tune")
-    training = build(Training, recipe.training, "training")
+    training = build(Training, {"epochs": _epochs(network, tune), **recipe.training}, "training")
     _check(network, tune, method)
     main = Arm(name, method, backbone, settings, replace(tune, bottleneck=_bottleneck(tune, method, data)), training)
     _check_keep(main, data)
@@ -80,6 +80,13 @@ def _method_name(recipe: Recipe, data: Data) -> tuple[str, dict[str, Any]]:
     if name is None and has["target_labels"]:
         name = "finetune" if has["source_labels"] else "target_only"
     return name or ("dann" if has["target_inputs"] else "source_only"), dict(recipe.tune)
+
+
+def _epochs(network: Backbone, tune: Tune) -> float:
+    """Passes over the source unless the recipe says: many where a step is cheap or weights start from nothing."""
+    if tune.kind == "frozen":
+        return 30.0
+    return 3.0 if network.spec.pretrained else 20.0
 
 
 def _bottleneck(tune: Tune, method: Method, data: Data) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,20 +21,29 @@ class Features:
 
     Attributes:
         layers: which ones are read.
+        wholes: the domains as they were before any split: the cache knows those, whatever the seed of the split.
     """
 
-    def __init__(self, backbone: Backbone, layers: tuple[str, ...], place: Place):
-        self.backbone, self.layers, self.place = backbone, layers, place
-        self._known: dict[int, tuple[Domain, dict[str, Domain]]] = {}
+    def __init__(self, backbone: Backbone, layers: tuple[str, ...], place: Place, wholes: Sequence[Domain] = ()):
+        self.backbone, self.layers, self.place, self.wholes = backbone, layers, place, wholes
+        self._known: dict[int, tuple[Domain, dict[str, Any]]] = {}
 
     def of(self, domain: Domain) -> dict[str, Domain]:
         """The same rows with features as inputs, by layer."""
+        whole = next((w for w in self.wholes if np.isin(domain.ids, w.ids).all()), domain)
+        arrays = self._read(whole)
+        if whole is not domain:
+            order = np.argsort(whole.ids, kind="stable")
+            rows = order[np.searchsorted(whole.ids, domain.ids, sorter=order)]
+            arrays = {layer: array[rows] for layer, array in arrays.items()}
+        return {layer: as_domain(domain, array) for layer, array in arrays.items()}
+
+    def _read(self, domain: Domain) -> dict[str, Any]:
         if id(domain) not in self._known:
-            arrays = embed(
-                self.backbone, domain, self.layers, device=str(self.place.device), precision=self.place.precision
-            )
-            small = {name: self._resident(array) for name, array in arrays.items()}
-            self._known[id(domain)] = (domain, {name: as_domain(domain, array) for name, array in small.items()})
+            place = self.place
+            arrays = embed(self.backbone, domain, self.layers, device=str(place.device), precision=place.precision)
+            resident = {layer: self._resident(array) for layer, array in arrays.items()}
+            self._known[id(domain)] = (domain, resident)  # the domain is kept so that its id stays its own
         return self._known[id(domain)][1]
 
     @staticmethod

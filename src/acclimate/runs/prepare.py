@@ -44,12 +44,14 @@ class Prepared:
         setting: transductive, inductive, or source_only (no target).
         notes: what was found in the data by itself, for people.
         report: the `data` part of the result.
+        wholes: source and target before any split, without labels; what frozen features are cached for.
     """
 
     data: Data
     setting: str
     notes: tuple[str, ...]
     report: dict[str, Any]
+    wholes: tuple[Domain, ...]
 
     @property
     def schema(self) -> Schema:
@@ -156,7 +158,8 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     if labelled is not None and target is not None and len(labelled) < len(target):
         notes += (f"target labels: {len(labelled)} of {len(target)} rows have one",)
         target = target.sealed()
-    return Prepared(data, setting, notes, _report(data, source, target, labelled))
+    wholes = tuple(domain.sealed() for domain in (source, target) if domain is not None)
+    return Prepared(data, setting, notes, _report(data, source, target, labelled), wholes)
 
 
 def _task_of(labelled: Domain | None, source_task: Task, source: Domain | None) -> Task:

@@ -94,9 +94,9 @@ class Bench:
         backbone.fit(first)
         self.features: Features | None = None
         if arm.tune.kind == "frozen":
-            every = arm.convex and arm.tune.layer is None
+            every = arm.tune.layer is None
             layers = tuple(backbone.spec.layers) if every else (backbone.check_layer(arm.tune.layer),)
-            self.features = Features(backbone, layers, where)
+            self.features = Features(backbone, layers, where, shop.prepared.wholes)
         self.model = Model(
             backbone,
             data.target_task if data.source is None else data.source_task,
@@ -133,6 +133,8 @@ class Bench:
 
     def _loop(self, stage: Loop, number: int, deadline: float | None) -> dict[str, Any]:
         if self.features is not None:
+            if number == 0:
+                self._choose_layer(stage)
             streams = {name: self.features.of(domain)[self.model.layer] for name, domain in stage.streams.items()}
             if number == 0 and self.model.neck.standardize:
                 known: Any = next(iter(streams.values())).rows
@@ -163,6 +165,18 @@ class Bench:
         if trainer.stepper.pieces > 1:
             record["accumulated"] = trainer.stepper.pieces
         return record
+
+    def _choose_layer(self, stage: Loop) -> None:
+        """Read the layer whose linear probe is best on validation, as a convex stage would."""
+        features, model = self.features, self.model
+        if features is None or len(features.layers) == 1 or stage.validation is None:
+            return
+        train = features.of(next(iter(stage.streams.values())))
+        probe = Model(
+            model.backbone, stage.task or model.task, standardize=model.neck.standardize, seed=self.shop.recipe.seed
+        )
+        model.use_layer(fit_convex(probe, train, features.of(stage.validation), features.layers).layer)
+        model.new_head(model.task)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -16,7 +16,8 @@ class Training:
     """How the loop runs; the same for every arm, so that arms differ by their method alone.
 
     Attributes:
-        epochs: passes over the first stream (the source).
+        epochs: passes over the first stream (the source). A run's default depends on the backbone: 3 where a
+            pretrained one is trained, 20 from scratch, 30 on frozen features.
         steps: number of optimizer steps; overrides epochs.
         batch_size: rows of each stream in one step.
         learning_rate: rate of the backbone; None takes the backbone's own advice.
@@ -69,8 +70,8 @@ class Tune:
             from the head down over the first half; Howard & Ruder 2018), discriminative (each block
             learns slower than the one above it; same paper), lora (Hu et al. 2021), l2sp (pulled
             towards the pretrained weights; Li et al. 2018).
-        layer: the feature layer that the head reads; None is the backbone's default, or, for a
-            convex head, the best one on source validation.
+        layer: the feature layer that the head reads; None is the backbone's default, or, on frozen
+            features, the one whose linear probe is best on validation.
         bottleneck: width of a trainable layer between backbone and head; 0 is none; None is none,
             but 256 where a method aligns frozen features, since something must be able to move.
         decay: discriminative: the factor from block to block (ULMFiT uses 1 / 2.6).
