@@ -60,7 +60,8 @@ def _reviews(found: Mapping[str, Any]) -> str:
             rows.append(
                 [f"{source} to IMDB", tune, _cell(summary["source_only"]), _interval(runs, "source_only"),
                  _cell(summary["dann"]), _interval(runs, "dann"), _cell(summary.get("plain")),
-                 _cell(summary["deployed"]), f"{_minutes(runs, 'source_only')} / {_minutes(runs, 'dann')}", _outcomes(runs)]
+                 _cell(summary["deployed"]),
+                 f"{_minutes(runs, 'source_only')} / {_minutes(runs, 'dann')}", _outcomes(runs)]
             )  # fmt: skip
     head = ["pair", "tune", "source only", "95 % (seed 0)", "DANN", "95 % (seed 0)", "TF-IDF", "deployed",
             "minutes, slowest seed", "decision / verdict by seed"]  # fmt: skip
