@@ -37,7 +37,7 @@ def test_two_alternating_optimizers_beat_source_only() -> None:
 
 
 def test_pipeline_and_grid_reach_the_target() -> None:
-    accuracy = example("sklearn_pipeline").main(seed=0)
+    accuracy = example("sklearn_pipeline").main(seed=0, epochs=80)
     assert accuracy["source only"] < 0.7
     assert accuracy["chosen"] > 0.9
 
