@@ -15,7 +15,7 @@ from acclimate import __version__
 from acclimate.backbones import registry as backbones
 from acclimate.backbones.base import Backbone
 from acclimate.domains.domain import Modality, Schema
-from acclimate.errors import AcclimateError, DataError
+from acclimate.errors import AcclimateError, DataError, SettingsError
 from acclimate.files import read_json, write_json, writing
 from acclimate.tasks import registry as tasks
 from acclimate.training.model import Model
@@ -101,6 +101,9 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
         model.load_state_dict(load_file(folder / WEIGHTS))
         modality: Modality = config["modality"]
         card = Card(Schema(modality, tuple(config["inputs"])), float(config["temperature"]), config["origin"])
+    except (DataError, SettingsError) as error:
+        message = str(error)
+        raise DataError(message if message.startswith(str(folder)) else f"{folder}: {message}") from None
     except AcclimateError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:

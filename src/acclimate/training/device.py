@@ -89,7 +89,8 @@ def place(device: str = "auto", precision: Precision = "auto") -> Place:
         from accelerate import PartialState
 
         state = PartialState(cpu=found.type == "cpu")
-        rank, world, found = state.process_index, state.num_processes, state.device
+        rank, world = state.process_index, state.num_processes
+        found = found if found.type == "cpu" else state.device  # a CPU is never "cpu:1"
     if precision == "auto":
         precision = "bf16" if has_bf16(found) else "fp32"
     if precision == "fp16" and found.type == "cpu":

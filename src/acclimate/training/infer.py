@@ -27,7 +27,6 @@ def features(step: Step) -> Mapping[str, Tensor]:
     return {"features": next(iter(step.sites.values())).values}
 
 
-@torch.inference_mode()
 def infer(
     model: Model, domain: Domain, place: Place, batch_size: int = 256, *, want: Want = outputs
 ) -> dict[str, np.ndarray]:
@@ -40,11 +39,12 @@ def infer(
     lengths = model.backbone.lengths(domain.rows)
     order = np.arange(len(domain)) if lengths is None else np.argsort(lengths, kind="stable")
     parts: dict[str, list[np.ndarray]] = {}
-    for start in range(0, len(order), batch_size):
-        inputs = model.backbone.collate(domain.rows.take(order[start : start + batch_size]))
-        step = model(move(Batch(inputs), place.device), place.autocast())
-        for name, value in want(step).items():
-            parts.setdefault(name, []).append(value.float().cpu().numpy())
+    with torch.inference_mode():  # not around the move to the device, which may make new parameters
+        for start in range(0, len(order), batch_size):
+            inputs = model.backbone.collate(domain.rows.take(order[start : start + batch_size]))
+            step = model(move(Batch(inputs), place.device), place.autocast())
+            for name, value in want(step).items():
+                parts.setdefault(name, []).append(value.float().cpu().numpy())
     for module, mode in modes.items():
         module.training = mode
     inverse = np.argsort(order, kind="stable")

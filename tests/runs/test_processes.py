@@ -1,0 +1,51 @@
+"""Two processes train the model that one process trains."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+from safetensors.numpy import load_file
+
+import acclimate as ac
+
+SCRIPT = """
+import json, sys
+import acclimate as ac
+run = ac.adapt(**json.loads(sys.argv[1]))
+print(run.decision)
+"""
+
+
+def test_two_processes_train_as_one(tables, tmp_path, own_cache):
+    options = {
+        **tables(),
+        "backbone": "mlp",
+        "method": "dann",
+        "training": {"steps": 12, "batch_size": 8, "keep": "source", "checkpoint_seconds": 0},
+        "budget": "10m",
+        "precision": "fp32",
+    }
+    one = ac.adapt(**options, out=tmp_path / "one")
+    (tmp_path / "train.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+            str(tmp_path / "train.py"), json.dumps({**options, "out": str(tmp_path / "two"), "device": "cpu"}),
+        ],
+        capture_output=True, text=True, timeout=300, env={**os.environ, "XDG_CACHE_HOME": str(own_cache)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    two = ac.Run(tmp_path / "two")
+    assert done.stdout.split() == [two.decision] * 2
+    assert two.result["environment"]["processes"] == 2
+    for arm in ("source_only", "dann", "plain"):
+        left, right = (load_file(run.folder / "arms" / arm / "model" / "weights.safetensors") for run in (one, two))
+        for name, value in left.items():
+            np.testing.assert_allclose(value, right[name], rtol=1e-4, atol=1e-5, err_msg=f"{arm} {name}")
+    logs = [(run.folder / "metrics.jsonl").read_text().splitlines() for run in (one, two)]
+    assert len(logs[0]) == len(logs[1])
+    assert two.decision == one.decision
