@@ -54,7 +54,7 @@ def _reviews(found: Mapping[str, Any]) -> str:
     rows = []
     for source, result in found["results"].items():
         for tune in ("frozen", "full"):
-            if not (runs := result.get(tune)) or "summary" not in result:
+            if not (runs := result.get(tune)):
                 continue
             summary = result["summary"][tune]
             rows.append(
@@ -96,7 +96,7 @@ def _pacs(found: Mapping[str, Any]) -> str:
     rows = []
     for target, result in found["results"].items():
         for tune in ("frozen", "full"):
-            if not (runs := result.get(tune)) or "summary" not in result:
+            if not (runs := result.get(tune)):
                 continue
             summary = result["summary"][tune]
             rows.append(

@@ -100,7 +100,7 @@ def toy_shift(n: int = 400, seed: int = 0) -> tuple[Domain, Domain, np.ndarray]:
     Both coordinates tell the class equally well (means at -1 and 1, standard deviation 0.4). In the target the
     second one is shifted by 3 for both classes. A net trained on the source leans on both and calls nearly all of
     the target class 1 (0.50 to 0.56 right, seeds 0 to 3); features that cannot tell the domains apart must leave the
-    second coordinate out, or undo its shift, and reach up to 0.99 (DANN: 0.88 to 1.0).
+    second coordinate out, or undo its shift, and reach up to 0.99.
 
     Returns:
         The labelled source and the target without labels, ``n`` rows of modality array each, and the target's
