@@ -31,20 +31,20 @@ def progress(args: argparse.Namespace) -> Iterator[Show]:
 
 
 class Rates:
-    """Steps a second and seconds left of each stage, from the first step that was seen."""
+    """Steps (or rows read) a second and seconds left of each stage, from the first step that was seen."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, str], tuple[int, float]] = {}
 
     def text(self, arm: str, stage: str, step: int, total: int) -> str:
-        """``34.1 steps/s, 11 s left``; empty at first."""
+        """``34.1/s, 11 s left``; empty at first."""
         now = time.monotonic()
         begun, since = self._first.setdefault((arm, stage), (step, now))
         if step <= begun or now <= since:
             return ""
         rate = (step - begun) / (now - since)
         left = f", {duration((total - step) / rate)} left" if step < total else ""
-        return f"{rate:.3g} steps/s{left}"
+        return f"{rate:.3g}/s{left}"
 
 
 def title(arm: str, stage: str) -> str:
@@ -58,14 +58,14 @@ def shown(losses: Mapping[str, float]) -> str:
 
 
 class Lines:
-    """Plain lines on stderr: the first and last step of a stage, and one every few seconds between."""
+    """Plain lines on stderr: the last step of a training, and one every few seconds before."""
 
     def __init__(self) -> None:
-        self._rates, self._last = Rates(), 0.0
+        self._rates, self._last = Rates(), time.monotonic()
 
     def __call__(self, arm: str, stage: str, step: int, total: int, losses: Mapping[str, float]) -> None:
         rate, now = self._rates.text(arm, stage, step, total), time.monotonic()
-        if step < total and now - self._last < SECONDS:
+        if (step < total or not losses) and now - self._last < SECONDS:
             return
         self._last = now
         parts = [f"{title(arm, stage)}  {step}/{total}", shown(losses), rate]

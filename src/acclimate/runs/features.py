@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,14 @@ IN_MEMORY = 2 << 30
 """Bytes of features that are read into memory; larger ones stay memory-mapped."""
 
 
+Reading = Callable[[str, int, int], None]
+"""Called with the domain's name, rows read, and rows in all."""
+
+
+def unseen(name: str, rows: int, total: int) -> None:
+    """Show nothing."""
+
+
 class Features:
     """Frozen features of one backbone, read once through the cache.
 
@@ -24,8 +33,15 @@ class Features:
         wholes: the domains as they were before any split: the cache knows those, whatever the seed of the split.
     """
 
-    def __init__(self, backbone: Backbone, layers: tuple[str, ...], place: Place, wholes: Sequence[Domain] = ()):
-        self.backbone, self.layers, self.place, self.wholes = backbone, layers, place, wholes
+    def __init__(
+        self,
+        backbone: Backbone,
+        layers: tuple[str, ...],
+        place: Place,
+        wholes: Sequence[Domain] = (),
+        show: Reading = unseen,
+    ):
+        self.backbone, self.layers, self.place, self.wholes, self.show = backbone, layers, place, wholes, show
         self._known: dict[int, tuple[Domain, dict[str, Any]]] = {}
 
     def of(self, domain: Domain) -> dict[str, Domain]:
@@ -41,7 +57,14 @@ class Features:
     def _read(self, domain: Domain) -> dict[str, Any]:
         if id(domain) not in self._known:
             place = self.place
-            arrays = embed(self.backbone, domain, self.layers, device=str(place.device), precision=place.precision)
+            arrays = embed(
+                self.backbone,
+                domain,
+                self.layers,
+                device=str(place.device),
+                precision=place.precision,
+                progress=partial(self.show, domain.name),
+            )
             resident = {layer: self._resident(array) for layer, array in arrays.items()}
             self._known[id(domain)] = (domain, resident)  # the domain is kept so that its id stays its own
         return self._known[id(domain)][1]

@@ -11,6 +11,7 @@ from typing import Any
 
 from acclimate.errors import AcclimateError
 from acclimate.files import writing
+from acclimate.runs.features import Reading
 from acclimate.training import checkpoint
 from acclimate.training.loop import Report
 
@@ -50,6 +51,10 @@ class Log:
                 raise AcclimateError(f"cannot write {self.path}: {error.strerror}") from None
 
         return Report(log, lambda step, total, losses: self.show(arm, stage, step, total, losses))
+
+    def reading(self, arm: str) -> Reading:
+        """Shows which rows of which domain a frozen backbone has read."""
+        return lambda name, rows, total: self.show(arm, f"reading {name}", rows, total, {})
 
 
 def tidy(folder: Path) -> None:

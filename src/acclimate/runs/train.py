@@ -96,7 +96,7 @@ class Bench:
         if arm.tune.kind == "frozen":
             every = arm.tune.layer is None
             layers = tuple(backbone.spec.layers) if every else (backbone.check_layer(arm.tune.layer),)
-            self.features = Features(backbone, layers, where, shop.prepared.wholes)
+            self.features = Features(backbone, layers, where, shop.prepared.wholes, shop.log.reading(arm.name))
         self.model = Model(
             backbone,
             data.target_task if data.source is None else data.source_task,
