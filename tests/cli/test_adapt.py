@@ -114,14 +114,6 @@ def test_a_folder_of_something_else_is_never_replaced(acclimate, columns, tmp_pa
     assert (tmp_path / "thesis.tex").read_text() == "important"
 
 
-def test_two_jobs_give_the_same_weights(acclimate, columns, finished, tmp_path):
-    done = acclimate("adapt", *columns, *QUICK, "--jobs", "2", "-o", tmp_path / "run", "--quiet")
-    assert done.code == 0
-    for arm in ("source_only", "dann", "plain"):
-        model = Path("arms", arm, "model", "weights.safetensors")
-        assert (tmp_path / "run" / model).read_bytes() == (finished / model).read_bytes()
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
