@@ -100,7 +100,7 @@ def test_weight_decay_is_for_matrices_and_not_for_what_l2sp_holds(domain, mlp, m
     for kind, decayed in (("full", 0.1), ("l2sp", 0.0)):
         model = mlp()
         trainer = make_trainer({"source": domain()}, model=model, tune=Tune(kind), weight_decay=0.1)
-        groups = trainer.stepper.players["model"].optimizer.param_groups
+        groups = trainer.stepper.optimizer.param_groups
         decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
         for name, p in model.named_parameters():
             expected = 0.0 if p.ndim == 1 else 0.1 if name.startswith("head") else decayed

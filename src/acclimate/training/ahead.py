@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -9,13 +10,19 @@ from acclimate.domains.batch import Batch
 from acclimate.training.device import Place
 from acclimate.training.stream import Stream, move
 
+WATCHED = 5
+"""Steps by which the cost of collating is known; the cheapest counts, for others may have been disturbed."""
+COSTLY = 0.002
+"""Seconds of collating above which a thread pays for itself."""
+
 
 class Ahead:
-    """Gives the batches of a step, and collates the next ones in a thread meanwhile if that is costly."""
+    """Gives the batches of a step; where they are costly, a thread collates the next ones meanwhile."""
 
-    def __init__(self, streams: Mapping[str, Stream], place: Place, threaded: bool):
+    def __init__(self, streams: Mapping[str, Stream], place: Place):
         self.streams, self.place = streams, place
-        self.pool = ThreadPoolExecutor(1) if threaded else None
+        self.costs: list[float] = []
+        self.pool: ThreadPoolExecutor | None = None
         self.next: tuple[int, Future[dict[str, Batch]]] | None = None
 
     def __enter__(self) -> Ahead:
@@ -30,10 +37,21 @@ class Ahead:
 
     def batches(self, step: int) -> dict[str, Batch]:
         """The batch of each stream, on the device."""
-        if self.pool is None:
-            ready = self._collate(step)
+        waiting = self.next if self.next and self.next[0] == step else None
+        if waiting:
+            ready = waiting[1].result()
         else:
-            waiting = self.next if self.next and self.next[0] == step else None
-            ready = waiting[1].result() if waiting else self._collate(step)
+            begun = time.perf_counter()
+            ready = self._collate(step)
+            self._weigh(time.perf_counter() - begun)
+        if self.pool is not None:
             self.next = (step + 1, self.pool.submit(self._collate, step + 1))
+        if self.place.device.type == "cpu":
+            return ready
         return {name: move(batch, self.place.device) for name, batch in ready.items()}
+
+    def _weigh(self, seconds: float) -> None:
+        if len(self.costs) < WATCHED:
+            self.costs.append(seconds)
+            if len(self.costs) == WATCHED and min(self.costs) > COSTLY:
+                self.pool = ThreadPoolExecutor(1)

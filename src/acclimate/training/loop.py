@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from acclimate.backbones.passthrough import PassThrough
 from acclimate.errors import DivergedError, InterruptedRunError, SettingsError
 from acclimate.training import checkpoint, interrupt
 from acclimate.training.ahead import Ahead
@@ -117,10 +116,9 @@ class Trainer:
         """
         self._resume()
         self.tuning.train()
-        threaded = not isinstance(self.model.backbone, PassThrough)
         before = torch.get_rng_state()
         try:
-            with interrupt.heeded(), Ahead(self.streams, self.place, threaded) as ahead:
+            with interrupt.heeded(), Ahead(self.streams, self.place) as ahead:
                 self._steps(ahead)
                 self._heed_signals()
         finally:
@@ -209,7 +207,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "best": self.best_state or {},
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
-            "optimizer": {n: checkpoint.optimizer_state(p.optimizer) for n, p in self.stepper.players.items()},
+            "optimizer": checkpoint.optimizer_state(self.stepper.optimizer),
             "counters": {**vars(self.counters), "pieces": self.stepper.pieces},
             "scaler": {} if scaler is None else scaler.state_dict(),
         }
@@ -220,8 +218,7 @@ class Trainer:
         self.best_state = state.get("best") or None
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
-        for name, player in self.stepper.players.items():
-            checkpoint.restore_optimizer(player.optimizer, state.get("optimizer", {}).get(name, {}))
+        checkpoint.restore_optimizer(self.stepper.optimizer, state.get("optimizer", {}))
         self.counters = Counters(**state["counters"])
         self.stepper.pieces = self.counters.pieces
         if self.stepper.scaler is not None:

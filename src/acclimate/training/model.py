@@ -44,6 +44,7 @@ class Neck(nn.Module):
         if standardize:
             self.register_buffer("mean", torch.zeros(size))
             self.register_buffer("scale", torch.ones(size))
+        self.moves = bottleneck > 0
         self.project = nn.Sequential(nn.Linear(size, bottleneck), nn.ReLU()) if bottleneck else nn.Identity()
         self.size = bottleneck or size
 
@@ -58,7 +59,7 @@ class Neck(nn.Module):
         """``[n, size] -> [n, self.size]``."""
         if self.standardize:
             features = (features - self.mean) / self.scale
-        return self.project(features)
+        return self.project(features) if self.moves else features
 
 
 class Model(nn.Module):

@@ -1,4 +1,4 @@
-"""Optimizers of the players, and the schedule of their rates."""
+"""The optimizer of all players, and the schedule of its rates."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from acclimate.training.settings import Training
 from acclimate.training.tune import Group
 
 
 def optimizer(groups: Sequence[Group], training: Training) -> torch.optim.Optimizer:
-    """An optimizer whose groups remember their base rate; vectors (biases, norms) are not decayed."""
-    split = []
+    """An optimizer whose groups remember their base rate; vectors (biases, norms) are not decayed.
+
+    Parameters of equal rate and decay share a group: each group costs a call at every step.
+    """
+    split: dict[tuple[float, float], list[nn.Parameter]] = {}
     for group in groups:
-        for matrices in (True, False):
-            parameters = [p for p in group.parameters if (p.ndim > 1) == matrices]
-            if parameters:
-                decay = training.weight_decay if matrices and group.decays else 0.0
-                split.append({"params": parameters, "lr": group.rate, "base": group.rate, "weight_decay": decay})
+        for p in group.parameters:
+            decay = training.weight_decay if p.ndim > 1 and group.decays else 0.0
+            split.setdefault((group.rate, decay), []).append(p)
+    made = [
+        {"params": parameters, "lr": rate, "base": rate, "weight_decay": decay}
+        for (rate, decay), parameters in split.items()
+    ]
     if training.optimizer == "sgd":
-        return torch.optim.SGD(split, momentum=0.9, fused=True)
+        return torch.optim.SGD(made, momentum=0.9, fused=True)
     kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
-    return kind(split, fused=True)
+    return kind(made, fused=True)
 
 
 def factor(training: Training, progress: float) -> float:

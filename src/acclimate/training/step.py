@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -31,15 +31,16 @@ class NotFiniteError(ArithmeticError):
 
 @dataclass
 class Player:
-    """Parameters with an optimizer of their own."""
+    """Parameters that step together.
 
-    optimizer: torch.optim.Optimizer
-    parameters: list[nn.Parameter] = field(default_factory=list)
+    All players share one torch optimizer: its state is kept per parameter, and it passes over parameters without a
+    gradient, so each player steps as if it had one of its own, for the price of one.
+    """
 
-    @classmethod
-    def of(cls, groups: list[Group], training: Training) -> Player:
-        """A player over groups of parameters."""
-        return cls(optimizer(groups, training), [p for group in groups for p in group.parameters])
+    groups: list[Group]
+
+    def __post_init__(self) -> None:
+        self.parameters = [p for group in self.groups for p in group.parameters]
 
     def forget(self) -> None:
         """Throw all gradients away."""
@@ -79,9 +80,10 @@ class Stepper:
     ):
         self.model, self.method, self.parts = model, method, parts
         self.tuning, self.training, self.place, self.seed = tuning, training, place, seed
-        self.players = {"model": Player.of(tuning.groups, training)}
+        self.players = {"model": Player(tuning.groups)}
         for name, part in parts.items():
-            self.players[name] = Player.of([Group(list(part.parameters()), tuning.groups[0].rate)], training)
+            self.players[name] = Player([Group(list(part.parameters()), tuning.groups[0].rate)])
+        self.optimizer = optimizer([group for player in self.players.values() for group in player.groups], training)
         self.pieces = training.accumulate
         self.norms = [norm for norm in norms(model) if norm.track_running_stats]
         self.scaler = torch.amp.GradScaler(place.device.type) if place.precision == "fp16" else None
@@ -96,9 +98,7 @@ class Stepper:
             NotFiniteError: before any parameter was changed by what is not finite.
         """
         self.tuning.at(progress)
-        scale = factor(self.training, progress)
-        for player in self.players.values():
-            set_rates(player.optimizer, scale)
+        set_rates(self.optimizer, factor(self.training, progress))
         shown: Losses = {}
         whole = self.method.updates(Now(self, number, progress), batches)
         turn, again = 0, False
@@ -164,21 +164,23 @@ class Stepper:
         (total if self.scaler is None else self.scaler.scale(total)).backward()
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _apply(self, names: Iterable[str]) -> None:
+    def _apply(self, names: Collection[str]) -> None:
+        for name, player in self.players.items():
+            if name not in names:
+                player.forget()
         moving = [self.players[name] for name in names]
         for player in moving:
             self.place.average(player.parameters)
-            if self.scaler is not None:
-                self.scaler.unscale_(player.optimizer)
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        for player in moving:
             length = player.clip(self.training.clip)
             if self.scaler is None and not math.isfinite(length):
                 raise NotFiniteError("gradient")
-        for player in moving:
-            if self.scaler is None:
-                player.optimizer.step()
-            else:
-                self.scaler.step(player.optimizer)
-        if self.scaler is not None:
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
             self.scaler.update()
 
 
