@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -80,6 +81,8 @@ def adapt(
         },
     )
     recipe = parse(values, "adapt")
+    if out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SettingsError("several processes train together: name the folder that they share with out=")
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="acclimate-"))
     execute.adapt(
         recipe, folder, source=sources or None, target=targets or None, backbones=objects, force=force, show=show

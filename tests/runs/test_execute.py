@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -255,3 +256,21 @@ def test_the_sample_of_several_sources_is_their_union(tables, tmp_path, points, 
     )
     files = [r.folder / "model" / "weights.safetensors" for r in (run, turned)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_labels_of_a_target_from_python_are_put_away(tables, tmp_path):
+    options = tables()
+    columns = {"input": ["x0", "x1"], "label": "label"}
+    source, target = ac.read(options["source"], **columns), ac.read(options["target"], **columns)
+    poisoned = dataclasses.replace(target, labels=target.labels[::-1].copy())
+    runs = [
+        ac.adapt(
+            source, carrying, backbone="mlp", method="dann", training=QUICK, plain_baseline=False,
+            out=tmp_path / f"run{number}",
+        )
+        for number, carrying in enumerate((target, poisoned, target.sealed()))
+    ]  # fmt: skip
+    assert {run.result["setting"] for run in runs} == {"transductive"}
+    assert len({(run.folder / "arms" / "dann" / "model" / "weights.safetensors").read_bytes() for run in runs}) == 1
+    assert runs[0].reasons == runs[1].reasons == runs[2].reasons
+    assert len({run.result["data"]["target"]["hash"] for run in runs}) == 1

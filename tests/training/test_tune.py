@@ -15,6 +15,7 @@ from acclimate.methods import DANN
 from acclimate.tasks.classify import Classify
 from acclimate.training.model import Model
 from acclimate.training.settings import Training, Tune
+from acclimate.training.step import Now
 from acclimate.training.tune import Tuning, add_lora, merge_lora
 
 TRAINING = Training(learning_rate=0.01, head_factor=10.0, weight_decay=0.1)
@@ -173,3 +174,16 @@ def test_batch_norm_takes_in_the_source_alone(domain, make_model, make_trainer):
     trainer.train()
     torch.testing.assert_close(norm.running_mean, 0.1 * batch.inputs.mean(0))
     assert norm.num_batches_tracked == 1
+
+
+def test_the_target_is_normalised_with_the_statistics_of_the_source(domain, make_model, make_trainer):
+    torch.manual_seed(0)
+    model = make_model(nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 4)))
+    streams = {"source": domain(), "target": domain(shift=5, labelled=False)}
+    trainer = make_trainer(streams, DANN(hidden=4), model=model)
+    trainer.tuning.train()
+    batches = {name: stream.batch(0) for name, stream in trainer.streams.items()}
+    trainer.stepper.step(batches, 0, 0.5)
+    said = Now(trainer.stepper, 1, 0.5).run(batches["target"]).outputs["logits"]
+    model.eval()
+    assert torch.equal(said, model(batches["target"]).outputs["logits"])
