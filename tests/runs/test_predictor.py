@@ -159,6 +159,7 @@ BROKEN = {
     "empty": lambda folder: [path.unlink() for path in folder.iterdir() if path.is_file()],
     "no weights": lambda folder: (folder / "weights.safetensors").unlink(),
     "truncated weights": lambda folder: (folder / "weights.safetensors").write_bytes(b"abc"),
+    "one flipped bit": lambda folder: flip(folder / "weights.safetensors"),
     "no JSON": lambda folder: (folder / "model.json").write_text("{"),
     "a list": lambda folder: (folder / "model.json").write_text("[]"),
     "foreign JSON": lambda folder: (folder / "model.json").write_text('{"model_type": "bert"}'),
@@ -176,6 +177,12 @@ BROKEN = {
 def edit(folder, **values):
     path = folder / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 1
+    path.write_bytes(data)
 
 
 @pytest.mark.parametrize("fault", list(BROKEN))

@@ -55,6 +55,10 @@ def test_keep_the_source_on_a_draw_and_without_scores() -> None:
     assert choose(dann={"infomax": None, "agreement": None, "atc": None}).choice == "keep_source"
 
 
+def test_a_hair_is_no_win() -> None:
+    assert choose(dann={"infomax": 0.504, "agreement": 0.934, "atc": 0.804}).choice == "keep_source"
+
+
 def test_keep_the_source_if_only_the_adapted_answers_collapse() -> None:
     found = choose(dann={"collapse": ("all are a",)})
     assert found == Decision("keep_source", "source_only", ("dann collapses on the target: all are a",))

@@ -53,9 +53,7 @@ def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
     say(
         args,
         "",
-        f"written to {args.folder} in {duration(result['seconds'])}; the target's labels are still sealed. Next:"
-        if not result["seal"]["opened"]
-        else f"in {args.folder}; target labels were opened {result['seal']['opened']} times. Next:",
+        f"written to {args.folder} in {duration(result['seconds'])}; {_seal(result)}. Next:",
         f"  acclimate predict {run} --data FILE -o answers.csv",
         f"  acclimate evaluate {run} --data LABELLED_FILE --label COLUMN    # opens the seal",
     )
@@ -87,3 +85,13 @@ def _arm(row: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
         "steps": str(row["steps"] or ""),
         "time": duration(row["seconds"]),
     }
+
+
+def _seal(result: Mapping[str, Any]) -> str:
+    """What is known of the target's labels."""
+    opened = result["seal"]["opened"]
+    if opened:
+        return f"target labels were opened {opened} time{'s' if opened > 1 else ''}"
+    if result["permission"]:
+        return f"target labels of column '{result['permission']}' were trained on, as permitted"
+    return "the target's labels are still sealed"

@@ -144,7 +144,10 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     if first is None:
         raise DataError("nothing to learn from: give --source, or a --target with --target-label")
     if source is not None and source.labels is None:
-        raise DataError(f"{source.name}: the source has no labels; name their column with --label")
+        raise DataError(
+            f"{source.name}: the source has no labels; name their column with --label "
+            "(NPZ: the array's name, often y; folders, zips and svmlight: label)"
+        )
     if source is not None and target is not None:
         check_pair(source, target)
     source_task = tasks.create(recipe.task, first)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from acclimate import __version__
 from acclimate.backbones import registry as backbones
 from acclimate.backbones.base import Backbone
+from acclimate.backbones.hashing import file_sha256
 from acclimate.domains.domain import Modality, Schema
 from acclimate.errors import AcclimateError, DataError, SettingsError
 from acclimate.files import read_json, write_json, writing
@@ -65,13 +66,12 @@ def save(model: Model, card: Card, folder: Path) -> None:
         assets = part / ASSETS
         assets.mkdir()
         try:
-            save_file(
-                {k: v.contiguous().clone() for k, v in model.state_dict().items()}, part / WEIGHTS
-            )  # clones: tied weights
+            untied = {name: value.contiguous().clone() for name, value in model.state_dict().items()}
+            save_file(untied, part / WEIGHTS)
         except SafetensorError as error:
             raise AcclimateError(f"cannot write {folder}: {error}") from None
         model.backbone.assets(assets)
-        write_json(part / CONFIG, config)
+        write_json(part / CONFIG, {**config, "weights_sha256": file_sha256(part / WEIGHTS)})
 
 
 def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
@@ -90,6 +90,8 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
         config = read_json(folder / CONFIG)
         if config["format"] != FORMAT:
             raise DataError(f"{folder}: model format {config['format']}, this Acclimate reads {FORMAT}")
+        if config["weights_sha256"] != file_sha256(folder / WEIGHTS):
+            raise DataError(f"{folder}: {WEIGHTS} is not the file that was saved; its hash differs from {CONFIG}'s")
         network = copying.deepcopy(backbone) if backbone else backbones.restore(config["backbone"], folder / ASSETS)
         model = Model(
             network,

@@ -7,7 +7,7 @@ A simple rule, in this order:
 2. *keep the source model*: nothing was adapted; or the adapted answers collapse, or lose a class that the
    source model answers with; or the adapted model forgot more than 5 points (and more than its interval)
    on the source; or it does not win more of the label-free scores (calibrated InfoMax, agreement with the
-   mean of all arms, average thresholded confidence) than it loses against the source model;
+   mean of all arms, average thresholded confidence) by more than 0.005 than it loses against the source model;
 3. *adapt* otherwise, and also where only the answers of the source model collapse.
 
 If the user permitted target labels (the inductive setting), the target's own validation rows decide:
@@ -32,6 +32,8 @@ Choice = Literal["adapt", "keep_source", "do_not_deploy"]
 
 FORGETTING = 0.05
 """Points of the source's metric (or share of the constant answer's error) that adapting may cost."""
+MARGIN = 0.005
+"""A label-free score must differ by more than this (nats, or half a point of the rows) to count."""
 SCORES = {
     "infomax": "InfoMax",
     "agreement": "agreement with the mean of all arms",
@@ -218,7 +220,7 @@ def _contest(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) ->
     for key, name in SCORES.items():
         new, old = getattr(arms[adapted], key), getattr(arms[source_only], key)
         if new is not None and old is not None:
-            votes += int(np.sign(new - old))
+            votes += int(np.sign(new - old)) if abs(new - old) > MARGIN else 0
             lines.append(f"{name}: {adapted} {new:.4g}, {source_only} {old:.4g}")
     if votes > 0:
         return Decision("adapt", adapted, (f"{adapted} wins more label-free scores than it loses", *lines))

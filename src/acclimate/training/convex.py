@@ -55,10 +55,11 @@ def fit_convex(
     task = model.task
     penalties = PENALTIES[task.name]
     middle = penalties[len(penalties) // 2]
-    scores: dict[str, float] = {}
+    scores: dict[str, tuple[float, float]] = {}
     small = _thin(features, model.seed)
 
-    def score(layer: str, penalty: float) -> float:
+    def score(layer: str, penalty: float) -> tuple[float, float]:
+        """The primary metric, and for ties the loss: a separable problem is not won by the strongest penalty."""
         key = f"{layer} {penalty:g}"
         if key not in scores:
             assert validation is not None
@@ -68,7 +69,8 @@ def fit_convex(
             answers = task.decode({name: value.numpy() for name, value in outputs.items()})
             assert held_out.labels is not None
             value = task.metrics(answers, held_out.labels)[task.primary.name]
-            scores[key] = value if task.primary.higher_is_better else -value
+            loss = task.loss(outputs, task.encode(held_out.labels)).mean().item()
+            scores[key] = (value if task.primary.higher_is_better else -value, -loss)
         return scores[key]
 
     layer, penalty = layers[-1], middle
@@ -78,7 +80,7 @@ def fit_convex(
             penalty = max(sorted(penalties, reverse=True), key=lambda value: score(layer, value))
         _solve(model, layer, features[layer], penalty)
     model.eval()
-    return Chosen(layer, penalty, scores)
+    return Chosen(layer, penalty, {name: value for name, (value, _) in scores.items()})
 
 
 def _solve(model: Model, layer: str, train: Domain, penalty: float) -> None:
