@@ -61,3 +61,8 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"acclimate.{name}")
     raise AttributeError(f"module 'acclimate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """For completion: the names that are imported when asked for, too."""
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -28,6 +28,8 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in (where, *first["loc"]))
+        if first["type"] == "value_error":  # a dataclass's own check: its sentence names what it found
+            raise SettingsError(f"{place}: {first['ctx']['error']}") from None
         raise SettingsError(f"{place}: {first['msg']} (found {first['input']!r})") from None
 
 
