@@ -12,7 +12,7 @@ from acclimate.cli.show import between, counts, duration, number, put, say, tabl
 DECISIONS = {
     "adapt": "adapt: the adapted model is the one to use",
     "keep_source": "keep_source: the model that was not adapted is the one to use",
-    "do_not_deploy": "do_not_deploy: neither model is fit for the target",
+    "do_not_deploy": "do_not_deploy: no model of this run is fit for the target",
 }
 
 

@@ -21,7 +21,7 @@ EXTENSIONS = frozenset(
 @contextmanager
 def _opened(data: bytes, where: str) -> Iterator[Any]:
     """The image behind the bytes, header read only; every fault of the file is a DataError."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -37,6 +37,8 @@ def _opened(data: bytes, where: str) -> Iterator[Any]:
         raise DataError(
             f"{where}: the image has more than {Image.MAX_IMAGE_PIXELS:,} pixels; shrink it (a decompression bomb?)"
         ) from None
+    except UnidentifiedImageError:
+        raise DataError(f"{where}: broken or truncated image (its format is not recognised)") from None
     except Exception as error:  # decoders raise whatever they like: SyntaxError, struct.error, EOFError, ...
         raise DataError(f"{where}: broken or truncated image ({error})") from None
 
