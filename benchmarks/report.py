@@ -19,8 +19,8 @@ decision. While settings for digits were tried, accuracies on the target were pr
 scores that chose them. `deployed` is the model that the label-free decision chose.
 
 The accuracy figures for PACS, digits and Amazon were measured before two changes of 0.1.0: ties between penalties of a
-convex head now go to the lower loss, and a label-free score must win by 0.005 to count. Convex heads (frozen
-source only, plain baselines) and decisions may come out differently today; PACS full, seeds 1 and 2, is newer.
+convex head now go to the lower loss, and a label-free score must win by 0.005 to count. Frozen arms (the layer that
+DANN reads too), plain baselines and decisions may come out differently today; PACS full, seeds 1 and 2, is newer.
 """
 
 
