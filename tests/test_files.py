@@ -34,3 +34,8 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
         part.mkdir()
         (part / "new").touch()
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "new"]
+
+
+def test_a_name_for_a_file_is_one_that_every_file_system_takes():
+    assert files.path_name("dann+mcc:dann.strength=0.3") == "dann+mcc,dann.strength=0.3"
+    assert files.path_name("../a b") == "..,a,b"

@@ -89,13 +89,23 @@ def adapt(
     return Run(folder, objects[recipe.backbone["name"]]() if objects else None)
 
 
-def compare(source: Any, target: Any, *, methods: Sequence[str] | None = None, top: int = 5, **options: Any) -> Run:
+def compare(
+    source: Any,
+    target: Any,
+    *,
+    methods: Sequence[str] | None = None,
+    settings: int = 1,
+    top: int = 5,
+    **options: Any,
+) -> Run:
     """Train several methods, rate them without target labels, and teach one model what the best say together.
 
     Args:
         source: as for `adapt`.
         target: as for `adapt`.
-        methods: names, or ``("all",)``; by default one or two of each family.
+        methods: names, with settings if wanted (``"mcc:strength=0.3"``), or ``("all",)``; by default one or two of each
+            family.
+        settings: how many settings of each method are tried; 1 is that named, more come from its search range.
         top: how many of the best arms are averaged.
         **options: the other arguments of `adapt`.
 
@@ -103,7 +113,7 @@ def compare(source: Any, target: Any, *, methods: Sequence[str] | None = None, t
         AcclimateError: what is wrong, and what to do.
     """
     candidates = {} if methods is None else {"candidates": list(methods)}
-    return adapt(source, target, method={"name": "auto", "top": top, **candidates}, **options)
+    return adapt(source, target, method={"name": "auto", "settings": settings, "top": top, **candidates}, **options)
 
 
 def carry_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,11 @@ def cache_folder(*parts: str) -> Path:
     """``$XDG_CACHE_HOME/acclimate/...`` (default ``~/.cache``); not created."""
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(root).expanduser().joinpath("acclimate", *parts)
+
+
+def path_name(text: str) -> str:
+    """A file name for a text: what some file system refuses becomes a comma (``mcc,strength=0.3``)."""
+    return re.sub(r"[^\w.+=-]", ",", text)
 
 
 SCRATCH = ".*.part"

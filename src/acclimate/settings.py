@@ -33,7 +33,7 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
         raise SettingsError(f"{place}: {first['msg']} (found {first['input']!r})") from None
 
 
-def within(settings: Any, **intervals: str) -> None:
+def within(settings: Any, /, **intervals: str) -> None:
     """Check numbers against intervals: ``within(self, strength="[0, inf)", threshold="(0, 1)")``; None passes.
 
     Raises:

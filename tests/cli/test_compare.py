@@ -63,3 +63,41 @@ def test_a_recipe_of_combined_methods_makes_the_same_run(acclimate, columns, tmp
     weights = [tmp_path / n / "arms" / "dann+mcc+mlls" / "model" / "weights.safetensors" for n in ("one", "two")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     assert json.loads((tmp_path / "two" / "result.json").read_text())["method"] == "dann+mcc+mlls"
+
+
+def test_one_method_in_several_settings(acclimate, columns, tables, tmp_path):
+    folder = tmp_path / "run"
+    words = ("--methods", "mlls,mcc:strength=0.30,mcc", "--plain-baseline", "no")
+    assert acclimate("compare", *columns, *QUICK, *words, "-o", folder).code == 0
+    result = json.loads((folder / "result.json").read_text())
+    names = ["source_only", "mlls", "mcc:strength=0.3", "mcc", "auto"]
+    assert [row["name"] for row in result["arms"]] == names
+    folders = ["source_only", "mlls", "mcc,strength=0.3", "mcc", "auto"]
+    assert {path.name for path in (folder / "arms").iterdir()} == set(folders)
+    weights = {name: (folder / "arms" / name / "model" / "weights.safetensors").read_bytes() for name in folders}
+    assert len({weights["mcc"], weights["mcc,strength=0.3"], weights["source_only"]}) == 3
+    found = acclimate("evaluate", folder, "--data", tables / "test.csv", "--label", "label", "--json").json
+    assert set(found["arms"]) == set(names)
+    single = ("--method", "mcc", "--set", "method.strength=0.3", "--plain-baseline", "no")
+    assert acclimate("adapt", *columns, *QUICK, *single, "-o", tmp_path / "one").code == 0
+    alone = tmp_path / "one" / "arms" / "mcc" / "model" / "weights.safetensors"
+    assert alone.read_bytes() == weights["mcc,strength=0.3"]
+
+
+def test_candidates_that_are_the_same_are_refused(acclimate, columns, tmp_path):
+    done = acclimate("compare", *columns, *QUICK, "--methods", "mcc,mcc:strength=1", "-o", tmp_path / "run")
+    assert done.code == 2
+    assert "'mcc' is named twice" in done.err
+    done = acclimate("compare", *columns, *QUICK, "--methods", "mcc,auto", "-o", tmp_path / "run")
+    assert done.code == 2
+    assert "'auto' averages the others" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_come_from_the_search_range(acclimate, columns, tmp_path):
+    words = ("--methods", "bnm:strength=0.3,bnm,coral,source_only", "--plain-baseline", "no")
+    done = acclimate("compare", *columns, *QUICK, *words, "--set", "method.settings=3", "-o", tmp_path / "run")
+    assert done.code == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    names = ["source_only", "bnm:strength=0.3", "bnm", "bnm:strength=3", "coral", "auto"]
+    assert [row["name"] for row in result["arms"]] == names

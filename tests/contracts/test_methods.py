@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,19 @@ def needed(method: str) -> dict[str, Any]:
     """What this method is to be given beside the usual."""
     permitted = {"target_label": "label"} if "target_labels" in registry.create(method).needs else {}
     return permitted | ({"sources": 2} if method == "groupdro" else {})
+
+
+@pytest.mark.parametrize("name", list(registry.METHODS))
+def test_every_value_of_the_search_range_is_accepted_and_the_default_is_the_first(name):
+    default = registry.create(name)
+    for setting, values in default.search.items():
+        assert values[0] == getattr(default, setting)
+        assert len(set(values)) == len(values) > 1
+        made = [registry.create(name, {setting: value}) for value in values]
+        assert [getattr(method, setting) for method in made] == list(values)
+    if hasattr(default, "strength"):
+        strengths = sorted(default.search["strength"])
+        assert min(b / a for a, b in pairwise(strengths)) >= 2, "a grid on a logarithmic scale"
 
 
 @pytest.mark.parametrize(("method", "case"), tried())

@@ -14,7 +14,10 @@ def add(verbs: options.Verbs) -> None:
     parser = options.verb(verbs, "compare", about, run)
     adapt.declare(parser)
     parser.add_argument(
-        "--methods", metavar="NAMES", help="names with commas between them, or all; default one or two of each family"
+        "--methods",
+        metavar="NAMES",
+        help="names with commas between them, with settings if wanted (mcc,mcc:strength=0.3), or all; default one or "
+        "two of each family",
     )
 
 

@@ -90,6 +90,8 @@ class Method:
     """Whether source and target must ask for the same labels."""
     ranges: ClassVar[Mapping[str, str]] = {}
     """The interval that each number among the settings must lie in, such as ``[0, inf)``."""
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Values of a setting that are worth trying, the default first; settings that matter more come first."""
 
     def __post_init__(self) -> None:
         within(self, **self.ranges)
@@ -97,6 +99,10 @@ class Method:
     @abstractmethod
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """The stages in order; ``convex`` says that the head alone learns, on frozen features."""
+
+    def searched(self, convex: bool) -> Mapping[str, tuple[Any, ...]]:
+        """What of `search` makes a difference here; ``convex`` as in `stages`."""
+        return self.search
 
     def recipe(self) -> dict[str, Any]:
         """Name and settings, from which the registry makes the method again."""

@@ -87,6 +87,15 @@ class Composite(Method):
         """Names, and each member's settings under its name."""
         return {"name": self.name, **{member.name: as_dict(member) for member in self.members}}
 
+    def searched(self, convex: bool) -> dict[str, tuple[Any, ...]]:
+        """Every member's, as ``member.setting``; what matters most to each comes first."""
+        found = [
+            (place, f"{member.name}.{key}", values)
+            for member in self.members
+            for place, (key, values) in enumerate(member.searched(convex).items())
+        ]
+        return {key: values for _, key, values in sorted(found, key=lambda row: row[0])}
+
     def misses(self, data: Data) -> str:
         """The first that a member misses."""
         return next((why for member in self.members if (why := member.misses(data))), "")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from acclimate.errors import SettingsError, unknown
 from acclimate.settings import build
@@ -65,11 +68,98 @@ def create(name: str, settings: Mapping[str, Any] | None = None) -> Method:
         from acclimate.methods.compose import compose
 
         names = [part.strip() for part in name.split("+")]
-        for key in settings or {}:
+        for key, value in (settings or {}).items():
             if key not in names:
                 raise SettingsError(f"method {name}: {unknown('member', key, names)}; write method.{names[0]}.SETTING")
+            if not isinstance(value, Mapping):
+                raise SettingsError(f"method {name}: expected the settings of '{key}', found {value!r}")
         return compose([create(part, (settings or {}).get(part)) for part in names])
     return build(find(name), settings or {}, f"method {name}")
+
+
+def parse(text: str) -> Method:
+    """A method from its name and settings in one word, the inverse of `title`.
+
+    ``mcc``, ``mcc:strength=0.3:temperature=2``, ``dann+mcc:dann.strength=0.3``; values are read as YAML.
+
+    Raises:
+        SettingsError: as `create`, or not of this form.
+    """
+    name, *pairs = text.split(":")
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        path, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or not path or not value or path in settings or ("." in path) != ("+" in name):
+            form = "A+B:A.SETTING=VALUE" if "+" in name else "NAME:SETTING=VALUE[:SETTING=VALUE]"
+            raise SettingsError(f"method '{text}': expected {form}, each setting once; found '{pair}'")
+        settings[path] = _value(value, text)
+    return create(name.strip(), _nested(settings))
+
+
+def title(method: Method) -> str:
+    """Name and settings other than the defaults in one word, from which `parse` makes the method again."""
+    default = _flat(create(method.name))
+    changed = {key: value for key, value in _flat(method).items() if value != default[key]}
+    return ":".join([method.name, *(f"{key}={_word(value)}" for key, value in changed.items())])
+
+
+def variants(method: Method, count: int, convex: bool = False) -> list[Method]:
+    """The method, and others of its kind with settings from their search range; at most ``count`` together.
+
+    Settings that differ from the default stay as they are. The next one to try is that of the least sum of ranks among
+    the values, where a setting's rank counts once if it is declared first, twice if second, and so on; of equal ones
+    that which goes further with the first setting.
+
+    Args:
+        method: from which the others differ.
+        count: how many are wanted.
+        convex: whether the head alone learns, on frozen features.
+    """
+    default, now = _flat(create(method.name)), _flat(method)
+    free = {key: values for key, values in method.searched(convex).items() if now[key] == default[key]}
+    ranks = product(*(range(len(values)) for values in free.values()))
+    ordered = sorted(
+        ranks, key=lambda row: (sum(rank * place for place, rank in enumerate(row, 1)), [-rank for rank in row])
+    )
+    chosen = [{key: values[rank] for (key, values), rank in zip(free.items(), row, strict=True)} for row in ordered]
+    others = (create(method.name, _nested({**now, **values})) for values in chosen[1:])
+    return [method, *islice(others, count - 1)]
+
+
+def _flat(method: Method) -> dict[str, Any]:
+    """Every setting, those of a combination's members as ``member.setting``."""
+    flat: dict[str, Any] = {}
+    for key, value in method.recipe().items():
+        if key != "name":
+            flat |= {f"{key}.{k}": v for k, v in value.items()} if "+" in method.name else {key: value}
+    return flat
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for path, value in flat.items():
+        member, dot, key = path.partition(".")
+        if dot:
+            settings.setdefault(member, {})[key] = value
+        else:
+            settings[member] = value
+    return settings
+
+
+def _value(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise SettingsError(f"method '{where}': '{text}' is not a value") from None
+
+
+def _word(value: Any) -> str:
+    """A setting's value as YAML reads it again."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
 
 
 def check(method: Method, data: Data) -> None:

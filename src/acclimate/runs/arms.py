@@ -58,10 +58,10 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     tune = build(Tune, {"kind": "frozen" if network.spec.pretrained else "full", **asked}, "tune")
     training = build(Training, {"epochs": _epochs(network, tune), **recipe.training}, "training")
 
-    def arm(method: Method, role: str) -> Arm:
+    def arm(method: Method, role: str, title: str | None = None) -> Arm:
         _check(network, tune, method)
-        bottleneck = _bottleneck(tune, method, data)
-        found = Arm(method.name, method, backbone, settings, replace(tune, bottleneck=bottleneck), training, role)
+        own, called = replace(tune, bottleneck=_bottleneck(tune, method, data)), title or method.name
+        found = Arm(called, method, backbone, settings, own, training, role)
         _check_training(found, data, place(recipe.device, recipe.precision).world)
         return found
 
@@ -71,7 +71,8 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         narrow = replace(tune, bottleneck=tune.bottleneck or 0)
         arms.append(replace(arm(methods.create("source_only"), "reference"), tune=narrow))
     if isinstance(method, Auto):
-        arms += [arm(candidate, "candidate") for candidate in _candidates(method, data, network, tune)]
+        tried = _candidates(method, data, network, tune)
+        arms += [arm(candidate, "candidate", title) for title, candidate in tried.items()]
     plain = backbones.PLAIN.get(modality)
     if recipe.plain_baseline and plain is not None and plain != backbone:
         kind = "source_only" if data.source is not None and data.same_task else "target_only"
@@ -79,19 +80,35 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
 
 
-def _candidates(auto: Auto, data: Data, network: Backbone, tune: Tune) -> list[Method]:
-    """Those named; or of all, and of those tried by default, the ones that these data and this tuning suit."""
-    if auto.candidates not in (CANDIDATES, ("all",)):
-        found = [methods.create(name) for name in auto.candidates]
-        for method in found:
-            methods.check(method, data)
-        return found
-    names = methods.METHODS if auto.candidates == ("all",) else auto.candidates
-    return [
-        method
-        for name in names
-        if name not in ("auto", "source_only") and _suits(method := methods.create(name), data, network, tune)
-    ]
+def _candidates(auto: Auto, data: Data, network: Backbone, tune: Tune) -> dict[str, Method]:
+    """Those named; or of all, and of those tried by default, the ones that these data and this tuning suit. By title,
+    each with as many settings as asked for.
+    """
+    named = auto.candidates not in (CANDIDATES, ("all",))
+    found: dict[str, Method] = {}
+    for text in methods.METHODS if auto.candidates == ("all",) else auto.candidates:
+        method = methods.parse(text)
+        if method.name == "source_only" or (method.name == "auto" and not named):
+            continue  # it is there already
+        if named:
+            _check_candidate(method, data)
+        elif not _suits(method, data, network, tune):
+            continue
+        if (title := methods.title(method)) in found:
+            raise SettingsError(f"method.candidates: '{title}' is named twice; once is enough")
+        found[title] = method
+    every: dict[str, Method] = {}
+    for title, method in found.items():
+        convex = tune.kind == "frozen" and not _bottleneck(tune, method, data)
+        others = {methods.title(other): other for other in methods.variants(method, auto.settings, convex)}
+        every |= {name: other for name, other in others.items() if name == title or name not in found}
+    return every
+
+
+def _check_candidate(method: Method, data: Data) -> None:
+    if isinstance(method, Auto):
+        raise SettingsError("method.candidates: 'auto' averages the others, and cannot be one of them")
+    methods.check(method, data)
 
 
 def _suits(method: Method, data: Data, network: Backbone, tune: Tune) -> bool:

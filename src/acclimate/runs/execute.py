@@ -14,7 +14,7 @@ import numpy as np
 
 from acclimate import settings
 from acclimate.errors import DataError, SettingsError
-from acclimate.files import read_json, write_json, writing
+from acclimate.files import path_name, read_json, write_json, writing
 from acclimate.methods.base import Data
 from acclimate.runs import result, store
 from acclimate.runs.arms import Arm, plan
@@ -200,7 +200,7 @@ def _write_result(
         reference = main.name
     data = prepared.data
     asked = data.source_task if data.same_task or main.method.needs == ("source_labels",) else data.target_task
-    folders = {name: folder / "arms" / name for name in records}
+    folders = {name: folder / "arms" / path_name(name) for name in records}
     decision, scores = weigh(asked, records, folders, data, main.name, reference)
     store.copy(folders[decision.arm] / "model", folder / "model", {"decision": decision.choice})
     value = result.assemble(

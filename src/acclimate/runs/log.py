@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from acclimate.errors import AcclimateError
-from acclimate.files import SCRATCH, writing
+from acclimate.files import SCRATCH, path_name, writing
 from acclimate.runs.features import Reading
 from acclimate.training import checkpoint
 from acclimate.training.loop import Report
@@ -74,13 +74,13 @@ def rewind(folder: Path) -> None:
             row = json.loads(line)
         except ValueError:
             continue  # the line that a kill cut short
-        if (folder / "arms" / row["arm"] / "arm.json").is_file() or row["step"] <= _remembered(folder, row):
+        if (folder / "arms" / path_name(row["arm"]) / "arm.json").is_file() or row["step"] <= _remembered(folder, row):
             kept.append(line)
     with writing(path) as part:
         part.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
 def _remembered(folder: Path, row: Mapping[str, Any]) -> int:
-    stages = (folder / "checkpoints" / row["arm"]).glob(f"*-{row['stage']}")
+    stages = (folder / "checkpoints" / path_name(row["arm"])).glob(f"*-{row['stage']}")
     steps = [int(path.name) for stage in stages for path in checkpoint.saved(stage)]
     return max(steps, default=0)

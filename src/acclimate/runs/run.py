@@ -10,6 +10,7 @@ import numpy as np
 
 from acclimate.backbones.base import Backbone
 from acclimate.errors import SettingsError, unknown
+from acclimate.files import path_name
 from acclimate.runs import result
 from acclimate.runs.evaluate import open_seal
 from acclimate.runs.predictor import Predictor
@@ -61,7 +62,8 @@ class Run:
         if name not in rows:
             raise SettingsError(unknown("arm", name, rows))
         own = rows[name]["backbone"] == self.result["backbone"]  # a network from Python is not the plain baseline's
-        return Predictor.load(self.folder / "arms" / name / "model", device, backbone=self._backbone if own else None)
+        folder = self.folder / "arms" / path_name(name) / "model"
+        return Predictor.load(folder, device, backbone=self._backbone if own else None)
 
     def evaluate(
         self,

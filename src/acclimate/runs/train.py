@@ -17,7 +17,7 @@ import torch
 from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
-from acclimate.files import read_json, write_json
+from acclimate.files import path_name, read_json, write_json
 from acclimate.runs import store
 from acclimate.runs.arms import Arm, create_backbone
 from acclimate.runs.evidence import gather
@@ -58,11 +58,11 @@ class Workshop:
 
     def arm_folder(self, arm: str) -> Path:
         """Where a finished arm lives."""
-        return self.folder / "arms" / arm
+        return self.folder / "arms" / path_name(arm)
 
     def checkpoints(self, arm: str) -> Path:
         """Where an unfinished arm keeps its states."""
-        return self.folder / "checkpoints" / arm
+        return self.folder / "checkpoints" / path_name(arm)
 
 
 def train_arm(arm: Arm, shop: Workshop) -> dict[str, Any]:

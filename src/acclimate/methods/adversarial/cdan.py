@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +62,10 @@ class CDAN(Align):
         "gamma": "(0, inf)",
         "hidden": "[0, inf)",
         "random": "[1, inf)",
+    }
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "strength": (1.0, 0.3, 3.0, 0.1),
+        "entropy": (True, False),
     }
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
 

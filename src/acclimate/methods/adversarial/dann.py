@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +34,9 @@ class DANN(Align):
     (Tzeng et al., ADDA, CVPR 2017, eq. 7): its gradient does not vanish where the discriminator is sure.
 
     Attributes:
-        strength: largest lambda; 0 trains like source_only, bit for bit.
-        gamma: steepness of lambda's schedule (paper: 10).
+        strength: largest lambda (paper: 1; DomainBed searches 0.01 to 100, here 0.1 to 3 is sensible); 0 trains like
+            source_only, bit for bit.
+        gamma: steepness of lambda's schedule (paper: 10; needs no search).
         hidden: width of the discriminator's two hidden layers; 0 is a linear one (paper: 1024 for photos, 100 for
             digits).
         form: reversal (one backward pass) or alternating (discriminator first, then features).
@@ -49,6 +50,7 @@ class DANN(Align):
     name: ClassVar[str] = "dann"
     about: ClassVar[str] = "domain-adversarial training (Ganin et al. 2016)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "gamma": "(0, inf)", "hidden": "[0, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (1.0, 0.3, 3.0, 0.1)}
 
     @property
     def adds(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,7 @@ class MCD(Method):
     name: ClassVar[str] = "mcd"
     about: ClassVar[str] = "features on which two classifiers agree (Saito et al. 2018)"
     ranges: ClassVar[Mapping[str, str]] = {"generator_steps": "[1, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"generator_steps": (4, 2, 3, 1)}
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
     aligns: ClassVar[bool] = True
 

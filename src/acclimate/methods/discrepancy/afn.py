@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -54,6 +54,7 @@ class AFN(Align):
     name: ClassVar[str] = "afn"
     about: ClassVar[str] = "adaptive feature norm, stepwise (Xu et al. 2019)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "delta": "(0, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (0.05, 0.02, 0.1, 0.01)}
 
     def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:
         """The growth of each site's norms, in both domains."""

@@ -49,10 +49,15 @@ class CORAL(Align):
     name: ClassVar[str] = "coral"
     about: ClassVar[str] = "features of equal covariance (Sun et al. 2016)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (100.0, 10.0, 1000.0, 30.0, 300.0)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "aligns", self.form == "deep")
+
+    def searched(self, convex: bool) -> Mapping[str, tuple[Any, ...]]:
+        """The closed form has nothing to tune."""
+        return {} if self.form == "closed" or (self.form == "auto" and convex) else self.search
 
     @property
     def adds(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -104,6 +104,12 @@ class DeepJDOT(Align):
         "alpha": "[0, inf)",
         "label": "[0, inf)",
         "marginal": "(0, inf)",
+    }
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "strength": (1.0, 0.3, 0.1),
+        "alpha": (0.01, 0.001, 0.1),
+        "label": (0.5, 0.1, 1.0),
+        "marginal": (None, 0.3, 1.0, 0.1),
     }
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -45,6 +45,7 @@ class MMD(Align):
     name: ClassVar[str] = "mmd"
     about: ClassVar[str] = "features of equal mean embedding, DAN (Long et al. 2015)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "kernels": "[1, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (1.0, 3.0, 0.3, 10.0, 0.1)}
 
     def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:
         """The discrepancy of each site."""

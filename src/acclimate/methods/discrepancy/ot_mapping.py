@@ -110,6 +110,11 @@ class OTMapping(Method):
     name: ClassVar[str] = "ot_mapping"
     about: ClassVar[str] = "source features carried onto the target by optimal transport (Courty et al. 2017)"
     ranges: ClassVar[Mapping[str, str]] = {"entropy": "[0.001, inf)", "classes": "[0, inf)", "marginal": "(0, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "entropy": (0.05, 0.02, 0.1, 0.01, 0.2),
+        "classes": (0.1, 0.3, 0.0, 1.0),
+        "marginal": (None, 1.0, 0.1, 10.0),
+    }
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs")
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:

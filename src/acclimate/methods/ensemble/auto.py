@@ -30,17 +30,20 @@ class Auto(Method):
     Related: `average` and the validators of `acclimate.selection.validators`.
 
     Attributes:
-        candidates: methods that are tried beside source_only and the plain baseline.
+        candidates: methods that are tried beside source_only and the plain baseline, each as its name, with settings
+            if wanted (``mcc:strength=0.3``, ``dann+mcc:dann.strength=0.3``); or ``all``.
+        settings: how many settings of each candidate are tried: 1 is that named, more come from its search range.
         top: how many arms are averaged; 1 picks the best one by InfoMax, and teaches it.
     """
 
     candidates: tuple[str, ...] = CANDIDATES
+    settings: int = 1
     top: int = 5
 
     name: ClassVar[str] = "auto"
     about: ClassVar[str] = "train several methods, average the best without labels, distil them into one model"
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
-    ranges: ClassVar[Mapping[str, str]] = {"top": "[1, inf)"}
+    ranges: ClassVar[Mapping[str, str]] = {"settings": "[1, inf)", "top": "[1, inf)"}
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """Learning from the teacher's answers on the target; before there is a teacher, the outline of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -100,6 +100,7 @@ class GroupDRO(Method):
     name: ClassVar[str] = "groupdro"
     about: ClassVar[str] = "several sources, trained for the worst of them; no target (Sagawa et al. 2020)"
     ranges: ClassVar[Mapping[str, str]] = {"rate": "[0, inf)", "adjustment": "[0, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"rate": (0.01, 0.1, 0.001), "adjustment": (0.0, 1.0, 3.0, 5.0)}
     needs: ClassVar[tuple[Need, ...]] = ("source_labels",)
 
     def misses(self, data: Data) -> str:

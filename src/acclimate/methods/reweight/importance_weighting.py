@@ -116,6 +116,7 @@ class ImportanceWeighting(Method):
     name: ClassVar[str] = "importance_weighting"
     about: ClassVar[str] = "source rows weighted by a domain classifier (Bickel et al. 2009)"
     ranges: ClassVar[Mapping[str, str]] = {"relative": "[0, 1]", "hidden": "[0, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"relative": (0.5, 0.1, 0.9, 0.0), "hidden": (64, 0, 256)}
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs")
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
@@ -129,6 +130,10 @@ class ImportanceWeighting(Method):
             return source, importance_weights(source, target, self.relative)
 
         return [Convex(self.name, data.source, data.source_validation, target=data.target, carry=carry)]
+
+    def searched(self, convex: bool) -> Mapping[str, tuple[Any, ...]]:
+        """The convex form's discriminator is linear."""
+        return {name: values for name, values in self.search.items() if name != "hidden" or not convex}
 
     def parts(self, sites: Mapping[str, Width]) -> dict[str, nn.Module]:
         """A discriminator on the main site."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -56,6 +56,7 @@ class BNM(Align):
     name: ClassVar[str] = "bnm"
     about: ClassVar[str] = "batch nuclear-norm maximisation (Cui et al. 2020)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (1.0, 3.0, 0.3, 10.0)}
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
 
     def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:

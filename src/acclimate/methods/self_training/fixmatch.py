@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +87,11 @@ class FixMatch(Align):
     name: ClassVar[str] = "fixmatch"
     about: ClassVar[str] = "confident pseudo-labels teach strong augmentations (Sohn et al. 2020)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "threshold": "[0, 1)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "strength": (1.0, 0.3, 3.0),
+        "threshold": (0.95, 0.9, 0.8, 0.7),
+        "align_shares": (False, True),
+    }
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
     views: ClassVar[tuple[View, ...]] = ("strong",)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -69,6 +69,10 @@ class MCC(Align):
     name: ClassVar[str] = "mcc"
     about: ClassVar[str] = "minimum class confusion (Jin et al. 2020)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "temperature": "(0, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "strength": (1.0, 0.3, 3.0, 0.1),
+        "temperature": (2.5, 1.5, 4.0, 1.0),
+    }
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
 
     def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:

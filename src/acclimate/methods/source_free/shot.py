@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,7 @@ class SHOT(Tail):
     name: ClassVar[str] = "shot"
     about: ClassVar[str] = "source hypothesis transfer: frozen head, features learn on the target (Liang et al. 2020)"
     ranges: ClassVar[Mapping[str, str]] = {"pseudo": "[0, inf)", "diversity": "[0, inf)"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"pseudo": (0.3, 0.1, 0.5, 0.0), "diversity": (1.0, 0.5, 0.0)}
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
     aligns: ClassVar[bool] = True
     changes = "weights"
