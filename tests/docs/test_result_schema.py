@@ -56,8 +56,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]]
         source, labelled.select(first), target_label="label", method="joint", training=QUICK, out=folder / "permitted"
     )
     evaluations = [plain.evaluate(labelled), permitted.evaluate(labelled.select(second))]
+    stated = {"0": 0.5, "1": 0.5}
     closed = {"name": "auto", "candidates": ("importance_weighting", "mlls", "adabn")}
-    auto = ac.adapt(source, target, method=closed, backbone="columns", out=folder / "auto")
+    auto = ac.adapt(source, target, method=closed, backbone="columns", target_shares=stated, out=folder / "auto")
     return [plain.result, permitted.result, auto.result], evaluations
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TUNES = ("frozen", "full", "gradual", "discriminative", "lora", "l2sp")
 NAMES = (
     *("source", "target", "input", "label", "target_input", "label_map", "group", "task", "modality"),
-    *("backbone", "tune", "validation", "budget", "jobs", "device", "precision", "seed"),
+    *("target_shares", "backbone", "tune", "validation", "budget", "jobs", "device", "precision", "seed"),
 )
 """Options that are settings of a recipe."""
 
@@ -50,6 +50,10 @@ def declare(parser: Parser) -> None:
         help="any setting, for example method.strength=0.5 or training.steps=500; repeatable",
     )  # fmt: skip
     options.domains(parser)
+    parser.add_argument(
+        "--target-shares", metavar="CLASS=SHARE,...",
+        help="what is known of the target's class shares, roughly: answers are made to fit, and arms judged by it",
+    )  # fmt: skip
     model = parser.add_argument_group("model")
     model.add_argument("--backbone", metavar="NAME", help="`acclimate list backbones`; default by modality")
     model.add_argument("--tune", choices=TUNES, help="what happens to the backbone; default frozen if pretrained")

@@ -9,6 +9,8 @@ from typing import Any
 
 from acclimate.cli.show import between, counts, duration, number, put, say, table
 
+WORTH = 0.01
+"""Share of answers that must hinge on the target's class shares before they are asked for."""
 DECISIONS = {
     "adapt": "adapt: the adapted model is the one to use",
     "keep_source": "keep_source: the model that was not adapted is the one to use",
@@ -62,7 +64,28 @@ def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
 def summary(result: Mapping[str, Any]) -> list[str]:
     """The arms and the decision with its reasons."""
     arms = table([_arm(row, result) for row in result["arms"]])
-    return [arms, "", f"decision: {DECISIONS[result['decision']]}", *(f"  - {reason}" for reason in result["reasons"])]
+    reasons = (f"  - {reason}" for reason in result["reasons"])
+    return [arms, "", f"decision: {DECISIONS[result['decision']]}", *reasons, *shares_lines(result.get("shares"))]
+
+
+def shares_lines(shares: Mapping[str, Any] | None) -> list[str]:
+    """What the target's class shares are thought to be and what knowing them is worth; or that they were stated."""
+    if shares is None:
+        return []
+    if shares["stated"] is not None:
+        told = ", ".join(f"{name} {share:.2f}" for name, share in shares["stated"].items())
+        return [f"class shares of the target, as stated: {told}; the answers are made to fit them"]
+    told = ", ".join(
+        between(share, (shares["intervals"] or {}).get(name)) + f" {name}"
+        for name, share in shares["estimated"].items()
+    )
+    lines = [f"class shares of the target, estimated: {told}", *(f"  too uncertain: {why}" for why in shares["doubts"])]
+    if shares["hinge"] >= WORTH:
+        lines.append(
+            f"  {shares['hinge']:.0%} of the answers hinge on them: "
+            "--target-shares CLASS=SHARE,... corrects for them if you know them roughly"
+        )
+    return lines
 
 
 def _arm(row: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from acclimate.selection import scores
 from acclimate.selection.bootstrap import ArmScores, evaluate
 from acclimate.selection.calibrate import temperature
 from acclimate.selection.decision import ArmEvidence, Decision, Validation, constant_answer, decide
+from acclimate.selection.shares import fit, match
 from acclimate.tasks.base import Answers, Task
 
 Outputs = Mapping[str, np.ndarray]
@@ -28,6 +29,7 @@ class Evidence:
 
     Attributes:
         temperature: by which logits are divided, from held-out labelled rows.
+        offsets: of each class, so that the answers on the target fit stated shares; empty if none were stated.
         source: metrics on the source's validation rows with intervals, or None.
         target: the same on held-out target rows whose labels were permitted, or None.
         arrays: ``probabilities`` (calibrated) or ``prediction`` on the target's rows, and what scores need.
@@ -37,6 +39,7 @@ class Evidence:
     source: dict[str, Any] | None
     target: dict[str, Any] | None
     arrays: dict[str, np.ndarray]
+    offsets: tuple[float, ...] = ()
 
     def write(self, path: Path) -> None:
         """The arrays as NPZ; the rest belongs into the arm's record."""
@@ -45,10 +48,17 @@ class Evidence:
             np.savez(part, **named)
 
 
-def gather(task: Task, data: Data, outputs: Mapping[str, Outputs], heat: float | None = None) -> Evidence:
+def gather(
+    task: Task,
+    data: Data,
+    outputs: Mapping[str, Outputs],
+    heat: float | None = None,
+    shares: np.ndarray | None = None,
+) -> Evidence:
     """Evidence from an arm's outputs on "source" (validation), "target" and "labelled" (target validation).
 
-    ``heat`` is the temperature where a method calibrated the model itself.
+    ``heat`` is the temperature where a method calibrated the model itself. Answers on the target are made to fit the
+    stated ``shares`` of its classes; those on the source, whose shares are its own, are left as they are.
     """
     answers_source_task = task == data.source_task and "source" in outputs
     calibrate, heat = heat is None, 1.0 if heat is None else heat
@@ -58,6 +68,14 @@ def gather(task: Task, data: Data, outputs: Mapping[str, Outputs], heat: float |
             heat = temperature(outputs[name]["logits"], task.encode(domain.labels).numpy())
             break
     decoded = {name: task.decode(output, heat) for name, output in outputs.items()}
+    offsets: tuple[float, ...] = ()
+    if shares is not None and "target" in decoded and task == data.target_task:
+        said = decoded["target"].probabilities
+        assert said is not None
+        offsets = tuple(match(said, shares).tolist())
+        for name in ("target", "labelled"):
+            if name in outputs:
+                decoded[name] = task.decode(outputs[name], heat, offsets)
     arrays: dict[str, np.ndarray] = {}
     if "target" in decoded:
         arrays |= _arrays("target", decoded["target"])
@@ -69,7 +87,7 @@ def gather(task: Task, data: Data, outputs: Mapping[str, Outputs], heat: float |
             arrays["source_right"] = decoded["source"].prediction == data.source_validation.labels
     if "labelled" in decoded and data.labelled_target_validation is not None:
         target = _validation(task, decoded["labelled"], data.labelled_target_validation)
-    return Evidence(heat, source, target, arrays)
+    return Evidence(heat, source, target, arrays, offsets)
 
 
 def _arrays(name: str, answers: Answers) -> dict[str, np.ndarray]:
@@ -99,14 +117,15 @@ def weigh(
     data: Data,
     adapted: str,
     reference: str | None,
+    shares: np.ndarray | None = None,
 ) -> tuple[Decision, dict[str, dict[str, Any]]]:
-    """The decision over all arms, and each arm's label-free scores."""
-    arrays = {name: _read(folder / "evidence.npz") for name, folder in folders.items()}
+    """The decision over all arms, and each arm's label-free scores; ``shares`` of the target are stated ones."""
+    arrays = {name: arrays_of(folder) for name, folder in folders.items()}
     comparable = {name for name, record in records.items() if record["task"] == task.config()}
     key = "target_probabilities" if task.name == "classify" else "target_prediction"
     target = {name: arrays[name][key] for name in arrays if name in comparable and key in arrays[name]}
     agreement = scores.agreement(target) if len(target) > 1 else {}
-    shown = {name: _label_free(task, arrays[name], data, agreement.get(name)) for name in arrays}
+    shown = {name: _label_free(task, arrays[name], data, agreement.get(name), shares) for name in arrays}
     evidence = {
         name: ArmEvidence(
             source=_restored(record["source_validation"], task),
@@ -114,6 +133,7 @@ def weigh(
             infomax=shown[name].get("infomax"),
             agreement=shown[name].get("agreement"),
             atc=shown[name].get("atc"),
+            shares_fit=shown[name].get("shares_fit"),
             collapse=tuple(shown[name].get("collapse", ())),
             vanished=shown[name].get("vanished", {}),
         )
@@ -130,12 +150,19 @@ def _restored(found: Mapping[str, Any] | None, task: Task) -> Validation | None:
     return Validation(found["metrics"], None if interval is None else (interval[0], interval[1]), found["constant"])
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
+def arrays_of(folder: Path) -> dict[str, np.ndarray]:
+    """The arrays of an arm's evidence, from its folder."""
+    with np.load(folder / "evidence.npz", allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 
-def _label_free(task: Task, arrays: Mapping[str, np.ndarray], data: Data, agreement: float | None) -> dict[str, Any]:
+def _label_free(
+    task: Task,
+    arrays: Mapping[str, np.ndarray],
+    data: Data,
+    agreement: float | None,
+    shares: np.ndarray | None,
+) -> dict[str, Any]:
     """Scores of one arm on the target that need no target labels."""
     found: dict[str, Any] = {} if agreement is None else {"agreement": agreement}
     trained = data.source if data.source is not None else data.labelled_target
@@ -149,8 +176,11 @@ def _label_free(task: Task, arrays: Mapping[str, np.ndarray], data: Data, agreem
     probabilities = arrays["target_probabilities"]
     found |= {"infomax": scores.infomax(probabilities), "entropy": scores.entropy(probabilities)}
     classes = task.config()["classes"]
-    if set(classes) >= set(trained.labels):
+    if shares is not None and len(shares) == len(classes):
+        found["shares_fit"] = fit(probabilities, shares)
+    elif set(classes) >= set(trained.labels):
         shares = np.array([(trained.labels == name).mean() for name in classes])
+    if shares is not None and len(shares) == len(classes):
         found["collapse"] = list(scores.collapse(probabilities, shares))
         found["vanished"] = dict(scores.vanished(probabilities, shares, classes))
     if "source_right" in arrays:

@@ -18,13 +18,15 @@ from acclimate.files import path_name, read_json, write_json, writing
 from acclimate.methods.base import Data
 from acclimate.runs import result, store
 from acclimate.runs.arms import Arm, plan
-from acclimate.runs.evidence import weigh
+from acclimate.runs.evidence import arrays_of, weigh
 from acclimate.runs.folder import Lock, check_free, clear
 from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
 from acclimate.runs.prepare import Prepared, label_map, prepare, read_source, read_target
 from acclimate.runs.recipe import Recipe, parse, read
+from acclimate.runs.shares import contradiction, judge
 from acclimate.runs.train import Workshop
 from acclimate.runs.workers import train
+from acclimate.tasks.registry import restore
 from acclimate.training.device import Place, place
 
 MEMORY = "memory"
@@ -201,14 +203,19 @@ def _write_result(
     data = prepared.data
     asked = data.source_task if data.same_task or main.method.needs == ("source_labels",) else data.target_task
     folders = {name: folder / "arms" / path_name(name) for name in records}
-    decision, scores = weigh(asked, records, folders, data, main.name, reference)
+    decision, scores = weigh(asked, records, folders, data, main.name, reference, prepared.shares)
     store.copy(folders[decision.arm] / "model", folder / "model", {"decision": decision.choice})
+    chosen = records[decision.arm]
+    arrays = arrays_of(folders[decision.arm])
+    shares = judge(restore(chosen["task"]), data, arrays, chosen["offsets"], prepared.shares, recipe.seed)
+    prepared = replace(prepared, notes=prepared.notes + contradiction(shares))
     value = result.assemble(
         recipe=recipe,
         prepared=prepared,
         records=records,
         scores=scores,
         decision=decision,
+        shares=shares,
         primary=asked.primary.name,
         adapted=main.name,
         reference=reference,

@@ -83,7 +83,7 @@ class Predictor:
             model.backbone = real
         else:
             outputs = infer(model, domain, self._place)
-        return model.task.decode(outputs, self._card.temperature)
+        return model.task.decode(outputs, self._card.temperature, self._card.offsets)
 
     @property
     def width(self) -> int:

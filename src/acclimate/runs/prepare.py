@@ -15,10 +15,11 @@ from acclimate.domains.leaks import scan
 from acclimate.domains.read import read
 from acclimate.domains.schema import check_pair
 from acclimate.domains.split import split
-from acclimate.errors import DataError
+from acclimate.errors import DataError, SettingsError
 from acclimate.methods.base import Data
 from acclimate.runs.columns import fitted
 from acclimate.runs.recipe import Recipe
+from acclimate.selection.shares import stated
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.base import Task
 
@@ -36,6 +37,7 @@ class Prepared:
         notes: what was found in the data by itself, for people.
         report: the `data` part of the result.
         wholes: source and target before any split, without labels; what frozen features are cached for.
+        shares: the target's class shares as the recipe states them, in the order of the task's classes, or None.
     """
 
     data: Data
@@ -43,6 +45,7 @@ class Prepared:
     notes: tuple[str, ...]
     report: dict[str, Any]
     wholes: tuple[Domain, ...]
+    shares: np.ndarray | None = None
 
     @property
     def schema(self) -> Schema:
@@ -172,7 +175,18 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
         notes += (f"target labels: {len(labelled)} of {len(target)} rows have one",)
         target = target.sealed()
     wholes = tuple(domain.sealed() for domain in (source, target) if domain is not None)
-    return Prepared(data, setting, notes, _report(data, source, target, labelled), wholes)
+    shares, remark = _stated(recipe, target_task, target)
+    return Prepared(data, setting, notes + remark, _report(data, source, target, labelled), wholes, shares)
+
+
+def _stated(recipe: Recipe, task: Task, target: Domain | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """The target's class shares that the recipe states, if any, and what to remark of them."""
+    if recipe.target_shares is None:
+        return None, ()
+    if task.name != "classify" or target is None:
+        lacking = "a target" if target is None else "classes, and these labels are numbers"
+        raise SettingsError(f"target_shares are shares of the target's classes: there must be {lacking}")
+    return stated(recipe.target_shares, task.config()["classes"])
 
 
 def _task_of(labelled: Domain | None, source_task: Task, source: Domain | None) -> Task:

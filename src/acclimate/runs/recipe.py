@@ -36,6 +36,7 @@ class Recipe:
         label: label column of the source.
         target_input: the target's input columns where they are named otherwise.
         target_label: permission to train on this column of the target (the inductive setting).
+        target_shares: what is known of the target's class shares, class to share, roughly; answers are made to fit.
         label_map: JSON file that renames labels, or the mapping itself, as a run keeps it.
         group: column whose rows stay together (patient, speaker, product).
         task: classify or regress; None finds it.
@@ -59,6 +60,7 @@ class Recipe:
     label: str | None = None
     target_input: tuple[str, ...] = ()
     target_label: str | None = None
+    target_shares: dict[str, float] | None = None
     label_map: str | dict[str, str] | None = None
     group: str | None = None
     task: str | None = None
@@ -114,6 +116,8 @@ def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
             value = {canonical_one(old): canonical_one(new) for old, new in value.items()}
         if name == "budget" and value is not None:
             value = seconds(value)
+        if name == "target_shares" and value is not None:
+            value = class_shares(value)
         if value is not None:
             plain[name] = value
     return settings.build(Recipe, plain, where)
@@ -193,6 +197,35 @@ def environment() -> dict[str, Any]:
     """Settings from ``ACCLIMATE_DEVICE``, ``ACCLIMATE_PRECISION`` and the like."""
     found = {name: os.environ.get(f"ACCLIMATE_{name.upper()}") for name in FROM_ENVIRONMENT}
     return {name: value for name, value in found.items() if value}
+
+
+def class_shares(value: Any) -> dict[str, Any]:
+    """Class shares from ``"positive=0.3,negative=0.7"`` or a mapping, by canonical class.
+
+    Raises:
+        SettingsError: of another form, or a class is named twice.
+    """
+    if isinstance(value, str):
+        parts = [part.rpartition("=") for part in value.split(",")]
+        if not all(name.strip() and equals and _is_number(share) for name, equals, share in parts):
+            raise SettingsError(f"target_shares {value!r}: expected CLASS=SHARE,CLASS=SHARE,... as in yes=0.3,no=0.7")
+        pairs: list[tuple[Any, Any]] = [(name.strip(), float(share)) for name, _, share in parts]
+    elif isinstance(value, Mapping):
+        pairs = list(value.items())
+    else:
+        raise SettingsError(f"target_shares: expected a mapping of classes to shares, found {value!r}")
+    named = {canonical_one(name): share for name, share in pairs}
+    if len(named) < len(pairs):
+        raise SettingsError(f"target_shares: a class is named twice in {value!r}")
+    return named
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def seconds(text: str | float) -> float:

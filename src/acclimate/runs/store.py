@@ -34,12 +34,15 @@ class Card:
         temperature: by which logits are divided (calibrated on source validation).
         origin: method, tune and the like, for people.
         target_inputs: what the target calls the inputs, in their order; empty if it calls them the same.
+        offsets: of each class, added to ``logits / temperature`` so that answers fit stated shares of the target's
+            classes (`selection.shares.match`); empty if none were stated.
     """
 
     schema: Schema
     temperature: float
     origin: dict[str, Any]
     target_inputs: tuple[str, ...] = ()
+    offsets: tuple[float, ...] = ()
 
 
 def save(model: Model, card: Card, folder: Path) -> None:
@@ -58,6 +61,7 @@ def save(model: Model, card: Card, folder: Path) -> None:
         "categories": list(card.schema.categories),
         "target_inputs": list(card.target_inputs),
         "temperature": card.temperature,
+        "offsets": list(card.offsets),
         "task": model.task.config(),
         "layer": model.layer,
         "bottleneck": bottleneck,
@@ -108,7 +112,8 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
         modality: Modality = config["modality"]
         schema = Schema(modality, tuple(config["inputs"]), categories=tuple(config.get("categories", ())))
         renamed = tuple(config.get("target_inputs", ()))
-        card = Card(schema, float(config["temperature"]), config["origin"], renamed)
+        offsets = tuple(float(value) for value in config.get("offsets", ()))
+        card = Card(schema, float(config["temperature"]), config["origin"], renamed, offsets)
     except (DataError, SettingsError) as error:
         message = str(error)
         raise DataError(message if message.startswith(str(folder)) else f"{folder}: {message}") from None

@@ -252,7 +252,7 @@ class Bench:
             outputs = {name: self.outputs(domain) for name, domain in judged.items() if domain is not None}
         after = takewhile(lambda stage: "steps" not in stage, reversed(stages))  # a loop moves the calibration
         heat = next((stage["temperature"] for stage in after if "temperature" in stage), None)
-        evidence = gather(model.task, data, outputs, heat)
+        evidence = gather(model.task, data, outputs, heat, shop.prepared.shares)
         origin = {
             "arm": arm.name,
             "method": arm.method.name,
@@ -262,7 +262,7 @@ class Bench:
             "precision": self.place.precision,
         }
         renamed = () if shop.recipe.target_input == ("*",) else shop.recipe.target_input
-        card = store.Card(shop.prepared.schema, evidence.temperature, origin, renamed)
+        card = store.Card(shop.prepared.schema, evidence.temperature, origin, renamed, evidence.offsets)
         store.save(model, card, done.parent / "model")
         evidence.write(done.parent / "evidence.npz")
         seconds = sum(stage["seconds"] for stage in stages) or time.monotonic() - self.begun
@@ -276,6 +276,7 @@ class Bench:
             "seconds": round(seconds, 3),
             "stages": stages,
             "temperature": evidence.temperature,
+            "offsets": list(evidence.offsets),
             "source_validation": evidence.source,
             "target_validation": evidence.target,
         }

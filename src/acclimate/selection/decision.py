@@ -7,7 +7,8 @@ A simple rule, in this order:
 2. *keep the source model*: nothing was adapted; or the adapted answers collapse, or lose a class that the
    source model answers with; or the adapted model forgot more than 5 points (and more than its interval)
    on the source; or it does not win more of the label-free scores (calibrated InfoMax, agreement with the
-   mean of all arms, average thresholded confidence) by more than 0.005 than it loses against the source model;
+   mean of all arms, average thresholded confidence, and where the target's class shares were stated the fit to
+   them) by more than 0.005 than it loses against the source model;
 3. *adapt* otherwise, and also where only the answers of the source model collapse.
 
 If the user permitted target labels (the inductive setting), the target's own validation rows decide:
@@ -38,6 +39,7 @@ SCORES = {
     "infomax": "InfoMax",
     "agreement": "agreement with the mean of all arms",
     "atc": "average thresholded confidence",
+    "shares_fit": "fit to the stated class shares",
 }
 
 
@@ -66,6 +68,7 @@ class ArmEvidence:
         infomax: see `scores`, as are the next two; higher is better, None where not defined.
         agreement: with the mean of all arms.
         atc: average thresholded confidence.
+        shares_fit: how well the likeliest classes fit stated shares of the target (`shares.fit`).
         collapse: sentences of `scores.collapse`, empty if the answers have not collapsed.
         vanished: sentences of `scores.vanished` by class.
     """
@@ -75,6 +78,7 @@ class ArmEvidence:
     infomax: float | None = None
     agreement: float | None = None
     atc: float | None = None
+    shares_fit: float | None = None
     collapse: tuple[str, ...] = ()
     vanished: Mapping[str, str] = field(default_factory=dict)
 

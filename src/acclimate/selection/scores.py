@@ -34,7 +34,7 @@ def collapse(probabilities: np.ndarray, shares: np.ndarray) -> tuple[str, ...]:
 
     Args:
         probabilities: ``[n, classes]`` on target rows.
-        shares: ``[classes]`` of the source's labels.
+        shares: ``[classes]`` of the source's labels; or of the target's, where they were stated.
     """
     answers, source = float(row_entropy(_answered(probabilities))), float(row_entropy(shares))
     if answers >= source / 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -91,8 +91,10 @@ class Task(Protocol):
         """Loss per example ``[n]``."""
         ...
 
-    def decode(self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0) -> Answers:
-        """Outputs to answers."""
+    def decode(
+        self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0, offsets: Sequence[float] = ()
+    ) -> Answers:
+        """Outputs to answers; logits are divided by the temperature, then the classes' offsets are added."""
         ...
 
     def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -69,9 +69,13 @@ class Classify:
         """Cross-entropy per example ``[n]``."""
         return F.cross_entropy(outputs["logits"], targets, reduction="none")
 
-    def decode(self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0) -> Answers:
-        """The likeliest class; probabilities are softmax of ``logits / temperature``."""
+    def decode(
+        self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0, offsets: Sequence[float] = ()
+    ) -> Answers:
+        """The likeliest class; probabilities are softmax of ``logits / temperature + offsets``."""
         logits = np.asarray(outputs["logits"], dtype=np.float64) / temperature
+        if len(offsets):
+            logits = logits + np.asarray(offsets)
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = shifted / shifted.sum(axis=1, keepdims=True)
         best = probabilities.argmax(axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -61,8 +61,10 @@ class Regress:
         """Squared error per example ``[n]``, in units of the source's deviation."""
         return (outputs["value"] - targets).square()
 
-    def decode(self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0) -> Answers:
-        """Numbers in the unit of the labels; a temperature has no meaning here."""
+    def decode(
+        self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0, offsets: Sequence[float] = ()
+    ) -> Answers:
+        """Numbers in the unit of the labels; a temperature and offsets have no meaning here."""
         return Answers(prediction=np.asarray(outputs["value"], dtype=np.float64) * self.scale + self.mean)
 
     def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:

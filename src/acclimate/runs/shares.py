@@ -1,0 +1,93 @@
+"""The target's class shares in a run: what answers say of them, whether that fits what was stated, what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from acclimate.methods.base import Data
+from acclimate.methods.label_shift.pieces import correct
+from acclimate.selection.shares import Shares, distance, estimate, hinge, plausible
+from acclimate.tasks.base import Task
+
+REPLICATES = 50
+AGAINST = 0.05
+"""How far outside of an interval a stated share has to be before it is remarked: it need be rough only."""
+
+
+def judge(
+    task: Task,
+    data: Data,
+    arrays: Mapping[str, np.ndarray],
+    offsets: Sequence[float],
+    stated: np.ndarray | None,
+    seed: int,
+) -> dict[str, Any] | None:
+    """What one arm's answers say of the target's class shares, as JSON values.
+
+    Args:
+        task: of the arm.
+        data: for the labels of the held-out source rows; no target label is looked at.
+        arrays: the arm's evidence.
+        offsets: that its answers on the target have been given.
+        stated: shares that the recipe states.
+        seed: of the bootstrap.
+
+    Returns:
+        See `told`, and ``stated``; None for numbers, or where no arm's answers on held-out source rows are known.
+    """
+    validation = data.source_validation
+    if task.name != "classify" or validation is None or validation.labels is None:
+        return None
+    if not {"source_probabilities", "target_probabilities"} <= set(arrays):
+        return None
+    answers = arrays["target_probabilities"].astype(np.float64)
+    if len(offsets):
+        answers = correct(answers, np.exp(-np.asarray(offsets)))
+    classes = task.config()["classes"]
+    targets = task.encode(validation.labels).numpy()
+    found = estimate(arrays["source_probabilities"].astype(np.float64), targets, answers, REPLICATES, seed)
+    return {"stated": None if stated is None else named(classes, stated), **told(classes, found, answers)}
+
+
+def told(classes: Sequence[str], found: Shares, answers: np.ndarray) -> dict[str, Any]:
+    """The estimate, class by class, and the share of answers that hinge on it, as JSON values.
+
+    ``hinge`` is the share of ``answers`` ``[n, classes]`` that differ between the lowest and highest plausible shares.
+    """
+    intervals = None
+    if found.low is not None and found.high is not None:
+        intervals = {
+            name: [float(low), float(high)] for name, low, high in zip(classes, found.low, found.high, strict=True)
+        }
+    return {
+        "source": named(classes, found.source),
+        "estimated": named(classes, found.mlls),
+        "bbse": named(classes, found.bbse),
+        "intervals": intervals,
+        "doubts": list(found.doubts),
+        "hinge": hinge(answers, plausible(found)),
+    }
+
+
+def named(classes: Sequence[str], shares: np.ndarray) -> dict[str, float]:
+    """Class to share."""
+    return {name: float(share) for name, share in zip(classes, shares, strict=True)}
+
+
+def contradiction(shares: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """A remark where stated shares are outside of what the answers say, and nothing speaks against those."""
+    if shares is None or shares["stated"] is None or shares["intervals"] is None or shares["doubts"]:
+        return ()
+    stated, intervals = shares["stated"], shares["intervals"]
+    outside = [
+        f"{name} {stated[name]:.2f}, which the answers put between {low:.2f} and {high:.2f}"
+        for name, (low, high) in intervals.items()
+        if stated[name] < low - AGAINST or stated[name] > high + AGAINST
+    ]
+    if not outside:
+        return ()
+    apart = distance(*(np.array(list(shares[key].values())) for key in ("stated", "estimated")))
+    return (f"target_shares contradict the evidence (distance {apart:.2f}): {'; '.join(outside)}",)
