@@ -13,6 +13,7 @@ from acclimate.domains.domain import Domain
 from acclimate.domains.labels import as_numbers
 from acclimate.files import writing
 from acclimate.methods.base import Data
+from acclimate.runs.rating import rate_together
 from acclimate.selection import scores
 from acclimate.selection.bootstrap import ArmScores, evaluate
 from acclimate.selection.calibrate import temperature
@@ -84,7 +85,8 @@ def gather(
         source = _validation(task, decoded["source"], data.source_validation)
         arrays |= _arrays("source", decoded["source"])
         if task.name == "classify":
-            arrays["source_right"] = decoded["source"].prediction == data.source_validation.labels
+            assert data.source_validation.labels is not None
+            arrays["source_labels"] = task.encode(data.source_validation.labels).numpy()
     if "labelled" in decoded and data.labelled_target_validation is not None:
         target = _validation(task, decoded["labelled"], data.labelled_target_validation)
     return Evidence(heat, source, target, arrays, offsets)
@@ -117,6 +119,7 @@ def weigh(
     data: Data,
     adapted: str,
     reference: str | None,
+    seed: int,
     shares: np.ndarray | None = None,
 ) -> tuple[Decision, dict[str, dict[str, Any]]]:
     """The decision over all arms, and each arm's label-free scores; ``shares`` of the target are stated ones."""
@@ -125,7 +128,11 @@ def weigh(
     key = "target_probabilities" if task.name == "classify" else "target_prediction"
     target = {name: arrays[name][key] for name in arrays if name in comparable and key in arrays[name]}
     agreement = scores.agreement(target) if len(target) > 1 else {}
-    shown = {name: _label_free(task, arrays[name], data, agreement.get(name), shares) for name in arrays}
+    alone = {name: records[name]["validators"] for name in target}
+    rated = rate_together({name: arrays[name] for name in target}, alone, seed) if task.name == "classify" else {}
+    shown = {
+        name: _label_free(task, arrays[name], data, agreement.get(name), rated.get(name, {}), shares) for name in arrays
+    }
     evidence = {
         name: ArmEvidence(
             source=_restored(record["source_validation"], task),
@@ -161,10 +168,13 @@ def _label_free(
     arrays: Mapping[str, np.ndarray],
     data: Data,
     agreement: float | None,
+    validators: Mapping[str, float],
     shares: np.ndarray | None,
 ) -> dict[str, Any]:
     """Scores of one arm on the target that need no target labels."""
-    found: dict[str, Any] = {} if agreement is None else {"agreement": agreement}
+    found: dict[str, Any] = {"validators": dict(validators)}
+    if agreement is not None:
+        found["agreement"] = agreement
     trained = data.source if data.source is not None else data.labelled_target
     if trained is None or trained.labels is None:
         return found
@@ -183,6 +193,6 @@ def _label_free(
     if shares is not None and len(shares) == len(classes):
         found["collapse"] = list(scores.collapse(probabilities, shares))
         found["vanished"] = dict(scores.vanished(probabilities, shares, classes))
-    if "source_right" in arrays:
-        found["atc"] = scores.atc(arrays["source_probabilities"], arrays["source_right"], probabilities)
+    if "atc" in validators:
+        found["atc"] = validators["atc"]
     return found

@@ -203,7 +203,7 @@ def _write_result(
     data = prepared.data
     asked = data.source_task if data.same_task or main.method.needs == ("source_labels",) else data.target_task
     folders = {name: folder / "arms" / path_name(name) for name in records}
-    decision, scores = weigh(asked, records, folders, data, main.name, reference, prepared.shares)
+    decision, scores = weigh(asked, records, folders, data, main.name, reference, recipe.seed, prepared.shares)
     store.copy(folders[decision.arm] / "model", folder / "model", {"decision": decision.choice})
     chosen = records[decision.arm]
     arrays = arrays_of(folders[decision.arm])

@@ -24,11 +24,12 @@ from acclimate.runs.evidence import gather
 from acclimate.runs.features import Features
 from acclimate.runs.log import Log
 from acclimate.runs.prepare import Prepared
+from acclimate.runs.rating import SAMPLE, rate
 from acclimate.runs.recipe import Recipe
 from acclimate.selection.scores import infomax
 from acclimate.training.convex import fit_convex
 from acclimate.training.device import Place, place
-from acclimate.training.infer import infer
+from acclimate.training.infer import infer, outputs_and_features
 from acclimate.training.loop import Trainer, Watch
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Convex, Loop
@@ -219,6 +220,17 @@ class Bench:
         """What the head says of every row."""
         return infer(self.model, self._read(domain), self.place)
 
+    def _look(self, domain: Domain) -> dict[str, np.ndarray]:
+        """`outputs`, and what the head reads of the first rows, ``features``, unless it is sparse."""
+        if self.model.backbone.spec.sparse and not self.model.neck.moves:
+            return self.outputs(domain)
+        read, rows = self._read(domain), np.arange(len(domain))
+        found = infer(self.model, read.select(rows[:SAMPLE]), self.place, want=outputs_and_features)
+        if len(domain) <= SAMPLE:
+            return found
+        rest = infer(self.model, read.select(rows[SAMPLE:]), self.place)
+        return {**found, **{name: np.concatenate([found[name], said]) for name, said in rest.items()}}
+
     def batches(self, domain: Domain, size: int = 256) -> Iterator[Batch]:
         """Every row once, in the domain's order, as the model reads them."""
         rows = self._read(domain).rows
@@ -249,7 +261,8 @@ class Bench:
         arm, shop, model, data = self.arm, self.shop, self.model, self.shop.prepared.data
         judged = {"source": data.source_validation, "target": data.target, "labelled": data.labelled_target_validation}
         with self._reading():
-            outputs = {name: self.outputs(domain) for name, domain in judged.items() if domain is not None}
+            outputs = {name: self._look(domain) for name, domain in judged.items() if domain is not None}
+        features = {name: said.pop("features") for name, said in outputs.items() if "features" in said}
         after = takewhile(lambda stage: "steps" not in stage, reversed(stages))  # a loop moves the calibration
         heat = next((stage["temperature"] for stage in after if "temperature" in stage), None)
         evidence = gather(model.task, data, outputs, heat, shop.prepared.shares)
@@ -277,6 +290,9 @@ class Bench:
             "stages": stages,
             "temperature": evidence.temperature,
             "offsets": list(evidence.offsets),
+            "validators": rate(
+                model, evidence.arrays, features, shop.recipe.seed, evidence.temperature, evidence.offsets
+            ),
             "source_validation": evidence.source,
             "target_validation": evidence.target,
         }

@@ -27,6 +27,11 @@ def features(step: Step) -> Mapping[str, Tensor]:
     return {"features": next(iter(step.sites.values())).values}
 
 
+def outputs_and_features(step: Step) -> Mapping[str, Tensor]:
+    """Both."""
+    return {**outputs(step), **features(step)}
+
+
 def infer(
     model: Model, domain: Domain, place: Place, batch_size: int = 256, *, want: Want = outputs
 ) -> dict[str, np.ndarray]:

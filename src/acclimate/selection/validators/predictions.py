@@ -31,6 +31,7 @@ class ArmPredictions:
         head: ``[classes, d]`` weights of a linear head.
         predict: the head as a function.
         fit: the whole method trained backwards.
+        weights: ``[m]`` of `importance_weights`; None: worked out from the features.
     """
 
     target_probabilities: np.ndarray
@@ -41,6 +42,7 @@ class ArmPredictions:
     head: np.ndarray | None = None
     predict: Predict | None = None
     fit: Fit | None = None
+    weights: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         rows, classes = _probabilities("target_probabilities", self.target_probabilities)

@@ -91,10 +91,11 @@ def _weighted(function: Callable[[np.ndarray, np.ndarray], float]) -> Rate:
         found = {}
         for name, arm in arms.items():
             key = id(arm.source_features), id(arm.target_features)
-            if key not in known:
+            if arm.weights is None and key not in known:
                 assert arm.source_features is not None and arm.target_features is not None
                 known[key] = importance_weights(arm.source_features, arm.target_features, seed)
-            found[name] = function((~arm.source_right).astype(float), known[key])
+            weights = known[key] if arm.weights is None else arm.weights
+            found[name] = function((~arm.source_right).astype(float), weights)
         return found
 
     return rate
