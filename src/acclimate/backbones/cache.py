@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -15,15 +16,17 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from acclimate.backbones import entries
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.layers import move
 from acclimate.backbones.passthrough import csr_matrix
 from acclimate.domains.domain import ArrayRows, Domain
 from acclimate.errors import AcclimateError
-from acclimate.files import cache_folder, writing
+from acclimate.files import writing
 
 Progress = Callable[[int, int], None]
 """Called with rows done and rows in all."""
+_KIND = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,10 @@ def embed(
     """Frozen features of a domain's rows, by layer: ``[n, size]`` float32, in the domain's own order.
 
     Equal sets of rows give equal bits, whatever their order: distinct rows (by id) are run in one
-    canonical order, sorted by length for text. Entries live under ``cache_folder("features")``, keyed by
-    the backbone's `cache_key`, layer, precision and row ids; labels play no part. Sparse features
-    come back as one CSR matrix and are not cached.
+    canonical order, sorted by length for text. Entries (see `acclimate.backbones.entries`) are keyed by
+    the backbone's `cache_key`, layer, precision and row ids; labels play no part. Of several processes
+    that need the same entry one makes it, and the others wait for it. Sparse features come back as one
+    CSR matrix and are not cached.
 
     Args:
         backbone: is moved to ``device`` and run in evaluation mode; its mode is restored.
@@ -83,17 +87,19 @@ def embed(
     names = [backbone.check_layer(layer) for layer in (layers or [backbone.spec.default])]
     ids, first, inverse = np.unique(domain.ids, return_index=True, return_inverse=True)
     paths = _paths(backbone, names, ids, precision)
-    stored = {name: _load(paths[name], len(ids), backbone.size(name)) for name in names}
-    missing = [name for name in names if stored[name] is None]
-    if missing:
-        reader = _Reader(backbone, domain, first, missing, batch_size, device, precision, progress)
-        try:
-            stored |= reader.to_disk({name: paths[name] for name in missing})
-        except AcclimateError as error:
-            if type(error) is not AcclimateError:  # the rows are at fault, not the cache
-                raise
-            warnings.warn(f"no feature cache: {error}", UserWarning, stacklevel=2)
-            stored |= reader.to_memory()
+    stored = _load(paths, backbone, len(ids))
+    if lacking := [name for name in names if name not in stored]:
+        with _turn(backbone, paths[lacking[0]], len(ids)):
+            stored |= _load({name: paths[name] for name in lacking}, backbone, len(ids))
+            missing = [name for name in names if name not in stored]
+            reader = _Reader(backbone, domain, first, missing, batch_size, device, precision, progress)
+            try:
+                stored |= reader.to_disk({name: paths[name] for name in missing}) if missing else {}
+            except AcclimateError as error:
+                if type(error) is not AcclimateError:  # the rows are at fault, not the cache
+                    raise
+                warnings.warn(f"no feature cache: {error}", UserWarning, stacklevel=2)
+                stored |= reader.to_memory()
     return {name: gather(stored[name], inverse) for name in names}
 
 
@@ -113,16 +119,19 @@ def _paths(backbone: Backbone, names: Sequence[str], ids: np.ndarray, precision:
     rows = blake2b(np.ascontiguousarray(ids).tobytes(), digest_size=16).hexdigest()
     weights = backbone.cache_key()
     keys = {name: blake2b(f"{weights}/{name}/{precision}".encode(), digest_size=16).hexdigest() for name in names}
-    return {name: cache_folder("features", key, f"{rows}.npy") for name, key in keys.items()}
+    folders = {name: entries.folder_name(backbone.spec.name, name, precision, key) for name, key in keys.items()}
+    return {name: entries.root() / folder / f"{rows}.npy" for name, folder in folders.items()}
 
 
-def _load(path: Path, rows: int, size: int) -> np.ndarray | None:
-    """A cache entry, or None when it is absent or not whole."""
-    try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return found if found.shape == (rows, size) and found.dtype == np.float32 else None
+def _load(paths: Mapping[str, Path], backbone: Backbone, rows: int) -> dict[str, Any]:
+    """The layers that are in the cache."""
+    found = {name: entries.load(path, (rows, backbone.size(name))) for name, path in paths.items()}
+    return {name: array for name, array in found.items() if array is not None}
+
+
+def _turn(backbone: Backbone, path: Path, rows: int) -> AbstractContextManager[None]:
+    """Waits for whoever makes this entry; what is never stored has nobody to wait for."""
+    return nullcontext() if backbone.spec.sparse or not rows else entries.making(path)
 
 
 @dataclass(frozen=True)
@@ -190,20 +199,28 @@ class _Reader:
         """
         if self.backbone.spec.sparse or not len(self.first):
             return self.to_memory()
+        sizes = {name: self.backbone.size(name) for name in paths}
+        entries.make_room(sum(sizes.values()) * len(self.first) * _KIND.itemsize)
         with ExitStack() as stack:
-            files = {name: self._create(stack, path, self.backbone.size(name)) for name, path in paths.items()}
+            files = {name: self._create(stack, path, sizes[name]) for name, path in paths.items()}
             for slots, features in self.batches():
                 for name, (stream, start, width) in files.items():
                     rows = features[name].float().cpu().numpy()
                     for slot, row in zip(slots, rows, strict=True):
                         stream.seek(start + int(slot) * width)
                         stream.write(row.tobytes())
-        return {name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in paths.items()}
+            return {name: self._whole(stream) for name, (stream, *_) in files.items()}
 
     def _create(self, stack: ExitStack, path: Path, size: int) -> tuple[IO[bytes], int, int]:
         """An .npy file with its header: the stream, where the rows start, and the bytes of one."""
-        stream = stack.enter_context(stack.enter_context(writing(path)).open("wb"))
-        kind = np.dtype(np.float32)
-        header = {"descr": kind.str, "fortran_order": False, "shape": (len(self.first), size)}
+        stream = stack.enter_context(stack.enter_context(writing(path)).open("w+b"))
+        entries.share(stream)
+        header = {"descr": _KIND.str, "fortran_order": False, "shape": (len(self.first), size)}
         np.lib.format.write_array_header_1_0(stream, header)
-        return stream, stream.tell(), size * kind.itemsize
+        return stream, stream.tell(), size * _KIND.itemsize
+
+    def _whole(self, stream: IO[bytes]) -> np.ndarray:
+        """The file as a memory map, taken before it has its name: from then on others may remove it."""
+        stream.flush()
+        os.fsync(stream.fileno())  # a name must not outlive a power cut that the rows do not
+        return entries.mapped(stream)

@@ -22,7 +22,7 @@ SECTIONS = ("backbone", "method", "tune", "training")
 """Parts of a recipe that are mappings; an option that names one sets its main key."""
 MAIN_KEY = {"backbone": "name", "method": "name", "tune": "kind"}
 FROM_ENVIRONMENT = ("device", "precision", "jobs", "budget", "seed")
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 
 
 @dataclass(frozen=True)
@@ -228,13 +228,13 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def seconds(text: str | float) -> float:
-    """A duration: ``90``, ``"90s"``, ``"5m"``, ``"1.5h"``.
+def seconds(text: str | float, what: str = "budget") -> float:
+    """A duration: ``90``, ``"90s"``, ``"5m"``, ``"1.5h"``, ``"30d"``; ``what`` it is for is told of a wrong one.
 
     Raises:
         SettingsError: not a positive duration.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", str(text))
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(text))
     if match is None or float(match[1]) == 0:
-        raise SettingsError(f"budget {text!r} is not a duration; write 90s, 5m or 1.5h")
+        raise SettingsError(f"{what} {text!r} is not a duration; write 90s, 5m, 1.5h or 30d")
     return float(match[1]) * UNITS[match[2]]
