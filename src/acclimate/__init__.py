@@ -21,12 +21,14 @@ _EXPORTS = {
     "Adapter": "adapter",
     "AcclimateError": "errors",
     "Domain": "domains.domain",
+    "Encoder": "runs.encoder",
     "Predictor": "runs.predictor",
     "Run": "runs.run",
     "adapt": "api",
     "compare": "api",
     "embed": "api",
     "load": "api",
+    "pretrain": "api",
     "read": "domains.read",
     "resume": "api",
 }
@@ -35,6 +37,7 @@ __all__ = [
     "AcclimateError",
     "Adapter",
     "Domain",
+    "Encoder",
     "Predictor",
     "Run",
     "__version__",
@@ -42,16 +45,18 @@ __all__ = [
     "compare",
     "embed",
     "load",
+    "pretrain",
     "read",
     "resume",
 ]
 
 if TYPE_CHECKING:
     from acclimate.adapter import Adapter
-    from acclimate.api import adapt, compare, embed, load, resume
+    from acclimate.api import adapt, compare, embed, load, pretrain, resume
     from acclimate.domains.domain import Domain
     from acclimate.domains.read import read
     from acclimate.errors import AcclimateError
+    from acclimate.runs.encoder import Encoder
     from acclimate.runs.predictor import Predictor
     from acclimate.runs.run import Run
 

@@ -1,4 +1,4 @@
-"""The ten-line program: read, adapt, load, embed, inspect."""
+"""The ten-line program: read, pretrain, adapt, load, embed, inspect."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from acclimate.domains.domain import Domain
 from acclimate.domains.read import read
 from acclimate.errors import SettingsError
 from acclimate.runs import execute
+from acclimate.runs import pretrain as pretraining
+from acclimate.runs.encoder import Encoder
+from acclimate.runs.lesson import HELD_OUT
 from acclimate.runs.log import Found, Show, silent, unsaid
 from acclimate.runs.predictor import Predictor
 from acclimate.runs.recipe import Recipe, environment, merge, parse
@@ -27,14 +30,14 @@ if TYPE_CHECKING:
     from acclimate.backbones.base import Backbone
     from acclimate.methods.base import Method
 
-__all__ = ["adapt", "carry_out", "compare", "embed", "load", "read", "resume"]
+__all__ = ["adapt", "carry_out", "compare", "embed", "load", "pretrain", "read", "resume"]
 
 
 def adapt(
     source: Any,
     target: Any = None,
     *,
-    backbone: str | Mapping[str, Any] | nn.Module | None = None,
+    backbone: str | os.PathLike[str] | Mapping[str, Any] | nn.Module | None = None,
     method: str | Mapping[str, Any] | Method | None = None,
     tune: str | Mapping[str, Any] | None = None,
     target_label: str | None = None,
@@ -52,7 +55,8 @@ def adapt(
         source: a Domain from `read`, a locator, or anything `read` takes (then give ``input`` and ``label``);
             a list for several sources; None with a labelled target.
         target: the same for the target. Labels that it may carry are put away unless ``target_label``.
-        backbone: a name, ``{"name": ..., setting: ...}``, or a `torch.nn.Module`.
+        backbone: a name, the folder of `pretrain` or of a run, ``{"name": ..., setting: ...}``, or a
+            `torch.nn.Module`.
         method: a name, ``{"name": ..., setting: ...}``, or an object such as ``acclimate.methods.DANN(strength=0.5)``.
         tune: frozen, full, gradual, discriminative, lora, l2sp, or a mapping with ``kind``.
         target_label: permission to train on this column of the target (the inductive setting); recorded.
@@ -65,6 +69,7 @@ def adapt(
         AcclimateError: what is wrong, and what to do.
     """
     sources, targets = _several(source), _several(target)
+    backbone = _named(backbone)
     objects = _objects(backbone, sources or targets)
     values = merge(
         environment(),
@@ -80,9 +85,7 @@ def adapt(
         },
     )
     recipe = parse(values, "adapt")
-    if out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise SettingsError("several processes train together: name the folder that they share with out=")
-    folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="acclimate-"))
+    folder = _fresh(out)
     execute.adapt(
         recipe, folder, source=sources or None, target=targets or None, backbones=objects, force=force, show=show
     )
@@ -116,6 +119,67 @@ def compare(
     return adapt(source, target, method={"name": "auto", "settings": settings, "top": top, **candidates}, **options)
 
 
+def pretrain(
+    source: Any = None,
+    target: Any = None,
+    *,
+    method: str | Mapping[str, Any] | None = None,
+    backbone: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    tune: str | Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    found: Found = unsaid,
+    show: Show = silent,
+    **options: Any,
+) -> Encoder:
+    """Teach a backbone on the rows of source and target without any label (the unsupervised setting).
+
+    Args:
+        source: as for `adapt`, or None; labels that it may carry are not read.
+        target: the same; one of both must be given.
+        method: "mlm" (texts, the default there), "simclr", or ``{"name": ..., setting: ...}``.
+        backbone: a name, a folder, or ``{"name": ..., setting: ...}``.
+        tune: full (the default), gradual, discriminative, lora, l2sp, or a mapping with ``kind``.
+        out: folder of the encoder; a fresh temporary one by default.
+        force: replace what is in that folder.
+        found: called with what the data are, before training.
+        show: called with the progress.
+        **options: the other settings of `Recipe`: ``seed``, ``training``, ``budget``, ``validation`` (share of the
+            rows that is held out, 0.1 unless said otherwise), ...
+
+    Raises:
+        AcclimateError: what is wrong, and what to do.
+    """
+    sources, targets = _several(source), _several(target)
+    given = _named(backbone)
+    if given is not None and not isinstance(given, str | Mapping):
+        raise SettingsError(f"pretrain: backbone is a name, a folder or a mapping, found {type(given).__name__}")
+    values = merge(
+        {"validation": HELD_OUT},
+        environment(),
+        _columns(sources or targets),
+        {
+            "source": [_place(s) for s in sources],
+            "target": [_place(t) for t in targets],
+            "backbone": given,
+            "method": method,
+            "tune": tune,
+            **options,
+        },
+    )
+    folder = _fresh(out)
+    pretraining.pretrain(
+        parse(values, "pretrain"),
+        folder,
+        source=sources or None,
+        target=targets or None,
+        force=force,
+        found=found,
+        show=show,
+    )
+    return Encoder(folder)
+
+
 def carry_out(
     recipe: Recipe, out: str | Path, *, force: bool = False, found: Found = unsaid, show: Show = silent
 ) -> Run:
@@ -132,13 +196,17 @@ def resume(
     backbone: nn.Module | None = None,
     found: Found = unsaid,
     show: Show = silent,
-) -> Run:
-    """Continue a run after a kill, bit for bit. Domains and networks from Python are to be given again."""
-    objects = _objects(backbone, _several(source) or _several(target))
+) -> Run | Encoder:
+    """Continue a run or a pretraining after a kill, bit for bit. What came from Python is to be given again."""
+    sources, targets = _several(source) or None, _several(target) or None
+    if pretraining.is_pretraining(Path(folder)):
+        pretraining.resume(Path(folder), source=sources, target=targets, found=found, show=show)
+        return Encoder(folder)
+    objects = _objects(backbone, sources or targets or [])
     execute.resume(
         Path(folder),
-        source=_several(source) or None,
-        target=_several(target) or None,
+        source=sources,
+        target=targets,
         backbones=objects,
         found=found,
         show=show,
@@ -153,7 +221,7 @@ def load(folder: str | Path, *, device: str = "auto", backbone: Backbone | None 
 
 def embed(
     data: Any,
-    backbone: str | Mapping[str, Any] = "minilm",
+    backbone: str | os.PathLike[str] | Mapping[str, Any] = "minilm",
     *,
     layers: Sequence[str] | None = None,
     device: str = "auto",
@@ -164,7 +232,7 @@ def embed(
 
     Args:
         data: a Domain or anything `read` takes.
-        backbone: a name, or ``{"name": ..., setting: ...}``.
+        backbone: a name, a folder, or ``{"name": ..., setting: ...}``.
         layers: layers by name; the backbone's default one if None.
         device: where to run.
         precision: auto, fp32 or bf16.
@@ -174,7 +242,8 @@ def embed(
     from acclimate.training.device import place
 
     domain = read(data, **options)
-    wanted = {"name": backbone} if isinstance(backbone, str) else dict(backbone)
+    named = _named(backbone)
+    wanted = {"name": named} if isinstance(named, str) else dict(named)
     network = registry.create(wanted.pop("name"), domain.schema.modality, wanted)
     network.fit(domain)
     where = place(device, precision)  # type: ignore[arg-type]
@@ -182,6 +251,18 @@ def embed(
     return {
         name: values.toarray() if hasattr(values, "toarray") else np.asarray(values) for name, values in found.items()
     }
+
+
+def _fresh(out: str | Path | None) -> Path:
+    """The folder that was named, or a temporary one."""
+    if out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SettingsError("several processes train together: name the folder that they share with out=")
+    return Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="acclimate-"))
+
+
+def _named(backbone: Any) -> Any:
+    """An encoder or a folder by its path, anything else as it is."""
+    return os.fspath(backbone) if isinstance(backbone, os.PathLike) else backbone
 
 
 def _several(value: Any) -> list[Any]:

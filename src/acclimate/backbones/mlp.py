@@ -55,6 +55,8 @@ class MLP(Backbone):
         self.encoder: ColumnEncoder | None = None
 
     def fit(self, domain: Domain) -> None:
+        if self.spec.pretrained:  # its weights belong to the columns that it knows
+            return
         options = {"standardize": self.settings.standardize, "binarize": self.settings.binarize}
         self._build(column_encoder.fit(domain, **options))
 

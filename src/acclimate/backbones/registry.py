@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from acclimate.backbones import saved
 from acclimate.backbones.base import Backbone
 from acclimate.domains.domain import Modality
 from acclimate.errors import DataError, SettingsError, unknown
@@ -69,17 +70,24 @@ def entry(name: str) -> Entry:
     if Path(name).is_dir():
         return PREFIXES["hf"]
     known = [*BACKBONES, *(f"{p}:NAME" for p in PREFIXES)]
-    raise SettingsError(unknown("backbone", name, known) + "; a folder with a transformers model also works")
+    raise SettingsError(
+        unknown("backbone", name, known)
+        + "; a folder with a transformers model, or one of `acclimate pretrain`, also works"
+    )
 
 
 def create(name: str, modality: Modality, settings: Mapping[str, Any] | None = None, seed: int = 0) -> Backbone:
-    """A backbone by name for rows of a modality. Each module has ``create(name, modality, settings, seed)``
-    and a frozen dataclass ``Settings``.
+    """A backbone by name for rows of a modality, or the encoder of a folder that Acclimate wrote.
+
+    Each module has ``create(name, modality, settings, seed)`` and a frozen dataclass ``Settings``.
 
     Raises:
         SettingsError: unknown name or setting, or a backbone that cannot read this modality.
         MissingAssetError: an extra or weights that are not here.
+        DataError: the folder is damaged, or its run not finished.
     """
+    if name not in BACKBONES and (place := saved.find(Path(name))) is not None:
+        return saved.load(place, name, modality, settings or {})
     found = entry(name)
     if modality not in found.modalities:
         fit = [k for k, e in BACKBONES.items() if modality in e.modalities]

@@ -45,10 +45,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("-o", "--out", dest="folder", metavar="RUN", required=True, help="folder of the run")
     parser.add_argument("--force", action="store_true", help="replace the run in that folder")
     parser.add_argument("--recipe", metavar="FILE", help="settings as YAML; RUN/recipe.yaml is one")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE",
-        help="any setting, for example method.strength=0.5 or training.steps=500; repeatable",
-    )  # fmt: skip
+    options.settings(parser, "method.strength=0.5 or training.steps=500")
     options.domains(parser)
     parser.add_argument(
         "--target-shares", metavar="CLASS=SHARE,...",

@@ -20,7 +20,7 @@ class Line(TypedDict, total=False):
 
 def add(verbs: options.Verbs) -> None:
     """Declare the options."""
-    parser = options.verb(verbs, "list", "list methods, backbones or tasks", run)
+    parser = options.verb(verbs, "list", "list methods, pretraining, backbones or tasks", run)
     parser.add_argument("what", choices=tuple(LISTS), metavar="LIST", help=", ".join(LISTS))
 
 
@@ -49,6 +49,14 @@ def backbones() -> list[Line]:
     return [Line(name=name, reads=list(entry.modalities), about=entry.about) for name, entry in named.items()]
 
 
+def pretraining() -> list[Line]:
+    """Name, kinds of rows and meaning of every pretraining."""
+    from acclimate.methods.registry import PRETRAINING, find_pretraining
+
+    found = {name: find_pretraining(name) for name in PRETRAINING}
+    return [Line(name=name, reads=list(kind.reads), about=kind.about) for name, kind in found.items()]
+
+
 def tasks() -> list[Line]:
     """Name and meaning of every task."""
     from acclimate.tasks.registry import TASKS
@@ -56,4 +64,4 @@ def tasks() -> list[Line]:
     return [Line(name=name, about=about) for name, about in TASKS.items()]
 
 
-LISTS = {"methods": methods, "backbones": backbones, "tasks": tasks}
+LISTS = {"methods": methods, "pretraining": pretraining, "backbones": backbones, "tasks": tasks}

@@ -14,12 +14,12 @@ from signal import SIGINT, Signals
 from typing import Any
 
 from acclimate import __version__
-from acclimate.cli import adapt, cache, compare, demo, doctor, embed, evaluate, inspect, listing, predict, resume
+from acclimate.cli import adapt, cache, compare, demo, doctor, embed, evaluate, inspect, listing, predict, pretrain, resume
 from acclimate.cli.parser import Parser
 from acclimate.errors import AcclimateError, InterruptedRunError
 from acclimate.training import interrupt
 
-VERBS = (inspect, compare, adapt, resume, evaluate, predict, embed, cache, listing, doctor, demo)
+VERBS = (inspect, pretrain, compare, adapt, resume, evaluate, predict, embed, cache, listing, doctor, demo)
 CLOSED_PIPE = 141
 """Like a program that SIGPIPE ended."""
 EPILOG = """exit codes: 0 done, 1 failure, 2 usage or settings, 3 bad data, 4 missing extra or offline asset,

@@ -49,6 +49,14 @@ def columns(group: Any) -> None:
     group.add_argument("--label", metavar="COLUMN", help="label column (files: 'label' is the folder, or a field)")
 
 
+def settings(parser: Parser, example: str) -> None:
+    """Any setting of a recipe."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE",
+        help=f"any setting, for example {example}; repeatable",
+    )  # fmt: skip
+
+
 def place(parser: Parser, precision: bool = True) -> None:
     """Where and how to compute."""
     group = parser.add_argument_group("machine")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
+from collections.abc import Mapping
+from typing import Any
 
-from acclimate.cli import options
-from acclimate.cli.outcome import found, outcome
+from acclimate.cli import options, outcome, pretrain
 from acclimate.cli.progress import progress
 
 
@@ -20,6 +20,9 @@ def run(args: argparse.Namespace) -> None:
     """Continue, and print the outcome; a finished run is printed as it is."""
     from acclimate import api
 
+    def said(value: Mapping[str, Any]) -> None:
+        (outcome.found if "arms" in value else pretrain.found)(args, value)
+
     with progress(args) as show:
-        done = api.resume(args.folder, found=partial(found, args), show=show)
-    outcome(args, done.result)
+        done = api.resume(args.folder, found=said, show=show)
+    (outcome.outcome if "arms" in done.result else pretrain.outcome)(args, done.result)

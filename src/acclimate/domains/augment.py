@@ -12,7 +12,8 @@ from acclimate.domains.domain import Modality
 from acclimate.domains.images import to_pixels
 from acclimate.errors import SettingsError
 
-View = Literal["strong"]
+View = Literal["strong", "second"]
+"""Both are strong views; the second one is drawn by itself."""
 
 DROPPED = 0.2
 """Share of words or numbers that a strong view leaves out (EDA's alpha for long texts, Wei & Zou 2019, is 0.1; FixMatch

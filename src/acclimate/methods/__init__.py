@@ -29,6 +29,8 @@ _EXPORTS = {
     "BBSE": "label_shift.bbse",
     "ImportanceWeighting": "reweight.importance_weighting",
     "GroupDRO": "generalize.groupdro",
+    "SimCLR": "pretrain.simclr",
+    "MLM": "pretrain.mlm",
     "domain_loss": "adversarial.pieces",
     "discriminator": "adversarial.pieces",
     "reverse": "adversarial.pieces",
@@ -52,6 +54,9 @@ _EXPORTS = {
     "bbse": "label_shift.pieces",
     "correct": "label_shift.pieces",
     "importance_weights": "reweight.importance_weighting",
+    "nt_xent": "pretrain.simclr",
+    "mask_tokens": "pretrain.mlm",
+    "TokenHead": "pretrain.mlm",
     "group_weights_step": "generalize.groupdro",
 }
 __all__ = list(_EXPORTS)

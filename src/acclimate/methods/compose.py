@@ -139,5 +139,5 @@ class _Share:
             name.removeprefix(prefix): part for name, part in step.parts.items() if name.startswith(prefix)
         }
 
-    def run(self, batch: Batch) -> Step:
-        return self._step.run(batch)
+    def run(self, batch: Batch, draw: str = "") -> Step:
+        return self._step.run(batch, draw)

@@ -14,6 +14,7 @@ from acclimate.settings import build
 
 if TYPE_CHECKING:
     from acclimate.methods.base import Data, Method
+    from acclimate.methods.pretrain.base import Pretraining
 
 METHODS: dict[str, str] = {
     "source_only": "transfer.source_only:SourceOnly",
@@ -40,6 +41,11 @@ METHODS: dict[str, str] = {
     "groupdro": "generalize.groupdro:GroupDRO",
     "auto": "ensemble.auto:Auto",
 }
+PRETRAINING: dict[str, str] = {
+    "simclr": "pretrain.simclr:SimCLR",
+    "mlm": "pretrain.mlm:MLM",
+}
+"""What teaches an encoder without labels, before any of the methods."""
 ALIASES = ("linear_probe",)
 """Names for a method with a tune: `linear_probe` is source_only or target_only with --tune frozen."""
 
@@ -50,9 +56,29 @@ def find(name: str) -> type[Method]:
     Raises:
         SettingsError: no such method; names the nearest.
     """
+    if name in PRETRAINING:
+        raise SettingsError(
+            f"method '{name}' teaches an encoder without labels: `acclimate pretrain --method {name} ... -o FOLDER`, "
+            "then --backbone FOLDER here"
+        )
     if name not in METHODS:
         raise SettingsError(unknown("method", name, [*METHODS, *ALIASES]))
-    module, _, attribute = METHODS[name].partition(":")
+    return _imported(METHODS[name])
+
+
+def find_pretraining(name: str) -> type[Pretraining]:
+    """The class of a pretraining.
+
+    Raises:
+        SettingsError: no such pretraining; names those that there are.
+    """
+    if name not in PRETRAINING:
+        raise SettingsError(unknown("pretraining method", name, PRETRAINING))
+    return _imported(PRETRAINING[name])
+
+
+def _imported(place: str) -> Any:
+    module, _, attribute = place.partition(":")
     return getattr(import_module(f"acclimate.methods.{module}"), attribute)
 
 

@@ -56,7 +56,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     settings = {k: v for k, v in recipe.backbone.items() if k != "name"}
     network = create_backbone(backbone, modality, settings, recipe.seed, objects)
     tune = build(Tune, {"kind": "frozen" if network.spec.pretrained else "full", **asked}, "tune")
-    training = build(Training, {"epochs": _epochs(network, tune), **recipe.training}, "training")
+    training = build(Training, {"epochs": epochs_by_default(network, tune), **recipe.training}, "training")
 
     def arm(method: Method, role: str, title: str | None = None) -> Arm:
         _check(network, tune, method)
@@ -135,7 +135,7 @@ def _method_name(recipe: Recipe, data: Data) -> tuple[str, dict[str, Any]]:
     return name or ("dann" if has["target_inputs"] else "source_only"), dict(recipe.tune)
 
 
-def _epochs(network: Backbone, tune: Tune) -> float:
+def epochs_by_default(network: Backbone, tune: Tune) -> float:
     """Passes over the source unless the recipe says: many where a step is cheap or weights start from nothing."""
     if tune.kind == "frozen":
         return 30.0

@@ -15,7 +15,18 @@ from acclimate.files import SCRATCH
 from acclimate.runs.log import tidy
 from acclimate.training.device import Place
 
-WRITTEN = ("data.json", "recipe.yaml", "metrics.jsonl", "checkpoints", "arms", "rows.npz", "model", "result.json")
+WRITTEN = (
+    "data.json",
+    "recipe.yaml",
+    "metrics.jsonl",
+    "checkpoints",
+    "arms",
+    "rows.npz",
+    "model",
+    "result.json",
+    "encoder",
+    "pretraining.json",
+)
 """What a run writes into its folder, in this order."""
 LOCK = ".lock"
 """The file that is locked while a process works on the run."""

@@ -39,8 +39,8 @@ class Pass(Protocol):
     parts: Mapping[str, nn.Module]
     """The method's own networks."""
 
-    def run(self, batch: Batch) -> Step:
-        """Forward pass of the model, with the randomness of this step and stream."""
+    def run(self, batch: Batch, draw: str = "") -> Step:
+        """Forward pass of the model, with the randomness of this step, stream and draw."""
         ...
 
 

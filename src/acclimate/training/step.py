@@ -217,8 +217,8 @@ class Now:
         self.progress = progress
         self.parts = stepper.parts
 
-    def run(self, batch: Batch) -> Step:
-        """Forward pass with this step's randomness.
+    def run(self, batch: Batch, draw: str = "") -> Step:
+        """Forward pass with this step's randomness; another ``draw`` is another dropout.
 
         Only the stream "source" may update batch-norm statistics; others are normalised with them,
         as they will be when the model is used. So a method at weight 0 changes nothing.
@@ -226,7 +226,7 @@ class Now:
         stepper = self._stepper
         place = stepper.place
         own = () if place.rank == 0 else (place.rank,)
-        seed = derive(stepper.seed, "forward", batch.domain, self._number, self._piece, *own)
+        seed = derive(stepper.seed, "forward", batch.domain, self._number, self._piece, *own, *([draw] if draw else []))
         torch.default_generator.manual_seed(seed)
         if place.device.type != "cpu":
             torch.get_device_module(place.device).manual_seed(seed)

@@ -87,7 +87,7 @@ class Stream:
 
     def _collate(self, raw: Any, view: str, step: int) -> Any:
         rng = generator(self.seed, view, self.name, step)
-        if view == "strong":
+        if view != "augment":
             raw = strong(raw, self.backbone.spec.modality, rng)
         return self.backbone.collate(raw, training=True, rng=rng)
 
