@@ -128,7 +128,6 @@ def pretrain(
     tune: str | Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     force: bool = False,
-    found: Found = unsaid,
     show: Show = silent,
     **options: Any,
 ) -> Encoder:
@@ -142,7 +141,6 @@ def pretrain(
         tune: full (the default), gradual, discriminative, lora, l2sp, or a mapping with ``kind``.
         out: folder of the encoder; a fresh temporary one by default.
         force: replace what is in that folder.
-        found: called with what the data are, before training.
         show: called with the progress.
         **options: the other settings of `Recipe`: ``seed``, ``training``, ``budget``, ``validation`` (share of the
             rows that is held out, 0.1 unless said otherwise), ...
@@ -167,16 +165,8 @@ def pretrain(
             **options,
         },
     )
-    folder = _fresh(out)
-    pretraining.pretrain(
-        parse(values, "pretrain"),
-        folder,
-        source=sources or None,
-        target=targets or None,
-        force=force,
-        found=found,
-        show=show,
-    )
+    recipe, folder = parse(values, "pretrain"), _fresh(out)
+    pretraining.pretrain(recipe, folder, source=sources or None, target=targets or None, force=force, show=show)
     return Encoder(folder)
 
 

@@ -6,6 +6,7 @@ import argparse
 import shlex
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from acclimate.cli import options
@@ -52,15 +53,18 @@ def add(verbs: options.Verbs) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the recipe that the options make, and print what came out."""
-    from acclimate import api
-    from acclimate.runs import recipe
+    from acclimate.runs import pretrain, recipe
+    from acclimate.runs.lesson import HELD_OUT
 
     file = recipe.read(args.recipe) if args.recipe else {}
     recipe.parse(file, args.recipe or "recipe")  # so that an error in the file names the file
-    given = recipe.merge(file, recipe.environment(), options.given(args, *NAMES), recipe.assignments(args.set))
+    chosen = options.given(args, *NAMES)
+    default = {"validation": HELD_OUT}
+    values = recipe.merge(default, file, recipe.environment(), chosen, recipe.assignments(args.set))
+    asked = recipe.parse(values, "pretrain")
     with progress(args) as show:
-        done = api.pretrain(out=args.folder, force=args.force, found=partial(found, args), show=show, **given)
-    outcome(args, done.result)
+        record = pretrain.pretrain(asked, Path(args.folder), force=args.force, found=partial(found, args), show=show)
+    outcome(args, record)
 
 
 def found(args: argparse.Namespace, value: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from acclimate import __version__
 from acclimate.errors import DataError
 from acclimate.files import read_json
+from acclimate.runs.encoder import RECORD
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.selection.decision import Decision
@@ -101,8 +102,12 @@ def check_finished(folder: Path) -> None:
     """Refuse a run without a result.
 
     Raises:
-        DataError: the run is not finished.
+        DataError: the run is not finished, or it is a pretraining and has no answers.
     """
+    if (folder / RECORD).is_file():
+        raise DataError(
+            f"{folder}: an encoder, which gives no answers yet; train one: acclimate adapt --backbone {folder}"
+        )
     if (folder / "recipe.yaml").is_file() and not (folder / "result.json").is_file():
         raise DataError(f"{folder}: it is not finished; `acclimate resume {folder}` continues it")
 

@@ -100,7 +100,7 @@ class Unasked:
 
     def sites(self, features: Tensor, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
         """The features."""
-        return {"features": Site(features, torch.arange(len(features)))}
+        return {"features": Site(features, torch.arange(len(features), device=features.device))}
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> NoReturn:
         """There are no targets."""
