@@ -69,7 +69,21 @@ def page() -> str:
         "`linear_probe` is a name for `source_only`, or `target_only` where target labels are permitted, on frozen "
         "features.\n"
     )
-    parts.append("## Section `backbone`\n\n`name`, and the settings of that backbone.\n")
+    parts.append(
+        "### Pretraining\n\n`acclimate pretrain` reads the same recipes, with a method of its own and no settings that "
+        "speak of labels; `validation` is then the share of all rows that is held out (0.1), and `tune` is `full` "
+        "unless it says otherwise. Without a name the method is `mlm` for texts and `simclr` for other rows.\n"
+    )
+    for name in methods.PRETRAINING:
+        taught = methods.find_pretraining(name)
+        reads = ", ".join(taught.reads)
+        about = taught.about[0].upper() + taught.about[1:]
+        parts.append(f"#### `{name}`\n\n{about}. Reads {reads}. Default batch size {taught.batch_size}.\n")
+        parts.append(table(taught))
+    parts.append(
+        "## Section `backbone`\n\n`name`, and the settings of that backbone. The name may be a folder: of "
+        "`acclimate pretrain`, of a run (its fine-tuned encoder), or of a transformers model.\n"
+    )
     for name, entry in BACKBONES.items():
         parts.append(backbone(name, entry))
     for prefix, entry in PREFIXES.items():

@@ -16,6 +16,7 @@ from acclimate.errors import DivergedError, InterruptedRunError
 from acclimate.methods import DANN
 from acclimate.training import checkpoint, interrupt
 from acclimate.training.loop import Report, Watch
+from acclimate.training.step import Now
 
 
 def layers(*extra: nn.Module) -> nn.Sequential:
@@ -33,6 +34,16 @@ def test_training_learns(domain, make_trainer):
         said = trainer.model.head(trainer.model.backbone(values)["output"]).argmax(1)
     assert (said == trainer.streams["source"].targets).float().mean() > 0.8
     assert not trainer.model.training
+
+
+def test_another_draw_is_another_dropout(domain, make_model, make_trainer):
+    """Of one step and stream: each draw gives the same whenever it is asked."""
+    trainer = make_trainer({"source": domain()}, model=make_model(nn.Dropout(0.5)))
+    trainer.tuning.train()
+    step, batch = Now(trainer.stepper, 3, 0.5), trainer.streams["source"].batch(3)
+    first, other, again = (step.run(batch, draw).sites["features"].values for draw in ("", "second", ""))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_training_leaves_the_global_generator_as_it_was(domain, make_trainer):

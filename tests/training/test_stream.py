@@ -18,11 +18,11 @@ TASK = Classify(("no", "yes"))
 
 @pytest.fixture
 def stream(domain):
-    def make(data=None, name="source", size=8, seed=0):
+    def make(data=None, name="source", size=8, seed=0, views=()):
         backbone = registry.create("mlp", "array")
         data = domain(42) if data is None else data
         backbone.fit(data)
-        return Stream(name, data, backbone, TASK, size=size, seed=seed)
+        return Stream(name, data, backbone, TASK, size=size, seed=seed, views=views)
 
     return make
 
@@ -100,6 +100,16 @@ def test_texts_of_like_length_share_batches_and_each_is_read_once(tiny_text):
     assert spread < 0.1 * np.ptp(lengths)
     order = [lengths[batch].mean() for batch in batches]
     assert order != sorted(order)  # short batches do not all come first
+
+
+def test_two_strong_views_are_drawn_apart(stream):
+    batch = stream(size=32, views=("strong", "second")).batch(0)
+    strong, second = batch.views["strong"].inputs, batch.views["second"].inputs
+    for view in (strong, second):
+        assert 0.05 < (view != batch.inputs).float().mean() < 0.3  # a fifth of the values is replaced
+    assert not torch.equal(strong, second)
+    again = stream(size=32, views=("second",)).batch(0)
+    assert torch.equal(again.views["second"].inputs, second)
 
 
 def test_pieces_hold_every_row_once():

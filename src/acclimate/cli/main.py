@@ -14,7 +14,20 @@ from signal import SIGINT, Signals
 from typing import Any
 
 from acclimate import __version__
-from acclimate.cli import adapt, cache, compare, demo, doctor, embed, evaluate, inspect, listing, predict, pretrain, resume
+from acclimate.cli import (
+    adapt,
+    cache,
+    compare,
+    demo,
+    doctor,
+    embed,
+    evaluate,
+    inspect,
+    listing,
+    predict,
+    pretrain,
+    resume,
+)
 from acclimate.cli.parser import Parser
 from acclimate.errors import AcclimateError, InterruptedRunError
 from acclimate.training import interrupt

@@ -29,6 +29,10 @@ MOST_HELD_OUT = 500
 """Most rows of a domain that are held out: enough to see whether the loss falls on rows that were not learned."""
 
 
+SPEAK_OF_LABELS = ("target_label", "target_shares", "label_map", "task")
+"""Settings of a recipe that mean nothing here."""
+
+
 @dataclass(frozen=True)
 class Lesson:
     """Everything that a pretraining is made of.
@@ -77,10 +81,9 @@ def prepare(recipe: Recipe, source: Sequence[Any] | None = None, target: Sequenc
     Raises:
         AcclimateError: see `acclimate.errors`.
     """
-    if recipe.target_label is not None:
-        raise SettingsError(
-            "pretraining reads no labels: leave target_label out (--label keeps a column from the inputs)"
-        )
+    for key in SPEAK_OF_LABELS:
+        if getattr(recipe, key) is not None:
+            raise SettingsError(f"pretraining reads no labels: leave {key} out (label keeps a column from the inputs)")
     wholes = _read(recipe, source, target)
     modality = next(iter(wholes.values())).schema.modality
     method = _method(recipe, modality)
