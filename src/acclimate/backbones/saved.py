@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from acclimate import __version__
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.hashing import file_sha256
 from acclimate.domains.domain import Modality
@@ -44,7 +43,6 @@ def save(backbone: Backbone, folder: Path, origin: Mapping[str, Any]) -> None:
         backbone.assets(assets)
         config = {
             "format": FORMAT,
-            "acclimate": __version__,
             "modality": backbone.spec.modality,
             "backbone": backbone.config(),
             "origin": dict(origin),
