@@ -72,7 +72,7 @@ def entry(name: str) -> Entry:
     known = [*BACKBONES, *(f"{p}:NAME" for p in PREFIXES)]
     raise SettingsError(
         unknown("backbone", name, known)
-        + "; a folder with a transformers model, or one of `acclimate pretrain`, also works"
+        + "; a folder with a transformers model also works, or one of `acclimate pretrain`"
     )
 
 
