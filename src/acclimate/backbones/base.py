@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +28,8 @@ class Spec:
         pretrained: whether its weights carry knowledge; frozen features need that.
         trainable: whether its parameters can be trained at all (n-grams cannot).
         learning_rate: a sound AdamW rate for training all of it.
+        idle: by layer, how many of its last features are zero in every row that `Backbone.fit` saw, since only the
+            rows of `Backbone.link` have them: what reads them starts with zero weights there.
         sparse: its features are `torch.sparse_csr` tensors (`nn.Linear` takes them as they are).
     """
 
@@ -39,6 +41,7 @@ class Spec:
     trainable: bool = True
     learning_rate: float = 1e-3
     sparse: bool = False
+    idle: Mapping[str, int] = field(default_factory=dict)
 
 
 class Backbone(nn.Module):
@@ -53,9 +56,21 @@ class Backbone(nn.Module):
     settings: Any
     kind: ClassVar[str]
     """The module of this package whose ``restore`` loads a saved folder."""
+    links: ClassVar[bool] = False
+    """Whether it can read rows of two domains whose columns differ."""
 
     def fit(self, domain: Domain) -> None:
         """Learn the preprocessing (vocabulary, column statistics) from inputs; most have nothing to learn."""
+
+    def link(self, domain: Domain) -> None:
+        """After `fit`: read also rows of another domain that has other columns, by an encoder of its own.
+
+        Raises:
+            SettingsError: this backbone reads one kind of row only (``links`` is False).
+        """
+        raise SettingsError(
+            f"backbone '{self.spec.name}' cannot read domains whose columns differ; mlp and columns can"
+        )
 
     @abstractmethod
     def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Any:

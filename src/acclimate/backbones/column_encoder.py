@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,27 @@ class ColumnEncoder:
         """Number of columns that come out."""
         return self.numbers.width + sum(len(known) + 1 for known in self.categories.values())
 
+    @property
+    def idle(self) -> int:
+        """See `acclimate.backbones.linked_columns.LinkedEncoder`: none here."""
+        return 0
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of a table."""
+        return [*self.names, *self.categories]
+
+    def typical(self) -> dict[str, Any] | np.ndarray:
+        """What stands for columns that rows cannot have: by name, or a row of an array.
+
+        A number is the source's mean (its median where numbers are not standardised), a category the most frequent one.
+        """
+        numbers = self.numbers.mean if self.standardize else self.numbers.fill
+        if self.kind != "table":
+            return np.array(numbers).reshape(self.shape)
+        words = {name: next((k for k in known if k != _MISSING), None) for name, known in self.categories.items()}
+        return {**dict(zip(self.names, numbers, strict=True)), **words}
+
     def encode(self, raw: Any) -> np.ndarray | sparse.csr_matrix:
         """Raw rows -> ``[n, size]`` float32; sparse rows stay sparse.
 
@@ -139,8 +160,16 @@ class ColumnEncoder:
         return cls(**{**value, "numbers": Numbers(**value["numbers"])})
 
 
-def fit(domain: Domain, *, standardize: bool = True, binarize: bool = False) -> ColumnEncoder:
+def fit(
+    domain: Domain, *, standardize: bool = True, binarize: bool = False, only: Sequence[str] | None = None
+) -> ColumnEncoder:
     """Learn a `ColumnEncoder` from the inputs of a domain, in an order that depends on content alone.
+
+    Args:
+        domain: the rows.
+        standardize: see `ColumnEncoder`.
+        binarize: see `ColumnEncoder`.
+        only: columns of a table that are learned; None: all.
 
     Raises:
         DataError: no rows, or a column of dates.
@@ -159,7 +188,7 @@ def fit(domain: Domain, *, standardize: bool = True, binarize: bool = False) -> 
         flat = np.concatenate([np.asarray(c, dtype=np.float64).reshape(len(c), -1) for c in _chunks(domain)])
         flat = (flat != 0).astype(np.float64) if binarize else flat
         return ColumnEncoder("array", [], {}, _statistics(flat, standardize), shape=list(first.shape[1:]), **options)
-    names, texts = _columns(first, domain)
+    names, texts = _columns(first if only is None else first[list(only)], domain)
     counts: dict[str, Counter[str]] = {name: Counter() for name in texts}
     values = []
     for chunk in _chunks(domain):

@@ -12,9 +12,10 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from acclimate.backbones import column_encoder
+from acclimate.backbones import column_encoder, linked_columns
 from acclimate.backbones.base import Identity, Spec
 from acclimate.backbones.column_encoder import ColumnEncoder
+from acclimate.backbones.linked_columns import LinkedEncoder
 from acclimate.backbones.passthrough import csr_tensor
 from acclimate.domains.domain import Domain, Modality
 from acclimate.errors import DataError
@@ -33,16 +34,22 @@ class Columns(Identity):
     """The encoded columns themselves, as layer ``columns``; sparse input gives sparse features."""
 
     kind = "columns"
+    links = True
 
     def __init__(self, modality: Modality, settings: Settings):
         super().__init__()
         self.settings = settings
         self.spec = Spec("columns", modality, {"columns": 0}, "columns", pretrained=True, trainable=False)
-        self.encoder: ColumnEncoder | None = None
+        self.encoder: ColumnEncoder | LinkedEncoder | None = None
 
     def fit(self, domain: Domain) -> None:
         options = {"standardize": self.settings.standardize, "binarize": self.settings.binarize}
         self._set(column_encoder.fit(domain, **options))
+
+    def link(self, domain: Domain) -> None:
+        if not isinstance(self.encoder, ColumnEncoder):
+            raise DataError("columns does not know its first domain yet: call fit(domain) before link(domain)")
+        self._set(linked_columns.link(self.encoder, domain))
 
     def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
         if self.encoder is None:
@@ -58,9 +65,10 @@ class Columns(Identity):
             "encoder": None if self.encoder is None else self.encoder.to_json(),
         }
 
-    def _set(self, encoder: ColumnEncoder) -> None:
+    def _set(self, encoder: ColumnEncoder | LinkedEncoder) -> None:
         self.encoder = encoder
-        self.spec = replace(self.spec, layers={"columns": encoder.size}, sparse=encoder.kind == "sparse")
+        idle = {"columns": encoder.idle}
+        self.spec = replace(self.spec, layers={"columns": encoder.size}, sparse=encoder.kind == "sparse", idle=idle)
 
 
 def create(name: str, modality: Modality, settings: Settings, seed: int) -> Columns:
@@ -72,5 +80,5 @@ def restore(config: Mapping[str, Any], folder: Path) -> Columns:
     """From `Columns.config`."""
     backbone = Columns(config["modality"], build(Settings, config["settings"], "backbone"))
     if config["encoder"] is not None:
-        backbone._set(ColumnEncoder.from_json(config["encoder"]))
+        backbone._set(linked_columns.restore(config["encoder"]))
     return backbone

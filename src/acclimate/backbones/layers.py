@@ -179,3 +179,10 @@ def image_layout(network: nn.Module) -> torch.memory_format:
     pointwise = (m for m in network.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1))
     narrow = any(m.in_channels < 16 and m.stride != (1, 1) for m in pointwise)
     return torch.contiguous_format if narrow else torch.channels_last
+
+
+def ignore_last(layer: nn.Module, count: int) -> None:
+    """Give a linear layer zero weights for its last ``count`` inputs; any other module is left as it is."""
+    if count and isinstance(layer, nn.Linear):
+        with torch.no_grad():
+            layer.weight[:, -count:] = 0

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones import column_encoder
+from acclimate.backbones import column_encoder, linked_columns
 from acclimate.backbones.base import Backbone, Spec
 from acclimate.backbones.column_encoder import ColumnEncoder
+from acclimate.backbones.layers import ignore_last
+from acclimate.backbones.linked_columns import LinkedEncoder
 from acclimate.domains.domain import Domain, Modality
 from acclimate.errors import DataError, SettingsError
 from acclimate.settings import as_dict, build
@@ -43,6 +45,7 @@ class MLP(Backbone):
     """
 
     kind = "mlp"
+    links = True
 
     def __init__(self, modality: Modality, settings: Settings, seed: int):
         super().__init__()
@@ -52,13 +55,18 @@ class MLP(Backbone):
         sizes = {"columns": 0, **{f"hidden_{k + 1}": width for k, width in enumerate(settings.hidden)}}
         self.spec = Spec("mlp", modality, sizes, f"hidden_{len(settings.hidden)}", pretrained=False)
         self.network = nn.ModuleList()
-        self.encoder: ColumnEncoder | None = None
+        self.encoder: ColumnEncoder | LinkedEncoder | None = None
 
     def fit(self, domain: Domain) -> None:
         if self.spec.pretrained:  # its weights belong to the columns that it knows
             return
         options = {"standardize": self.settings.standardize, "binarize": self.settings.binarize}
         self._build(column_encoder.fit(domain, **options))
+
+    def link(self, domain: Domain) -> None:
+        if not isinstance(self.encoder, ColumnEncoder):
+            raise DataError("mlp does not know its first domain yet: call fit(domain) before link(domain)")
+        self._build(linked_columns.link(self.encoder, domain))
 
     def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
         if self.encoder is None:
@@ -88,9 +96,10 @@ class MLP(Backbone):
             "encoder": None if self.encoder is None else self.encoder.to_json(),
         }
 
-    def _build(self, encoder: ColumnEncoder) -> None:
+    def _build(self, encoder: ColumnEncoder | LinkedEncoder) -> None:
         self.encoder = encoder
-        self.spec = replace(self.spec, layers={**self.spec.layers, "columns": encoder.size})
+        layers = {**self.spec.layers, "columns": encoder.size}
+        self.spec = replace(self.spec, layers=layers, idle={"columns": encoder.idle})
         widths = [encoder.size, *self.settings.hidden]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
@@ -100,6 +109,7 @@ class MLP(Backbone):
                 )
                 for wide, narrow in pairwise(widths)
             )
+        ignore_last(self.network[0].get_submodule("0"), encoder.idle)
 
 
 def create(name: str, modality: Modality, settings: Settings, seed: int) -> MLP:
@@ -111,5 +121,5 @@ def restore(config: Mapping[str, Any], folder: Path) -> MLP:
     """From `MLP.config`; weights are loaded by the caller."""
     backbone = MLP(config["modality"], build(Settings, config["settings"], "backbone"), seed=0)
     if config["encoder"] is not None:
-        backbone._build(ColumnEncoder.from_json(config["encoder"]))
+        backbone._build(linked_columns.restore(config["encoder"]))
     return backbone

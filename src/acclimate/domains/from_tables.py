@@ -49,16 +49,21 @@ def plan(columns: Sequence[str], wanted: Request, selecting: Sequence[str], wher
             raise DataError(f"{where}: no input column is left; columns found: {', '.join(columns)}")
     else:
         inputs = tuple(dict.fromkeys(wanted.input))
-    need_columns([*inputs, *named, *selecting], columns, where)
+    there = tuple(c for c in inputs if c in columns or c not in wanted.optional) or inputs
+    need_columns([*there, *named, *selecting], columns, where)
     for what, column in (("label", wanted.label), ("group", wanted.group)):
         if column in inputs:
             raise DataError(f"{where}: column '{column}' is both input and {what}")
+    if lacking := [c for c in inputs if c not in there]:
+        rest = [c for c in columns if c not in (*inputs, *named, *wanted.exclude, *selecting)]
+        hint = f"; not read of the target's: {join_names(rest)} (if one is the same under another name, rename it)"
+        notes = (*notes, f"{where}: no column {join_names(lacking)}{hint if rest else ''}")
     if wanted.like is None:
-        return replace(wanted, input=inputs, notes=notes)
+        return replace(wanted, input=there, notes=notes)
     theirs = wanted.like.inputs
     called = zip(theirs, theirs if wanted.input == ("*",) else inputs, strict=False)
     words = frozenset(b for a, b in called if a in wanted.like.categories)
-    return replace(wanted, input=inputs, categories=words, notes=notes)
+    return replace(wanted, input=there, categories=words, notes=notes)
 
 
 def read_table(locator: Locator, path: Path, wanted: Request) -> Domain:

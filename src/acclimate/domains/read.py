@@ -25,6 +25,7 @@ def read(
     exclude: Sequence[str] = (),
     name: str | None = None,
     partial: bool = False,
+    optional: Sequence[str] = (),
     like: Schema | None = None,
 ) -> Domain:
     """Read a domain. Labels are loaded only where ``label`` asks for them.
@@ -44,6 +45,7 @@ def read(
         exclude: columns that ``"*"`` leaves out.
         name: of the domain, for people; default: file name and selection.
         partial: rows may lack a label; theirs is None.
+        optional: input columns of a table that it may lack, as long as it has one of those named.
         like: the schema of another table, whose columns of categories are read as categories here too, also where
             all their cells look like numbers ("01234") or like nothing ("None").
 
@@ -62,7 +64,7 @@ def read(
     if inputs == ():
         raise SettingsError("input names no column")
     asked = "label" if label is True else label or None
-    wanted = Request(inputs, asked, group, modality, tuple(exclude), partial, like)
+    wanted = Request(inputs, asked, group, modality, tuple(exclude), partial, frozenset(optional), like)
     domain = _located(source, wanted) if isinstance(source, (str, Path)) else _in_memory(source, wanted)
     return domain if name is None else replace(domain, name=name)
 

@@ -28,6 +28,7 @@ class Request:
 
     Attributes:
         partial: rows may lack a label.
+        optional: inputs that are left out where the source has no such column.
         like: of the table whose columns of categories are such here too.
         categories: input columns that are never read as numbers, whatever their cells look like.
         notes: what was found while the request was planned, for people.
@@ -39,6 +40,7 @@ class Request:
     modality: Modality | None = None
     exclude: tuple[str, ...] = ()
     partial: bool = False
+    optional: frozenset[str] = frozenset()
     like: Schema | None = None
     categories: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()

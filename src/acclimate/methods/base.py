@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from acclimate.domains.augment import View
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
+from acclimate.domains.schema import Difference, difference
 from acclimate.settings import as_dict, within
 from acclimate.tasks.base import Task, Width
 from acclimate.training.model import Step
@@ -63,6 +65,11 @@ class Data:
         """Whether source and target ask for the same labels."""
         return self.source_task == self.target_task
 
+    @cached_property
+    def difference(self) -> Difference | None:
+        """How the columns of source and target differ, None where they do not."""
+        return None if self.source is None or self.target is None else difference(self.source, self.target)
+
     @property
     def has(self) -> dict[Need, bool]:
         """What is there, in the words of a method's needs."""
@@ -88,6 +95,8 @@ class Method:
     """Whether features must be able to move: frozen ones then get a trainable bottleneck."""
     same_labels: ClassVar[bool] = True
     """Whether source and target must ask for the same labels."""
+    same_columns: ClassVar[bool] = False
+    """Whether source and target must have the same columns."""
     ranges: ClassVar[Mapping[str, str]] = {}
     """The interval that each number among the settings must lie in, such as ``[0, inf)``."""
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
@@ -137,7 +146,14 @@ class Method:
             )
         if self.same_labels and data.source is not None and not data.same_task:
             return f"method '{self.name}' needs the same labels in source and target"
+        if self.same_columns and data.difference is not None:
+            return f"method '{self.name}' needs the same columns in source and target"
         return ""
+
+    @property
+    def joins(self) -> bool:
+        """Whether it can bring domains together that have no column in common."""
+        return self.aligns or "target_labels" in self.needs
 
 
 class Supervised(Method):
@@ -171,6 +187,11 @@ class Align(Method):
     """Further views that it wants of target batches."""
 
     @property
+    def joins(self) -> bool:
+        """Always, also in a form that does so only end to end."""
+        return True
+
+    @property
     def adds(self) -> bool:
         """Whether `terms` is all that it does, so that others can add theirs."""
         return True
@@ -198,6 +219,11 @@ class Tail(Method):
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs")
     changes: ClassVar[Literal["statistics", "weights", "class shares"]]
     """What of the model it changes; only one method may change each."""
+
+    @property
+    def joins(self) -> bool:
+        """Never: a model of the source alone says the same of every row of such a target."""
+        return False
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """Training on the source, then what this method does."""

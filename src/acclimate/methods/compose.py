@@ -96,6 +96,11 @@ class Composite(Method):
         ]
         return {key: values for _, key, values in sorted(found, key=lambda row: row[0])}
 
+    @property
+    def joins(self) -> bool:
+        """As the method that trains."""
+        return self.trainer.joins
+
     def misses(self, data: Data) -> str:
         """The first that a member misses."""
         return next((why for member in self.members if (why := member.misses(data))), "")

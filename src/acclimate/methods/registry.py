@@ -194,10 +194,21 @@ def check(method: Method, data: Data) -> None:
     Raises:
         SettingsError: why, and the methods that would work.
     """
-    if why := method.misses(data):
+    if why := method.misses(data) or _apart(method, data):
         raise SettingsError(f"{why}. Methods that would work: {', '.join(works_with(data))}")
 
 
 def works_with(data: Data) -> list[str]:
     """The methods that these data suit."""
-    return [name for name in METHODS if not create(name).misses(data)]
+    methods = ((name, create(name)) for name in METHODS)
+    return [name for name, method in methods if not method.misses(data) and not _apart(method, data)]
+
+
+def _apart(method: Method, data: Data) -> str:
+    """A sentence where nothing links the domains, neither a column nor the method."""
+    if data.difference is None or data.difference.shared or method.joins:
+        return ""
+    return (
+        f"source and target share no column, and method '{method.name}' does not bring them together; "
+        "name the target's columns in the order of the source's with --target-input if they are the same ones"
+    )

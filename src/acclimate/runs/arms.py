@@ -58,6 +58,12 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     tune = build(Tune, {"kind": "frozen" if network.spec.pretrained else "full", **asked}, "tune")
     training = build(Training, {"epochs": epochs_by_default(network, tune), **recipe.training}, "training")
 
+    if data.difference is not None and not network.links:
+        raise SettingsError(
+            f"source and target have other columns, and backbone '{network.spec.name}' reads one kind of row only; "
+            "mlp and columns train an encoder for each domain"
+        )
+
     def arm(method: Method, role: str, title: str | None = None) -> Arm:
         _check(network, tune, method)
         own, called = replace(tune, bottleneck=_bottleneck(tune, method, data)), title or method.name
@@ -67,15 +73,16 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
 
     main = arm(method, "adapted")
     arms = []
-    if name != "source_only" and data.source is not None and data.same_task:
+    carries = data.source is not None and data.same_task and (data.difference is None or bool(data.difference.shared))
+    if name != "source_only" and carries:
         narrow = replace(tune, bottleneck=tune.bottleneck or 0)
         arms.append(replace(arm(methods.create("source_only"), "reference"), tune=narrow))
     if isinstance(method, Auto):
         tried = _candidates(method, data, network, tune)
         arms += [arm(candidate, "candidate", title) for title, candidate in tried.items()]
     plain = backbones.PLAIN.get(modality)
-    if recipe.plain_baseline and plain is not None and plain != backbone:
-        kind = "source_only" if data.source is not None and data.same_task else "target_only"
+    if recipe.plain_baseline and plain is not None and plain != backbone and (carries or data.has["target_labels"]):
+        kind = "source_only" if carries else "target_only"
         arms.append(Arm("plain", methods.create(kind), plain, {}, Tune("frozen", bottleneck=0), training, "plain"))
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
 

@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from acclimate.domains.columns import join_names
 from acclimate.domains.domain import Domain, Rows, Schema
 from acclimate.domains.request import checked_ids
+from acclimate.domains.schema import Difference
 from acclimate.domains.tables import need_columns
-from acclimate.errors import DataError
+from acclimate.errors import DataError, SettingsError
+from acclimate.runs.recipe import Recipe
+
+UNLINKED = "source and target share no column: without target labels nothing tells which class is which"
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class Columns:
         return taken.iloc[:, places].set_axis(list(self.names), axis=1)
 
 
-def fitted(domain: Domain, like: Schema, named: Sequence[str] = ()) -> Domain:
-    """The domain with the input columns of ``like`` and no others.
+def fitted(domain: Domain, like: Schema, named: Sequence[str] = (), own: Sequence[str] = ()) -> Domain:
+    """The domain with the input columns of ``like``, and with others only where they are its ``own``.
 
     They are found by name. Only columns that a person named take the places of others, one for one.
 
@@ -41,22 +46,72 @@ def fitted(domain: Domain, like: Schema, named: Sequence[str] = ()) -> Domain:
         domain: rows of any kind; only where both sides know their columns is there something to do.
         like: what the model reads.
         named: columns of the domain in the place of those of ``like``, or none.
+        own: columns of the domain that are kept beside those, under their names.
 
     Raises:
         DataError: a column is not there, or too many or too few are named.
     """
-    own, wanted = domain.schema.inputs, like.inputs
-    chosen = tuple(named) or wanted
+    known, wanted = domain.schema.inputs, (*like.inputs, *own)
+    chosen = (*(named or like.inputs), *own)
     columns = domain.schema.modality == like.modality and like.modality in ("table", "array")
-    if not columns or not own or not wanted or own == chosen == wanted:
+    if not columns or not known or not wanted or known == chosen == wanted:
         return domain
-    need_columns(chosen, own, f"{domain.name}, which needs the source's columns unless its own are named")
+    need_columns(chosen, known, f"{domain.name}, which needs the source's columns unless its own are named")
     if len(chosen) != len(wanted):
         raise DataError(
-            f"{domain.name}: {len(chosen)} input columns are named ({', '.join(chosen)}) for the source's "
-            f"{len(wanted)} ({', '.join(wanted)})"
+            f"{domain.name}: {len(named)} input columns are named ({', '.join(named)}) for the source's "
+            f"{len(like.inputs)} ({', '.join(like.inputs)}); name one for each, and further ones of the target as +NAME"
         )
-    rows = Columns(domain.rows, tuple(own.index(name) for name in chosen), wanted)
+    rows = Columns(domain.rows, tuple(known.index(name) for name in chosen), wanted)
     words = tuple(new for new, old in zip(wanted, chosen, strict=True) if old in domain.schema.categories)
     schema = replace(domain.schema, inputs=wanted, categories=words)
     return replace(domain, rows=rows, ids=checked_ids(rows, like.modality, domain.name), schema=schema)
+
+
+def there(like: Schema, domains: Sequence[Domain]) -> Schema:
+    """The schema with those of its columns that all domains have; as it is where none is there, or not for tables."""
+    if like.modality != "table" or any(domain.schema.modality != "table" for domain in domains):
+        return like
+    found = tuple(name for name in like.inputs if all(name in domain.schema.inputs for domain in domains))
+    return replace(like, inputs=found, categories=tuple(name for name in like.categories if name in found))
+
+
+def target_columns(recipe: Recipe, source: Domain | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """From ``target_input``, the target's names for the source's columns, or none, and columns of its own.
+
+    Raises:
+        SettingsError: own columns without a table as source, one that is a label or group, or one of the source's.
+    """
+    every = recipe.target_input == ("*",)
+    named = () if every else tuple(name for name in recipe.target_input if not name.startswith("+"))
+    own = tuple(dict.fromkeys(name[1:] for name in recipe.target_input if name.startswith("+")))
+    if own and (source is None or source.schema.modality != "table"):
+        raise SettingsError(
+            f"--target-input +{own[0]}: only beside a source that is a table has a target its own columns"
+        )
+    aside = {recipe.label, recipe.target_label, recipe.group}
+    aside |= set() if source is None else {source.schema.label, source.schema.group}
+    for name in own:
+        if name in aside:
+            raise SettingsError(f"--target-input +{name}: a label or group is never an input")
+        if source is not None and name in source.schema.inputs:
+            raise SettingsError(f"--target-input +{name}: the source has a column '{name}' too; leave it out")
+    return named, own
+
+
+def differing(found: Difference) -> tuple[str, ...]:
+    """What differs and what is done about it, for people."""
+    notes = []
+    if found.source:
+        notes.append(
+            f"only the source has {join_names(found.source)}: source_only and plain put its mean or most frequent "
+            "category there, other methods train an encoder for each domain"
+        )
+    if found.target:
+        notes.append(
+            f"only the target has {join_names(found.target)}: source_only and plain leave it out, other methods train "
+            "an encoder for each domain"
+        )
+    if not found.shared:
+        notes.append(UNLINKED)
+    return tuple(notes)

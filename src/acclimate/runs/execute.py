@@ -18,6 +18,7 @@ from acclimate.files import path_name, read_json, write_json, writing
 from acclimate.methods.base import Data
 from acclimate.runs import result, store
 from acclimate.runs.arms import Arm, plan
+from acclimate.runs.columns import UNLINKED
 from acclimate.runs.evidence import arrays_of, weigh
 from acclimate.runs.folder import Lock, check_free, clear
 from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
@@ -204,6 +205,8 @@ def _write_result(
     asked = data.source_task if data.same_task or main.method.needs == ("source_labels",) else data.target_task
     folders = {name: folder / "arms" / path_name(name) for name in records}
     decision, scores = weigh(asked, records, folders, data, main.name, reference, recipe.seed, prepared.shares)
+    if data.difference is not None and not data.difference.shared and data.labelled_target is None:
+        decision = replace(decision, choice="do_not_deploy", reasons=(UNLINKED, *decision.reasons))
     store.copy(folders[decision.arm] / "model", folder / "model", {"decision": decision.choice})
     chosen = records[decision.arm]
     arrays = arrays_of(folders[decision.arm])

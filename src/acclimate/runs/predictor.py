@@ -11,7 +11,7 @@ import numpy as np
 
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.passthrough import PassThrough
-from acclimate.domains.domain import Domain
+from acclimate.domains.domain import Domain, Schema
 from acclimate.domains.frames import stream
 from acclimate.domains.locator import parse
 from acclimate.domains.read import read
@@ -146,8 +146,9 @@ class Predictor:
             yield frame.assign(**{_free(name, frame.columns): values for name, values in added.items()})
 
     def _stream(self, data: Any, input: str | list[str] | None, typed: bool) -> Iterator[tuple[pd.DataFrame, Domain]]:
-        like = self._card.schema
-        for frame, domain in stream(data, self.columns(data, input), like.modality, typed=typed, like=like):
+        columns = self.columns(data, input)
+        like = self._layout(columns or ())[0]
+        for frame, domain in stream(data, columns, like.modality, typed=typed, like=like):
             yield frame, self._fitting(domain, self._named(data, domain, input))
 
     def columns(self, data: Any, input: str | list[str] | None) -> list[str] | None:
@@ -158,15 +159,31 @@ class Predictor:
         asked = [input] if isinstance(input, str) else input
         if asked is not None and list(asked) != ["*"]:
             return list(asked)
-        known, renamed = _column_names(data), self._card.target_inputs
+        known = _column_names(data)
         if known is None or self._card.schema.modality not in ("text", "table"):
             return None
-        return list(renamed if renamed and set(renamed) <= set(known) else self.inputs)
+        return list(self._layout(known)[1] or self.inputs)
+
+    def _layout(self, known: Sequence[str]) -> tuple[Schema, Sequence[str]]:
+        """Of rows with these columns, what is read, and their names for it; no names where they are the source's.
+
+        They are the target's where all of its columns are there, unless only columns of the source are lacking and
+        all of these are there too.
+        """
+        card, found = self._card, set(known)
+        names = [card.target_inputs, *([] if card.target is None else [card.target.inputs])]
+        there = next((columns for columns in names if columns and found.issuperset(columns)), ())
+        if not there or card.target is None:
+            return card.schema, there
+        own = set(card.target.inputs) - set(card.schema.inputs)
+        whole = not own and found.issuperset(card.schema.inputs)
+        return (card.schema, ()) if whole else (card.target, there)
 
     def read(self, data: Any, *, input: str | list[str] | None = None, **options: Any) -> Domain:
         """Read labelled rows as this model reads them; options as for `acclimate.read`."""
-        like = self._card.schema
-        domain = read(data, input=self.columns(data, input), modality=like.modality, like=like, **options)
+        columns = self.columns(data, input)
+        like = self._layout(columns or ())[0]
+        domain = read(data, input=columns, modality=like.modality, like=like, **options)
         return self._fitting(domain, self._named(data, domain, input))
 
     def _named(self, data: Any, domain: Domain, input: str | list[str] | None) -> Sequence[str]:
@@ -177,7 +194,8 @@ class Predictor:
         schema = self._card.schema
         if domain.schema.modality != schema.modality:
             raise DataError(f"{domain.name} is {domain.schema.modality}, but the model reads {schema.modality}")
-        return fitted(domain, schema, named)
+        like, called = self._layout(named or domain.schema.inputs)
+        return fitted(domain, like, called if self._card.target is not None and like is self._card.target else named)
 
 
 def _column_names(data: Any) -> Sequence[str] | None:

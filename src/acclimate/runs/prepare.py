@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from acclimate.domains.domain import Domain, Schema, join
 from acclimate.domains.labels import apply_label_map, load_label_map
 from acclimate.domains.leaks import scan
 from acclimate.domains.read import read
-from acclimate.domains.schema import check_pair
+from acclimate.domains.schema import check_kinds
 from acclimate.domains.split import split
+from acclimate.domains.tables import need_columns
 from acclimate.errors import DataError, SettingsError
 from acclimate.methods.base import Data
-from acclimate.runs.columns import fitted
+from acclimate.runs.columns import differing, fitted, target_columns, there
 from acclimate.runs.recipe import Recipe
 from acclimate.selection.shares import stated
 from acclimate.tasks import registry as tasks
@@ -54,6 +55,15 @@ class Prepared:
         assert domain is not None
         return domain.schema
 
+    def target_inputs(self, recipe: Recipe) -> tuple[tuple[str, ...], Schema | None]:
+        """What the target calls the inputs that are read of it, and its schema where these are other columns."""
+        data = self.data
+        named, own = target_columns(recipe, data.source)
+        if data.difference is None or data.target is None or not data.target.schema.inputs:
+            return named, None
+        schema = data.target.schema
+        return (*named, *own) if named else schema.inputs, schema
+
 
 def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain | None:
     """The labelled source; several are joined."""
@@ -71,24 +81,33 @@ def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | 
     """The target's rows. Its label column is read only if the recipe permits it, and never as an input.
 
     Where it is permitted, rows may lack a label (None): they serve as inputs alone. Of a table only the source's
-    columns are kept, or those that ``target_input`` names in their place.
+    columns are kept, as far as they are there, or those that ``target_input`` names in their place; columns of its own
+    only where ``target_input`` names them, with a plus before the name: a column that nobody named may tell the label.
 
     Raises:
-        DataError: the columns are not there, or labels were permitted, but there are none.
+        DataError: no column is there, or labels were permitted, but there are none.
+        SettingsError: a column of its own that is none.
     """
     places = list(objects if objects is not None else recipe.target)
     if not places:
         return None
-    inputs = recipe.target_input or (source.schema.inputs if source is not None else ()) or recipe.input
-    named = () if recipe.target_input == ("*",) else recipe.target_input
+    named, own = target_columns(recipe, source)
+    shared = source.schema.inputs if source is not None else ()
+    every = recipe.target_input == ("*",)
+    inputs = ("*",) if every else (*(named or shared or recipe.input), *own)
+    optional = () if named or source is None or source.schema.modality != "table" else shared
     label = recipe.target_label
     domains = []
     for place in places:
-        domain = _read(place, recipe, inputs, label, source, partial=True)
+        domain = _read(place, recipe, inputs, label, source, optional=optional, partial=True)
         domains.append(domain.sealed() if label is None else _renamed_labels(domain, recipe))
-    own = domains[0].schema
-    like = source.schema if source is not None else replace(own, inputs=named or own.inputs)
-    target = join([fitted(domain, like, named) for domain in domains])
+    first = domains[0].schema
+    like = source.schema if source is not None else replace(first, inputs=named or first.inputs)
+    if optional:
+        like = there(like, domains)
+        if not like.inputs and not own:
+            need_columns(shared, first.inputs, f"{domains[0].name}, which has none of the source's columns")
+    target = join([fitted(domain, like, named, own) for domain in domains])
     if label is not None and (target.labels is None or not _known(target).any()):
         raise DataError(f"{target.name}: training on target labels is permitted, but no row has one in '{label}'")
     return target
@@ -101,6 +120,7 @@ def _read(
     label: str | None,
     like: Domain | None = None,
     *,
+    optional: tuple[str, ...] = (),
     partial: bool = False,
 ) -> Domain:
     if isinstance(place, Domain):
@@ -115,6 +135,7 @@ def _read(
         modality=modality,
         exclude=tuple(names),
         partial=partial,
+        optional=optional,
         like=None if like is None else like.schema,
     )
 
@@ -159,7 +180,7 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
             "(NPZ: the array's name, often y; folders, zips and svmlight: label)"
         )
     if source is not None and target is not None:
-        check_pair(source, target)
+        check_kinds(source, target)
     source_task = tasks.create(recipe.task, first)
     target_task = _task_of(labelled, source_task, source)
     unlabelled = None if target is None else _canonical(target.sealed())
@@ -169,6 +190,8 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     notes = tuple(dict.fromkeys(note for d in (source, target) if d is not None for note in d.notes))
     if first.schema.modality == "table":
         notes += tuple(nearly_numbers(first.rows.take(first.order[:LOOKED_AT])))
+    if data.difference is not None:
+        notes += differing(data.difference)
     if recipe.task is None:
         notes += (f"task: {source_task.name}, found from the labels",)
     if labelled is not None and target is not None and len(labelled) < len(target):
@@ -227,6 +250,8 @@ def _report(data: Data, source: Domain | None, target: Domain | None, labelled: 
                 report[name]["classes"] = {str(v): int(c) for v, c in zip(values, counts, strict=True)}
     if source is not None and target is not None:
         shared = scan(source.sealed(), target.sealed())
+        if data.difference is not None:
+            report["columns"] = {name: list(found) for name, found in asdict(data.difference).items()}
         report["overlap"] = {"exact": shared.exact, "near": shared.near}
     for name in ("source", "source_validation", "target", "labelled_target", "labelled_target_validation"):
         domain = getattr(data, name)

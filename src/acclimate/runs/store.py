@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy as copying
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,11 @@ class Card:
         schema: inputs that it reads.
         temperature: by which logits are divided (calibrated on source validation).
         origin: method, tune and the like, for people.
-        target_inputs: what the target calls the inputs, in their order; empty if it calls them the same.
+        target_inputs: what the target calls the inputs (of ``target``, if given), in their order; empty if it calls
+            them the same.
         offsets: of each class, added to ``logits / temperature`` so that answers fit stated shares of the target's
             classes (`selection.shares.match`); empty if none were stated.
+        target: inputs that it reads of the target, where these are other columns; else None.
     """
 
     schema: Schema
@@ -43,6 +46,7 @@ class Card:
     origin: dict[str, Any]
     target_inputs: tuple[str, ...] = ()
     offsets: tuple[float, ...] = ()
+    target: Schema | None = None
 
 
 def save(model: Model, card: Card, folder: Path) -> None:
@@ -57,9 +61,9 @@ def save(model: Model, card: Card, folder: Path) -> None:
         "format": FORMAT,
         "acclimate": __version__,
         "modality": card.schema.modality,
-        "inputs": list(card.schema.inputs),
-        "categories": list(card.schema.categories),
+        **_columns(card.schema),
         "target_inputs": list(card.target_inputs),
+        "target": None if card.target is None else _columns(card.target),
         "temperature": card.temperature,
         "offsets": list(card.offsets),
         "task": model.task.config(),
@@ -110,10 +114,10 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
         )
         model.load_state_dict(load_file(folder / WEIGHTS))
         modality: Modality = config["modality"]
-        schema = Schema(modality, tuple(config["inputs"]), categories=tuple(config.get("categories", ())))
+        target = None if config.get("target") is None else _schema(modality, config["target"])
         renamed = tuple(config.get("target_inputs", ()))
         offsets = tuple(float(value) for value in config.get("offsets", ()))
-        card = Card(schema, float(config["temperature"]), config["origin"], renamed, offsets)
+        card = Card(_schema(modality, config), float(config["temperature"]), config["origin"], renamed, offsets, target)
     except (DataError, SettingsError) as error:
         message = str(error)
         raise DataError(message if message.startswith(str(folder)) else f"{folder}: {message}") from None
@@ -123,6 +127,14 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
         first = f"{error} is missing" if isinstance(error, KeyError) else (str(error).splitlines() or [repr(error)])[0]
         raise DataError(f"{folder}: not a readable Acclimate model: {first}") from None
     return model.eval(), card
+
+
+def _columns(schema: Schema) -> dict[str, list[str]]:
+    return {"inputs": list(schema.inputs), "categories": list(schema.categories)}
+
+
+def _schema(modality: Modality, config: Mapping[str, Any]) -> Schema:
+    return Schema(modality, tuple(config["inputs"]), categories=tuple(config.get("categories", ())))
 
 
 def copy(source: Path, target: Path, origin: dict[str, Any] | None = None) -> None:

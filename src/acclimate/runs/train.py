@@ -96,6 +96,9 @@ class Bench:
         first = data.source if "source_labels" in arm.method.needs else data.labelled_target
         assert first is not None
         backbone.fit(first)
+        other = data.target if first is data.source else data.source
+        if data.difference is not None and other is not None:
+            backbone.link(other)
         self.features: Features | None = None
         if arm.tune.kind == "frozen":
             every = arm.tune.layer is None
@@ -274,8 +277,8 @@ class Bench:
             "seed": shop.recipe.seed,
             "precision": self.place.precision,
         }
-        renamed = () if shop.recipe.target_input == ("*",) else shop.recipe.target_input
-        card = store.Card(shop.prepared.schema, evidence.temperature, origin, renamed, evidence.offsets)
+        called, columns = shop.prepared.target_inputs(shop.recipe)
+        card = store.Card(shop.prepared.schema, evidence.temperature, origin, called, evidence.offsets, columns)
         store.save(model, card, done.parent / "model")
         evidence.write(done.parent / "evidence.npz")
         seconds = sum(stage["seconds"] for stage in stages) or time.monotonic() - self.begun

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from acclimate.backbones.base import Backbone
+from acclimate.backbones.layers import ignore_last
 from acclimate.domains.batch import Batch
 from acclimate.seeds import derive
 from acclimate.tasks.base import Site, Task, Width
@@ -93,12 +94,16 @@ class Model(nn.Module):
         self.layer = layer
         with seeded(self.seed, "neck"):
             self.neck = Neck(self.backbone.size(layer), *self.shape).to(self.device)
+        self.idle = self.backbone.spec.idle.get(layer, 0)
+        if self.neck.moves:
+            ignore_last(self.neck.project.get_submodule("0"), self.idle)
 
     def new_head(self, task: Task) -> None:
         """A fresh head, for the first or for another task."""
         self.task = task
         with seeded(self.seed, "head"):
             self.head = task.head(self.neck.size).to(self.device)
+        ignore_last(self.head, 0 if self.neck.moves else self.idle)
 
     @property
     def device(self) -> torch.device:

@@ -118,6 +118,7 @@ class ImportanceWeighting(Method):
     ranges: ClassVar[Mapping[str, str]] = {"relative": "[0, 1]", "hidden": "[0, inf)"}
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"relative": (0.5, 0.1, 0.9, 0.0), "hidden": (64, 0, 256)}
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs")
+    same_columns: ClassVar[bool] = True  # columns of one domain alone tell the domains apart without fail
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """A weighted convex head, or a loop over labelled source and unlabelled target."""
