@@ -68,9 +68,7 @@ class Backbone(nn.Module):
         Raises:
             SettingsError: this backbone reads one kind of row only (``links`` is False).
         """
-        raise SettingsError(
-            f"backbone '{self.spec.name}' cannot read domains whose columns differ; mlp and columns can"
-        )
+        raise SettingsError(f"backbone '{self.spec.name}' reads one kind of row only; mlp and columns can read two")
 
     @abstractmethod
     def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Any:

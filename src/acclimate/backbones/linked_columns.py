@@ -108,7 +108,7 @@ def link(first: ColumnEncoder, other: Domain) -> LinkedEncoder:
         raise DataError(f"{other.name}: sparse rows of another width; svmlight: fix it with ?features=N")
     if first.kind == "array":
         return LinkedEncoder(first, fit(), [])
-    mine, theirs = first.columns, other.schema.inputs
+    mine, theirs = first.columns, list(other.rows.take(other.order[:1]).columns)
     own = [name for name in theirs if name not in mine]
     encoder = fit(only=own) if own else None
     return LinkedEncoder(first, encoder, [name for name in mine if name not in theirs])
