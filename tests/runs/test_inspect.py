@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import acclimate as ac
@@ -111,3 +112,15 @@ def test_a_word_among_numbers_is_told(tmp_path):
     told = [note for note in found["data"]["notes"] if "read as categories" in note]
     assert len(told) == 1
     assert "column 'age' is read as categories, since 1 of 40 cells are no numbers, such as 'old'" in told[0]
+
+
+def test_other_columns_are_told_and_the_gap_is_that_of_the_shared_ones():
+    rng = np.random.default_rng(0)
+    source = pd.DataFrame({"a": rng.normal(size=60), "s": rng.normal(size=60), "label": np.arange(60) % 2})
+    target = pd.DataFrame({"t": rng.normal(9, 1, 60), "a": rng.normal(3, 1, 60)})
+    found = inspect(parse({"input": ["a", "s"], "label": "label"}), source=[source], target=[target])
+    assert found["data"]["columns"] == {"shared": ["a"], "source": ["s"], "target": []}
+    assert {shift["name"] for shift in found["shifts"]} == {"a"}
+    both = inspect(parse({"input": ["a"], "label": "label"}), source=[source], target=[target])
+    assert found["gap"] == both["gap"] and both["data"]["columns"] is None
+    assert "importance_weighting" in both["methods"] and "importance_weighting" not in found["methods"]

@@ -33,7 +33,10 @@ def domains(parser: Parser) -> None:
     group.add_argument("--target", action="append", metavar="DOMAIN", help="rows of the target; repeat for several")
     columns(group)
     group.add_argument(
-        "--target-input", action="append", metavar="COLUMN", help="input column of the target, if it has another name"
+        "--target-input",
+        action="append",
+        metavar="COLUMN",
+        help="input column of the target, if it has another name; +COLUMN for one that only the target has",
     )
     group.add_argument("--group", metavar="COLUMN", help="rows with one value here stay together (patient, product)")
     group.add_argument("--label-map", metavar="FILE", help="JSON object that renames labels")

@@ -11,7 +11,7 @@ import numpy as np
 from acclimate.domains.columns import join_names
 from acclimate.domains.domain import Domain, Rows, Schema
 from acclimate.domains.request import checked_ids
-from acclimate.domains.schema import Difference
+from acclimate.domains.schema import Difference, difference
 from acclimate.domains.tables import need_columns
 from acclimate.errors import DataError, SettingsError
 from acclimate.runs.recipe import Recipe
@@ -74,6 +74,18 @@ def there(like: Schema, domains: Sequence[Domain]) -> Schema:
         return like
     found = tuple(name for name in like.inputs if all(name in domain.schema.inputs for domain in domains))
     return replace(like, inputs=found, categories=tuple(name for name in like.categories if name in found))
+
+
+def shared(source: Domain, target: Domain) -> tuple[Domain, Domain] | None:
+    """Both domains with the columns that both have; None where that is none."""
+    found = difference(source, target)
+    if found is None:
+        return source, target
+    if not found.shared:
+        return None
+    both = [name for name in source.schema.categories if name in found.shared]
+    like = replace(source.schema, inputs=found.shared, categories=tuple(both))
+    return fitted(source, like), fitted(target, like)
 
 
 def target_columns(recipe: Recipe, source: Domain | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 from acclimate.backbones import cache, registry
 from acclimate.domains.domain import Domain
 from acclimate.methods.registry import METHODS, find, works_with
+from acclimate.runs.columns import shared
 from acclimate.runs.prepare import prepare, read_source, read_target
 from acclimate.runs.recipe import Recipe
 from acclimate.selection.gap import LARGEST, Gap, gap
@@ -32,7 +33,8 @@ def inspect(
 
     Returns:
         ``setting``, ``task``, ``modality``, ``inputs``, ``data`` (as in result.json), ``gap`` and ``shifts``
-        (see `gap` and `most_shifted`; None and empty without a target, or where a side has fewer than 10 rows),
+        (see `gap` and `most_shifted`; of the columns that both have; None and empty without a target or such a column,
+        or where a side has fewer than 10 rows),
         ``methods`` that work with these data, and those that would work ``with_target_labels``.
 
     Raises:
@@ -46,11 +48,9 @@ def inspect(
     works = works_with(data)
     permitted = [name for name in METHODS if name not in works and "target_labels" in find(name).needs]
     between: dict[str, Any] = {"gap": None, "shifts": []}
-    if labelled is not None and unlabelled is not None:
-        between = {
-            "gap": _gap(recipe, labelled.sealed(), unlabelled.sealed()),
-            "shifts": [asdict(shift) for shift in most_shifted(labelled, unlabelled, top)],
-        }
+    pair = None if labelled is None or unlabelled is None else shared(labelled.sealed(), unlabelled.sealed())
+    if pair is not None:
+        between = {"gap": _gap(recipe, *pair), "shifts": [asdict(shift) for shift in most_shifted(*pair, top)]}
     return {
         "setting": found.setting,
         "task": task.name,

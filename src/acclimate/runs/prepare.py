@@ -250,8 +250,8 @@ def _report(data: Data, source: Domain | None, target: Domain | None, labelled: 
                 report[name]["classes"] = {str(v): int(c) for v, c in zip(values, counts, strict=True)}
     if source is not None and target is not None:
         shared = scan(source.sealed(), target.sealed())
-        if data.difference is not None:
-            report["columns"] = {name: list(found) for name, found in asdict(data.difference).items()}
+        apart = data.difference
+        report["columns"] = None if apart is None else {name: list(found) for name, found in asdict(apart).items()}
         report["overlap"] = {"exact": shared.exact, "near": shared.near}
     for name in ("source", "source_validation", "target", "labelled_target", "labelled_target_validation"):
         domain = getattr(data, name)

@@ -34,7 +34,7 @@ class Recipe:
         target: locators of target domains.
         input: input columns, or '*'.
         label: label column of the source.
-        target_input: the target's input columns where they are named otherwise.
+        target_input: the target's input columns where they are named otherwise, and as +NAME those that only it has.
         target_label: permission to train on this column of the target (the inductive setting).
         target_shares: what is known of the target's class shares, class to share, roughly; answers are made to fit.
         label_map: JSON file that renames labels, or the mapping itself, as a run keeps it.
