@@ -188,6 +188,24 @@ def test_every_other_function_takes_it_as_its_backbone(teach, tables, tmp_path):
     assert taught_twice.result["backbone"] == str(full.folder)
 
 
+def test_domains_whose_columns_differ_get_an_encoder_each(tables, tmp_path):
+    given = tables()
+    target = Path(given["target"])  # x1 is not measured there
+    target.write_text("".join(",".join(line.split(",")[::2]) + "\n" for line in target.read_text().splitlines()))
+    options = {"training": STEPS, "precision": "fp32"}
+    encoder = ac.pretrain(**given, backbone="mlp", **options, out=tmp_path / "enc")
+    taught = registry.create(str(encoder.folder), "table").state_dict()
+    run = ac.adapt(
+        **given, backbone=encoder, method="dann", plain_baseline=False, **options, out=tmp_path / "run"
+    )  # fmt: skip
+    kept = registry.create(str(run.folder), "table").state_dict()
+    assert [name for name, value in taught.items() if not torch.equal(value, kept[name])] == []
+    alone = ac.pretrain(given["source"], input=given["input"], backbone="mlp", **options, out=tmp_path / "alone")
+    with pytest.raises(SettingsError, match="reads one kind of row only"):
+        ac.adapt(**given, backbone=alone, method="dann", out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_an_encoder_gives_no_answers(teach, tables):
     encoder = teach("simclr", "table")
     for ask in (ac.load, ac.Run):

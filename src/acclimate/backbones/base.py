@@ -56,8 +56,11 @@ class Backbone(nn.Module):
     settings: Any
     kind: ClassVar[str]
     """The module of this package whose ``restore`` loads a saved folder."""
-    links: ClassVar[bool] = False
-    """Whether it can read rows of two domains whose columns differ."""
+
+    @property
+    def links(self) -> bool:
+        """Whether it can read rows of two domains whose columns differ."""
+        return False
 
     def fit(self, domain: Domain) -> None:
         """Learn the preprocessing (vocabulary, column statistics) from inputs; most have nothing to learn."""

@@ -34,13 +34,16 @@ class Columns(Identity):
     """The encoded columns themselves, as layer ``columns``; sparse input gives sparse features."""
 
     kind = "columns"
-    links = True
 
     def __init__(self, modality: Modality, settings: Settings):
         super().__init__()
         self.settings = settings
         self.spec = Spec("columns", modality, {"columns": 0}, "columns", pretrained=True, trainable=False)
         self.encoder: ColumnEncoder | LinkedEncoder | None = None
+
+    @property
+    def links(self) -> bool:
+        return True
 
     def fit(self, domain: Domain) -> None:
         options = {"standardize": self.settings.standardize, "binarize": self.settings.binarize}

@@ -45,7 +45,6 @@ class MLP(Backbone):
     """
 
     kind = "mlp"
-    links = True
 
     def __init__(self, modality: Modality, settings: Settings, seed: int):
         super().__init__()
@@ -57,6 +56,11 @@ class MLP(Backbone):
         self.network = nn.ModuleList()
         self.encoder: ColumnEncoder | LinkedEncoder | None = None
 
+    @property
+    def links(self) -> bool:
+        """Unless it was taught on columns of one kind."""
+        return not self.spec.pretrained or isinstance(self.encoder, LinkedEncoder)
+
     def fit(self, domain: Domain) -> None:
         if self.spec.pretrained:  # its weights belong to the columns that it knows
             return
@@ -64,6 +68,8 @@ class MLP(Backbone):
         self._build(column_encoder.fit(domain, **options))
 
     def link(self, domain: Domain) -> None:
+        if self.spec.pretrained and self.links:
+            return
         if not isinstance(self.encoder, ColumnEncoder):
             raise DataError("mlp does not know its first domain yet: call fit(domain) before link(domain)")
         self._build(linked_columns.link(self.encoder, domain))

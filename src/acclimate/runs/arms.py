@@ -61,7 +61,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     if data.difference is not None and not network.links:
         raise SettingsError(
             f"source and target have other columns, and backbone '{network.spec.name}' reads one kind of row only; "
-            "mlp and columns train an encoder for each domain"
+            "mlp and columns train an encoder for each domain, and `acclimate pretrain` teaches mlp on both"
         )
 
     def arm(method: Method, role: str, title: str | None = None) -> Arm:

@@ -12,7 +12,7 @@ from acclimate import settings
 from acclimate.backbones import registry as backbones
 from acclimate.backbones.base import Backbone
 from acclimate.domains.domain import Domain, join
-from acclimate.domains.schema import check_pair
+from acclimate.domains.schema import check_kinds, difference
 from acclimate.domains.split import split
 from acclimate.errors import DataError, SettingsError
 from acclimate.methods.pretrain.base import Pretraining
@@ -93,7 +93,7 @@ def prepare(recipe: Recipe, source: Sequence[Any] | None = None, target: Sequenc
     name = recipe.backbone.get("name") or backbones.default(modality)
     chosen = {key: value for key, value in recipe.backbone.items() if key != "name"}
     backbone = backbones.create(name, modality, chosen, recipe.seed)
-    backbone.fit(join(list(train.values())))
+    _fit(backbone, list(train.values()))
     method.encoder(backbone)
     tune = _tune(recipe, backbone)
     training = _training(recipe, method, backbone, tune, train)
@@ -113,7 +113,7 @@ def _read(recipe: Recipe, source: Sequence[Any] | None, target: Sequence[Any] | 
     first = read_target(as_target, None, source)
     second = read_target(recipe, first, target)
     if first is not None and second is not None:
-        check_pair(first, second)
+        check_kinds(first, second)
     found = {side: domain for side, domain in (("source", first), ("target", second)) if domain is not None}
     if not found:
         raise DataError("nothing to learn from: give --source, --target or both")
@@ -139,6 +139,20 @@ def _halves(domain: Domain, recipe: Recipe) -> tuple[Domain, Domain | None]:
     if len(train) < 2:
         raise DataError(f"{domain.name}: {len(train)} row to learn from; at least 2 are needed")
     return domain.select(train), domain.select(held) if len(held) > 1 else None
+
+
+def _fit(backbone: Backbone, domains: Sequence[Domain]) -> None:
+    """Learn the preprocessing from all rows; where columns differ, the encoder of each domain from its own."""
+    if len(domains) < 2 or difference(*domains) is None:
+        backbone.fit(join(domains))
+        return
+    if not backbone.links:
+        raise SettingsError(
+            f"source and target have other columns, and backbone '{backbone.spec.name}' reads one kind of row only; "
+            "mlp trains an encoder for each domain"
+        )
+    backbone.fit(domains[0])
+    backbone.link(domains[1])
 
 
 def _tune(recipe: Recipe, backbone: Backbone) -> Tune:
