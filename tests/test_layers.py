@@ -26,7 +26,7 @@ def test_the_contract_sees_a_violation(tmp_path: Path, monkeypatch: pytest.Monke
     """The same layers on a package that is sound, and then imports its command line from its errors."""
     house = tmp_path / "house"
     house.mkdir()
-    for name in ("cli", "api", "settings", "files", "seeds", "errors"):
+    for name in ("cli", "api", "settings", "files", "seeds", "memory", "errors"):
         (house / f"{name}.py").write_text("")
     (house / "__init__.py").write_text("import house.api\n")
     config = tmp_path / "pyproject.toml"

@@ -225,10 +225,11 @@ def embed(
         backbone: a name, a folder, or ``{"name": ..., setting: ...}``.
         layers: layers by name; the backbone's default one if None.
         device: where to run.
-        precision: auto, fp32 or bf16.
+        precision: fp32, bf16, or auto: bf16 where it is fast and agrees with fp32.
         **options: given to `read`.
     """
     from acclimate.backbones import cache, registry
+    from acclimate.backbones.agreement import settled
     from acclimate.training.device import place
 
     domain = read(data, **options)
@@ -237,7 +238,10 @@ def embed(
     network = registry.create(wanted.pop("name"), domain.schema.modality, wanted)
     network.fit(domain)
     where = place(device, precision)  # type: ignore[arg-type]
-    found = cache.embed(network, domain, layers, device=str(where.device), precision=where.precision)
+    names, kind = list(layers or [network.check_layer(None)]), where.precision
+    if precision == "auto":
+        kind = settled(network, [domain], names, str(where.device), kind)
+    found = cache.embed(network, domain, names, device=str(where.device), precision=kind)
     return {
         name: values.toarray() if hasattr(values, "toarray") else np.asarray(values) for name, values in found.items()
     }

@@ -16,8 +16,10 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from acclimate import memory
 from acclimate.backbones import entries
 from acclimate.backbones.base import Backbone
+from acclimate.backbones.fold import folded
 from acclimate.backbones.layers import move
 from acclimate.backbones.passthrough import csr_matrix
 from acclimate.domains.domain import ArrayRows, Domain
@@ -27,6 +29,8 @@ from acclimate.files import writing
 Progress = Callable[[int, int], None]
 """Called with rows done and rows in all."""
 _KIND = np.dtype(np.float32)
+_READING = 2
+"""Part of the key: raised when features are read in another way that changes their bits."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ def embed(
         layers: the layers asked for, the default one if None.
         batch_size: rows a batch; changes results only within float tolerance.
         device: where to run.
-        precision: "bf16" runs under autocast (cosine to fp32 above 0.9999), anything else in fp32.
+        precision: "bf16" runs under autocast, anything else in fp32; `acclimate.backbones.agreement.settled` says
+            whether bf16 is close enough.
         progress: called after each batch.
 
     Returns:
@@ -118,7 +123,9 @@ def gather(stored: Any, index: np.ndarray) -> Any:
 def _paths(backbone: Backbone, names: Sequence[str], ids: np.ndarray, precision: str) -> dict[str, Path]:
     rows = blake2b(np.ascontiguousarray(ids).tobytes(), digest_size=16).hexdigest()
     weights = backbone.cache_key()
-    keys = {name: blake2b(f"{weights}/{name}/{precision}".encode(), digest_size=16).hexdigest() for name in names}
+    keys = {
+        name: blake2b(f"{weights}/{name}/{precision}/{_READING}".encode(), digest_size=16).hexdigest() for name in names
+    }
     folders = {name: entries.folder_name(backbone.spec.name, name, precision, key) for name, key in keys.items()}
     return {name: entries.root() / folder / f"{rows}.npy" for name, folder in folders.items()}
 
@@ -155,19 +162,21 @@ class _Reader:
         was_training = backbone.training
         backbone.eval().to(self.device)
         try:
-            for start in range(0, total, self.batch_size):
-                slots = order[start : start + self.batch_size]
-                inputs = backbone.collate(self.domain.rows.take(self.first[slots]))
-                yield slots, self._run(inputs)
-                if self.progress:
-                    self.progress(min(start + self.batch_size, total), total)
+            with memory.kept():
+                network = folded(backbone, self.layers)
+                for start in range(0, total, self.batch_size):
+                    slots = order[start : start + self.batch_size]
+                    inputs = backbone.collate(self.domain.rows.take(self.first[slots]))
+                    yield slots, self._run(network, inputs)
+                    if self.progress:
+                        self.progress(min(start + self.batch_size, total), total)
         finally:
             backbone.train(was_training)
 
-    def _run(self, inputs: Any) -> dict[str, Tensor]:
+    def _run(self, network: Backbone, inputs: Any) -> dict[str, Tensor]:
         low = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16")
         with torch.inference_mode(), low:
-            return self.backbone(move(inputs, self.device), list(self.layers))
+            return network(move(inputs, self.device), list(self.layers))
 
     def to_memory(self) -> dict[str, Any]:
         """All features in memory; sparse ones as CSR."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from acclimate.backbones.agreement import settled
 from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
@@ -103,7 +104,10 @@ class Bench:
         if arm.tune.kind == "frozen":
             every = arm.tune.layer is None
             layers = tuple(backbone.spec.layers) if every else (backbone.check_layer(arm.tune.layer),)
-            self.features = Features(backbone, layers, where, shop.prepared.wholes, shop.log.reading(arm.name))
+            if recipe.precision == "auto":
+                kind = settled(backbone, shop.prepared.wholes, layers, str(where.device), where.precision)
+                self.place = replace(where, precision=kind)
+            self.features = Features(backbone, layers, self.place, shop.prepared.wholes, shop.log.reading(arm.name))
         self.model = Model(
             backbone,
             data.target_task if data.source is None else data.source_task,
