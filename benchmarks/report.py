@@ -129,6 +129,23 @@ def _overhead(found: Mapping[str, Any]) -> str:
     return f"## Overhead of one DANN step\n\n{told}\n\n{_table(['', 'Acclimate', 'by hand', 'ratio'], rows)}"
 
 
+def _features(found: Mapping[str, Any]) -> str:
+    rows = []
+    for backbone, ways in found["reading"].items():
+        for way, value in ways.items():
+            low, middle, high = value["rows_per_second"]
+            rows.append([backbone, way, f"{middle:.0f} ({low:.0f} to {high:.0f})", f"{value['cosine']:.4f}"])
+    arms = [
+        [backbone, " + ".join(map(str, value["rows"])), str(len(value["arms"])), f"{value['pass_seconds']:.0f} s",
+         f"{value['compare_seconds']:.0f} s", f"{value['ratio']:.2f}"]
+        for backbone, value in found["arms"].items()
+    ]  # fmt: skip
+    told = f"{_flat(found)} Batches of {found['batch']} rows, {found['blocks']} blocks, alternated."
+    reading = _table(["backbone", "read in", "rows a second", "lowest cosine"], rows)
+    beside = _table(["backbone", "rows", "arms", "the pass", "`compare`", "ratio"], arms)
+    return f"## Reading frozen backbones\n\n{told}\n\n{reading}\n{beside}"
+
+
 def _startup(found: Mapping[str, Any]) -> str:
     rows = [[f"`{name}`", f"{seconds:.3f} s"] for name, seconds in found["seconds"].items()]
     rows.append(["environment of `make test`", f"{found['environment_gb']} GB"])
@@ -145,6 +162,7 @@ SECTIONS = {
     "digits": _digits,
     "amazon": _amazon,
     "overhead": _overhead,
+    "features": _features,
     "startup": _startup,
 }
 

@@ -27,6 +27,7 @@ class Features:
     Attributes:
         layers: which ones are read.
         wholes: the domains as they were before any split: the cache knows those, whatever the seed of the split.
+        best: the layer whose linear probe is best, by what it was trained and judged on.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Features:
         show: Reading = unseen,
     ):
         self.backbone, self.layers, self.place, self.wholes, self.show = backbone, layers, place, wholes, show
+        self.best: dict[tuple[object, ...], str] = {}
         self._known: dict[int, tuple[Domain, Mapping[str, Any]]] = {}
 
     def of(self, domain: Domain) -> dict[str, Domain]:

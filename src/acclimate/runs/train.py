@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from acclimate.backbones.agreement import settled
+from acclimate.backbones.base import Backbone
 from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
@@ -49,6 +50,7 @@ class Workshop:
         log: where steps are written and shown.
         seconds: that the arm's loops may take together, or None.
         objects: backbones that came as objects, by name.
+        frozen: features of frozen backbones, which the arms that a process trains share.
     """
 
     folder: Path
@@ -57,6 +59,7 @@ class Workshop:
     log: Log
     seconds: float | None = None
     objects: Mapping[str, Any] | None = None
+    frozen: dict[tuple[object, ...], Features] = field(default_factory=dict)
 
     def arm_folder(self, arm: str) -> Path:
         """Where a finished arm lives."""
@@ -91,23 +94,9 @@ class Bench:
         self.arm, self.shop, self.place = arm, shop, where
         self.begun = time.monotonic()
         data, recipe = shop.prepared.data, shop.recipe
-        backbone = create_backbone(
-            arm.backbone, shop.prepared.schema.modality, arm.backbone_settings, recipe.seed, shop.objects
-        )
-        first = data.source if "source_labels" in arm.method.needs else data.labelled_target
-        assert first is not None
-        backbone.fit(first)
-        other = data.target if first is data.source else data.source
-        if data.difference is not None and other is not None:
-            backbone.link(other)
-        self.features: Features | None = None
-        if arm.tune.kind == "frozen":
-            every = arm.tune.layer is None
-            layers = tuple(backbone.spec.layers) if every else (backbone.check_layer(arm.tune.layer),)
-            if recipe.precision == "auto":
-                kind = settled(backbone, shop.prepared.wholes, layers, str(where.device), where.precision)
-                self.place = replace(where, precision=kind)
-            self.features = Features(backbone, layers, self.place, shop.prepared.wholes, shop.log.reading(arm.name))
+        self.features = self._features() if arm.tune.kind == "frozen" else None
+        backbone = self._backbone() if self.features is None else self.features.backbone
+        self.place = where if self.features is None else self.features.place
         self.model = Model(
             backbone,
             data.target_task if data.source is None else data.source_task,
@@ -116,6 +105,41 @@ class Bench:
             standardize=self.features is not None and not backbone.spec.sparse,
             seed=recipe.seed,
         )
+
+    @property
+    def _learned_on(self) -> Domain:
+        """What the backbone learns its preprocessing on."""
+        data = self.shop.prepared.data
+        first = data.source if "source_labels" in self.arm.method.needs else data.labelled_target
+        assert first is not None
+        return first
+
+    def _backbone(self) -> Backbone:
+        """A fresh backbone that knows its preprocessing."""
+        arm, prepared, recipe = self.arm, self.shop.prepared, self.shop.recipe
+        backbone = create_backbone(
+            arm.backbone, prepared.schema.modality, arm.backbone_settings, recipe.seed, self.shop.objects
+        )
+        data, first = prepared.data, self._learned_on
+        backbone.fit(first)
+        other = data.target if first is data.source else data.source
+        if data.difference is not None and other is not None:
+            backbone.link(other)
+        return backbone
+
+    def _features(self) -> Features:
+        """Those of a frozen backbone, read for the first arm that asks for them."""
+        arm, shop, where = self.arm, self.shop, self.place
+        key = (arm.backbone, repr(arm.backbone_settings), arm.tune.layer, self._learned_on is shop.prepared.data.source)
+        if key not in shop.frozen:
+            backbone = self._backbone()
+            every = arm.tune.layer is None
+            layers = tuple(backbone.spec.layers) if every else (backbone.check_layer(arm.tune.layer),)
+            if shop.recipe.precision == "auto":
+                kind = settled(backbone, shop.prepared.wholes, layers, str(where.device), where.precision)
+                where = replace(where, precision=kind)
+            shop.frozen[key] = Features(backbone, layers, where, shop.prepared.wholes, shop.log.reading(arm.name))
+        return shop.frozen[key]
 
     def train(self) -> list[dict[str, Any]]:
         """Carry out the method's stages; returns the record of each."""
@@ -201,11 +225,13 @@ class Bench:
         features, model = self.features, self.model
         if features is None or len(features.layers) == 1 or stage.validation is None:
             return
-        train = features.of(next(iter(stage.streams.values())))
-        probe = Model(
-            model.backbone, stage.task or model.task, standardize=model.neck.standardize, seed=self.shop.recipe.seed
-        )
-        model.use_layer(fit_convex(probe, train, features.of(stage.validation), features.layers).layer)
+        train, task = next(iter(stage.streams.values())), stage.task or model.task
+        key = (id(train), id(stage.validation), repr(task))  # `features` holds on to the domains that it has read
+        if key not in features.best:
+            probe = Model(model.backbone, task, standardize=model.neck.standardize, seed=self.shop.recipe.seed)
+            seen = features.of(train), features.of(stage.validation)
+            features.best[key] = fit_convex(probe, *seen, features.layers).layer
+        model.use_layer(features.best[key])
         model.new_head(model.task)
 
     @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acclimate import memory
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
 from acclimate.training.device import Place, out_of_memory
@@ -46,7 +47,7 @@ def infer(
     order = np.arange(len(domain)) if lengths is None else np.argsort(lengths, kind="stable")
     parts: dict[str, list[np.ndarray]] = {}
     start = 0
-    with torch.inference_mode():  # not around the move to the device, which may make new parameters
+    with memory.kept(), torch.inference_mode():  # not around the move to the device, which may make new parameters
         while start < len(order):
             index = order[start : start + batch_size]
             try:

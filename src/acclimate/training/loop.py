@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acclimate import memory
 from acclimate.errors import DivergedError, InterruptedRunError
 from acclimate.training import checkpoint, interrupt
 from acclimate.training.ahead import Ahead
@@ -123,7 +124,7 @@ class Trainer:
         self.tuning.train()
         before = torch.get_rng_state()
         try:
-            with interrupt.heeded(), Ahead(self.streams, self.place) as ahead:
+            with interrupt.heeded(), memory.kept(), Ahead(self.streams, self.place) as ahead:
                 self._steps(ahead)
                 self._heed_signals()
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
@@ -12,13 +13,15 @@ import torch
 from torch import Tensor
 
 from acclimate.backbones.base import Backbone
-from acclimate.backbones.passthrough import csr_matrix, csr_tensor
+from acclimate.backbones.passthrough import PassThrough, csr_matrix, csr_tensor
 from acclimate.domains.augment import View, strong
 from acclimate.domains.batch import Batch
-from acclimate.domains.domain import Domain
+from acclimate.domains.domain import ArrayRows, Domain
 from acclimate.seeds import generator
 from acclimate.tasks.base import Task
 
+HELD = 2**30
+"""Bytes of features up to which a stream keeps them in memory."""
 POOL = 32
 """Batches that are sorted by length together: enough to bucket well, few enough to stay random."""
 
@@ -50,8 +53,17 @@ class Stream:
             self.targets = torch.from_numpy(np.asarray(soft, dtype=np.float32))
         self.lengths = backbone.lengths(domain.rows)
         self.batches = max(1, len(domain) // size)
+        self.held = self._hold()
         self._epoch = -1
         self._plan = np.empty((0, 0), dtype=np.int64)
+
+    def _hold(self) -> Tensor | None:
+        """Features that are read as they are, all in memory unless they are large: a batch is then one index away."""
+        rows = self.domain.rows
+        if self.views or not isinstance(self.backbone, PassThrough) or not isinstance(rows, ArrayRows):
+            return None
+        size = 4 * math.prod(rows.values.shape)
+        return None if self.backbone.spec.sparse or size > HELD else self.backbone.collate(rows.values[:])
 
     def indices(self, step: int) -> np.ndarray:
         """The rows of the batch of a step, counted from 0."""
@@ -75,8 +87,8 @@ class Stream:
     def batch(self, step: int, part: slice = slice(None)) -> Batch:
         """The batch of a step on the CPU; ``part`` cuts out one process' share."""
         index = self.indices(step)[part]
-        raw = self.domain.rows.take(index)
-        inputs = self._collate(raw, "augment", step)
+        raw = None if self.held is not None else self.domain.rows.take(index)
+        inputs = self._collate(raw, "augment", step) if self.held is None else self.held[torch.from_numpy(index)]
         targets = None if self.targets is None else self.targets[torch.from_numpy(index)]
         views: dict[str, Batch] = {
             view: Batch(self._collate(raw, view, step), targets, self.name) for view in self.views
