@@ -8,10 +8,20 @@ import torch
 
 import acclimate as ac
 from acclimate.backbones import registry
-from acclimate.backbones.passthrough import csr_tensor
+from acclimate.backbones.cache import Gathered, as_domain
+from acclimate.backbones.passthrough import PassThrough, csr_tensor
 from acclimate.domains.batch import Batch
 from acclimate.tasks.classify import Classify
+from acclimate.training import stream as stream_module
 from acclimate.training.stream import Stream, cut, move
+
+
+class Features(PassThrough):
+    """Stands for a frozen backbone of five features."""
+
+    def __init__(self):
+        super().__init__(registry.create("mlp", "array", {"hidden": [5]}))
+
 
 TASK = Classify(("no", "yes"))
 
@@ -110,6 +120,25 @@ def test_two_strong_views_are_drawn_apart(stream):
     assert not torch.equal(strong, second)
     again = stream(size=32, views=("second",)).batch(0)
     assert torch.equal(again.views["second"].inputs, second)
+
+
+def test_features_held_in_memory_are_those_on_disk(domain, monkeypatch, tmp_path):
+    data = domain(42)
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32))
+    stored = Gathered(np.load(tmp_path / "x.npy", mmap_mode="r"), np.arange(42) % 30)
+    features = as_domain(data, stored)
+
+    def make(views=()):
+        return Stream("source", features, Features(), TASK, size=8, seed=0, views=views)
+
+    held = make()
+    monkeypatch.setattr(stream_module, "HELD", 42 * 5 * 4 - 1)
+    read = make()
+    assert held.held is not None and read.held is None and make(("weak",)).held is None
+    for step in (0, 3, 7):
+        one, two = held.batch(step, slice(1, None, 2)), read.batch(step, slice(1, None, 2))
+        assert torch.equal(one.inputs, two.inputs) and torch.equal(one.targets, two.targets)
+        assert torch.equal(one.inputs, torch.from_numpy(stored[held.indices(step)[1::2]]))
 
 
 def test_pieces_hold_every_row_once():

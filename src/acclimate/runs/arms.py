@@ -199,3 +199,16 @@ def create_backbone(
     if objects and name in objects:
         return objects[name]()
     return backbones.create(name, modality, settings, seed)
+
+
+def fitted_backbone(arm: Arm, prepared: Prepared, seed: int, objects: Mapping[str, Any] | None = None) -> Backbone:
+    """An arm's fresh backbone, its preprocessing learned on the inputs of the rows whose labels the arm learns."""
+    data = prepared.data
+    backbone = create_backbone(arm.backbone, prepared.schema.modality, arm.backbone_settings, seed, objects)
+    first = data.source if "source_labels" in arm.method.needs else data.labelled_target
+    assert first is not None
+    backbone.fit(first)
+    other = data.target if first is data.source else data.source
+    if data.difference is not None and other is not None:
+        backbone.link(other)
+    return backbone

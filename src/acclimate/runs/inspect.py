@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from acclimate.backbones import cache, registry
+from acclimate.backbones.agreement import settled
 from acclimate.domains.domain import Domain
 from acclimate.methods.registry import METHODS, find, works_with
 from acclimate.runs.columns import shared
@@ -82,8 +83,10 @@ def measure(
     # Ids are content hashes, so the first ones are a random sample that no file order can change.
     sides = [domain.select(domain.order[:LARGEST]) for domain in (source, target)]
     layer = backbone.spec.default
+    kind = where.precision
+    if recipe.precision == "auto":
+        kind = settled(backbone, sides, [layer], str(where.device), kind)
     one, other = (
-        cache.embed(backbone, side, [layer], device=str(where.device), precision=where.precision)[layer][:]
-        for side in sides
+        cache.embed(backbone, side, [layer], device=str(where.device), precision=kind)[layer][:] for side in sides
     )
     return gap(one, other, recipe.seed, sides[0].ids, sides[1].ids), layer

@@ -21,7 +21,7 @@ from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
 from acclimate.files import path_name, read_json, write_json
 from acclimate.runs import store
-from acclimate.runs.arms import Arm, create_backbone
+from acclimate.runs.arms import Arm, fitted_backbone
 from acclimate.runs.evidence import gather
 from acclimate.runs.features import Features
 from acclimate.runs.log import Log
@@ -106,31 +106,13 @@ class Bench:
             seed=recipe.seed,
         )
 
-    @property
-    def _learned_on(self) -> Domain:
-        """What the backbone learns its preprocessing on."""
-        data = self.shop.prepared.data
-        first = data.source if "source_labels" in self.arm.method.needs else data.labelled_target
-        assert first is not None
-        return first
-
     def _backbone(self) -> Backbone:
-        """A fresh backbone that knows its preprocessing."""
-        arm, prepared, recipe = self.arm, self.shop.prepared, self.shop.recipe
-        backbone = create_backbone(
-            arm.backbone, prepared.schema.modality, arm.backbone_settings, recipe.seed, self.shop.objects
-        )
-        data, first = prepared.data, self._learned_on
-        backbone.fit(first)
-        other = data.target if first is data.source else data.source
-        if data.difference is not None and other is not None:
-            backbone.link(other)
-        return backbone
+        return fitted_backbone(self.arm, self.shop.prepared, self.shop.recipe.seed, self.shop.objects)
 
     def _features(self) -> Features:
         """Those of a frozen backbone, read for the first arm that asks for them."""
         arm, shop, where = self.arm, self.shop, self.place
-        key = (arm.backbone, repr(arm.backbone_settings), arm.tune.layer, self._learned_on is shop.prepared.data.source)
+        key = (arm.backbone, repr(arm.backbone_settings), arm.tune.layer, "source_labels" in arm.method.needs)
         if key not in shop.frozen:
             backbone = self._backbone()
             every = arm.tune.layer is None
