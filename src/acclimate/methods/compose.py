@@ -18,9 +18,9 @@ from acclimate.errors import SettingsError
 from acclimate.methods.base import Align, Data, Method, Tail
 from acclimate.methods.transfer.source_only import SourceOnly
 from acclimate.settings import as_dict
-from acclimate.tasks.base import Width
+from acclimate.tasks.base import Site, Width
 from acclimate.training.model import Step
-from acclimate.training.stage import Pass, Stage
+from acclimate.training.stage import Discriminates, Pass, Stage
 
 
 def compose(methods: Sequence[Method]) -> Method:
@@ -134,15 +134,22 @@ class Losses(Align):
             for name, loss in member.terms(_Share(step, f"{member.name}_"), source, target).items()
         }
 
+    def discriminate(self, parts: Mapping[str, nn.Module], name: str, site: Site) -> Tensor | None:
+        """What the first member's discriminator says that has one."""
+        member = next((member for member in self.members if isinstance(member, Discriminates)), None)
+        return None if member is None else member.discriminate(_own(parts, f"{member.name}_"), name, site)
+
 
 class _Share:
     """The step as one member sees it: with its own parts."""
 
     def __init__(self, step: Pass, prefix: str):
         self._step, self.progress = step, step.progress
-        self.parts: Mapping[str, nn.Module] = {
-            name.removeprefix(prefix): part for name, part in step.parts.items() if name.startswith(prefix)
-        }
+        self.parts: Mapping[str, nn.Module] = _own(step.parts, prefix)
 
     def run(self, batch: Batch, draw: str = "") -> Step:
         return self._step.run(batch, draw)
+
+
+def _own(parts: Mapping[str, nn.Module], prefix: str) -> dict[str, nn.Module]:
+    return {name.removeprefix(prefix): part for name, part in parts.items() if name.startswith(prefix)}

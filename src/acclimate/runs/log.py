@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class Log:
     path: Path | None
     """None writes nothing: not the first of several processes."""
     show: Show = silent
+    aloud: bool = True
+    """Whether warnings are given as they come; if not, the arm's record alone has them."""
 
     def report(self, arm: str, stage: str) -> Report:
         """The `Report` of one stage of one arm."""
@@ -50,7 +53,16 @@ class Log:
             except OSError as error:
                 raise AcclimateError(f"cannot write {self.path}: {error.strerror}") from None
 
-        return Report(log, lambda step, total, losses: self.show(arm, stage, step, total, losses))
+        def warn(sentence: str) -> None:
+            if self.aloud:
+                self.warn(arm, [sentence])
+
+        return Report(log, lambda step, total, losses: self.show(arm, stage, step, total, losses), warn)
+
+    def warn(self, arm: str, sentences: Iterable[str]) -> None:
+        """Say what the guard of an arm has to say."""
+        for sentence in sentences:
+            warnings.warn(f"arm '{arm}': {sentence}", stacklevel=1)
 
     def reading(self, arm: str) -> Reading:
         """Shows which rows of which domain a frozen backbone has read."""

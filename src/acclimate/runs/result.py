@@ -78,6 +78,7 @@ def _arm(record: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]
         "seconds": record["seconds"],
         "steps": record["steps"],
         "stages": record["stages"],
+        "warnings": record["warnings"],
         "label_free": dict(scores),
         "source_validation": source,
         "target_validation": record["target_validation"],

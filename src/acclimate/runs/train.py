@@ -28,6 +28,7 @@ from acclimate.runs.log import Log
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.rating import SAMPLE, rate
 from acclimate.runs.recipe import Recipe
+from acclimate.runs.watching import guard
 from acclimate.selection.scores import infomax
 from acclimate.training.convex import fit_convex
 from acclimate.training.device import Place, place
@@ -105,6 +106,7 @@ class Bench:
             standardize=self.features is not None and not backbone.spec.sparse,
             seed=recipe.seed,
         )
+        self.guard = guard(shop.prepared, lambda domain: self.model.task.decode(self.outputs(domain)))
 
     def _backbone(self) -> Backbone:
         return fitted_backbone(self.arm, self.shop.prepared, self.shop.recipe.seed, self.shop.objects)
@@ -188,6 +190,7 @@ class Bench:
                 watch=self._watch(stage),
                 deadline=deadline,
                 report=self.shop.log.report(self.arm.name, stage.name),
+                guard=self.guard,
             )
             done = trainer.train()
         record = {
@@ -303,6 +306,7 @@ class Bench:
             "steps": sum(stage.get("steps", 0) for stage in stages),
             "seconds": round(seconds, 3),
             "stages": stages,
+            "warnings": self.guard.symptoms.warnings,
             "temperature": evidence.temperature,
             "offsets": list(evidence.offsets),
             "validators": rate(

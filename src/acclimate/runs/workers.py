@@ -56,7 +56,9 @@ def _train_all(arms: Sequence[Arm], shop: Workshop, lock: Lock, end: float | Non
         return records
     together = min(shop.recipe.jobs, sum(not arm.convex for arm in arms))
     share = _share(end, arms)
-    quiet = replace(shop, log=Log(shop.log.path), seconds=None if share is None else share * max(1, together))
+    quiet = replace(
+        shop, log=Log(shop.log.path, aloud=False), seconds=None if share is None else share * max(1, together)
+    )
     context = multiprocessing.get_context("spawn")
     jobs, given = min(shop.recipe.jobs, len(arms)), (torch.get_num_threads(), lock)
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker, initargs=given) as pool:
@@ -67,6 +69,7 @@ def _train_all(arms: Sequence[Arm], shop: Workshop, lock: Lock, end: float | Non
                 records[name] = future.result()
                 steps = records[name].get("steps", 0)
                 shop.log.show(name, "done", steps, steps, {})
+                shop.log.warn(name, records[name].get("warnings", ()))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():

@@ -20,6 +20,7 @@ from acclimate.errors import DivergedError, InterruptedRunError
 from acclimate.training import checkpoint, interrupt
 from acclimate.training.ahead import Ahead
 from acclimate.training.device import Place
+from acclimate.training.guard import Guard
 from acclimate.training.model import Model, seeded
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop
@@ -46,6 +47,7 @@ class Report:
 
     log: Callable[[dict[str, Any]], None] = lambda row: None
     progress: Callable[[int, int, Mapping[str, float]], None] = lambda step, total, losses: None
+    warn: Callable[[str], None] = lambda sentence: None
 
 
 @dataclass
@@ -82,11 +84,15 @@ class Trainer:
         watch: Watch | None = None,
         deadline: float | None = None,
         report: Report | None = None,
+        guard: Guard | None = None,
     ):
         if stage.task is not None:
             model.new_head(stage.task)
         self.model, self.stage, self.training, self.place = model, stage, training, place
         self.folder, self.watch, self.deadline, self.report = folder, watch, deadline, report or Report()
+        self.guard = guard
+        if guard is not None:
+            guard.begin(stage.method)
         with seeded(seed, "parts"):
             parts = stage.method.parts(model.sites)
         model.to(place.device)
@@ -148,6 +154,7 @@ class Trainer:
             self._fit_budget(now, (now - begun) / (done.step - begun_at))
             self._tell(losses)
             self._judge()
+            self._look()
             if now - last_saved >= self.training.checkpoint_seconds:
                 self._save()
                 last_saved = now
@@ -155,10 +162,14 @@ class Trainer:
             self._save()
 
     def _step(self, ahead: Ahead) -> Mapping[str, Tensor]:
-        done = self.counters
+        done, guard = self.counters, self.guard
+        watched = guard is not None and guard.opens(done.step, done.total, self.training.batch_size)
+        self.stepper.see = guard.see if guard is not None and watched else None
         try:
             return self.stepper.step(ahead.batches(done.step), done.step, done.step / done.total)
         except NotFiniteError as error:
+            if guard is not None:
+                guard.forget()
             where = self._save_if_finite()
             kept = f"; the state before it is kept in {where}" if where else ""
             raise DivergedError(
@@ -182,6 +193,22 @@ class Trainer:
         if done.best is None or score > done.best:
             done.best, done.best_step = score, done.step
             self.best_state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+    def _look(self) -> None:
+        """Let the guard look, and pass on what it has to say."""
+        done = self.counters
+        if self.guard is None or self.place.rank:
+            return
+        work = self.training.batch_size * len(self.streams)
+        found = self.guard.look(self.model, self.parts, done.step, done.total, work)
+        if found is None:
+            return
+        measured, sentences = found
+        if measured:
+            self.report.log({"step": done.step, "measured": measured})
+        for sentence in sentences:
+            self.report.log({"step": done.step, "warning": sentence})
+            self.report.warn(sentence)
 
     def _enough(self) -> bool:
         if self.watch is None or self.watch.patience is None:
@@ -217,6 +244,7 @@ class Trainer:
             "counters": vars(self.counters),
             "pieces": self.stepper.pieces,
             "scaler": {} if scaler is None else scaler.state_dict(),
+            "guard": {} if self.guard is None else self.guard.state(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -230,6 +258,8 @@ class Trainer:
         self.stepper.pieces = state["pieces"]
         if self.stepper.scaler is not None:
             self.stepper.scaler.load_state_dict(state["scaler"])
+        if self.guard is not None:
+            self.guard.load(state.get("guard", {}))
 
     def _save(self) -> Path | None:
         if self.folder is None or self.place.rank:

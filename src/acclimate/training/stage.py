@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from acclimate.domains.augment import View
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
-from acclimate.tasks.base import Task, Width
+from acclimate.tasks.base import Site, Task, Width
 from acclimate.training.model import Model, Step
 
 
@@ -53,6 +53,15 @@ class Updates(Protocol):
 
     def updates(self, step: Pass, batches: Mapping[str, Batch]) -> Iterator[Update]:
         """The updates of one training step, in order."""
+        ...
+
+
+@runtime_checkable
+class Discriminates(Protocol):
+    """A method with a discriminator, which the guard may ask."""
+
+    def discriminate(self, parts: Mapping[str, nn.Module], name: str, site: Site) -> Tensor | None:
+        """Logits ``[n]`` that the values of this site are of the target; None where it does not count."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -96,6 +96,7 @@ class Stepper:
         self.idle: dict[tuple[str, ...], Player] = {}
         self.optimizer = optimizer(everything, training)
         self.pieces = training.accumulate
+        self.see: Callable[[Step], None] | None = None
         self.norms = [norm for norm in norms(model) if norm.track_running_stats]
         self.scaler = torch.amp.GradScaler(place.device.type) if place.precision == "fp16" else None
 
@@ -230,6 +231,14 @@ class Now:
         torch.default_generator.manual_seed(seed)
         if place.device.type != "cpu":
             torch.get_device_module(place.device).manual_seed(seed)
+        step = self._forward(batch)
+        if stepper.see is not None:
+            stepper.see(step)
+        return step
+
+    def _forward(self, batch: Batch) -> Step:
+        stepper = self._stepper
+        place = stepper.place
         if batch.domain == "source" and not self._again:
             return stepper.model(batch, place.autocast())
         learning = [norm for norm in stepper.norms if norm.training]

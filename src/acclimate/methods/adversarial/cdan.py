@@ -89,6 +89,12 @@ class CDAN(Align):
             found[f"domain_{name}"] = domain_loss(part.classifier, joined[0], joined[1], weights)
         return found
 
+    def discriminate(self, parts: Mapping[str, nn.Module], name: str, site: Site) -> Tensor | None:
+        """What the discriminator says, ``[n]``; None where it teaches nothing."""
+        part = parts[f"discriminator_{name}"]
+        assert isinstance(part, Conditional)
+        return part.classifier(part.join(site.values, _given(site)))[:, 0] if self.strength else None
+
 
 def _given(site: Site) -> Tensor:
     assert site.probs is not None, "a task with classes has probabilities"

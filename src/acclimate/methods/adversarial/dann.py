@@ -78,6 +78,10 @@ class DANN(Align):
         fooled = self._domain(step, target.sites, source.sites, lambda values: values)  # domains swapped
         yield Update({"task": source.loss.mean(), **{name: strength * loss for name, loss in fooled.items()}})
 
+    def discriminate(self, parts: Mapping[str, nn.Module], name: str, site: Site) -> Tensor | None:
+        """What the discriminator says, ``[n]``; None where it teaches nothing."""
+        return parts[f"discriminator_{name}"](site.values)[:, 0] if self.strength else None
+
     @staticmethod
     def _domain(
         step: Pass, source: Mapping[str, Site], target: Mapping[str, Site], enter: Callable[[Tensor], Tensor]

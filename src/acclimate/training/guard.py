@@ -1,0 +1,152 @@
+"""The guard of a training: it looks at what passes through the loop anyway, and changes nothing.
+
+A few times in a loop it takes the last rows of each stream as the method saw them (features, answers), what the
+method's discriminator says of them, and now and then the accuracy on held-out source rows; `symptoms` judges those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from acclimate.tasks.base import Site
+from acclimate.training.model import Model, Step
+from acclimate.training.stage import Discriminates, Updates
+from acclimate.training.symptoms import Look, Symptoms
+
+LOOKS, SPARSE = 20, 25
+"""Looks in a loop at most, and steps between two at least."""
+ROWS = 128
+"""Rows of each stream that one look takes."""
+LEAST = 64
+"""Fewer rows say nothing."""
+BUDGET = 0.01
+"""Share of a loop's work that may be spent on held-out source rows; a step's backward pass costs two forward ones."""
+
+
+class Guard:
+    """Watches the loops of one arm, one after the other.
+
+    Args:
+        symptoms: judges what is seen.
+        validate: gives a model's accuracy on some held-out rows of the source, None where it cannot answer them.
+        rows: how many rows ``validate`` reads.
+    """
+
+    def __init__(self, symptoms: Symptoms, validate: Callable[[Model], float | None] | None = None, rows: int = 0):
+        self.symptoms, self.validate, self.rows = symptoms, validate, rows
+        self.window: dict[str, dict[str, Tensor]] = {}
+        self.method: Updates | None = None
+        self.site = ""
+
+    def begin(self, method: Updates) -> None:
+        """A loop of this method begins."""
+        self.method, self.window = method, {}
+        self.symptoms.begin()
+
+    def see(self, step: Step) -> None:
+        """Keep the newest rows of a forward pass: references, no copies, no arithmetic that the loop would feel."""
+        (self.site, site), targets = next(iter(step.sites.items())), step.batch.targets
+        new = {"values": site.values.detach()}
+        if site.probs is not None:
+            new["probs"] = site.probs.detach()
+            if targets is not None and targets.ndim == 1 and len(targets) == len(site.probs):
+                new["right"] = new["probs"].argmax(1) == targets
+        old = self.window.get(step.batch.domain, {})
+        self.window[step.batch.domain] = {
+            name: torch.cat([old[name].to(value.device), value])[-ROWS:] if name in old else value[-ROWS:]
+            for name, value in new.items()
+        }
+
+    def forget(self) -> None:
+        """Drop the rows, after a step that failed: what it saw may not be finite."""
+        self.window = {}
+
+    def opens(self, step: int, total: int, size: int) -> bool:
+        """Whether the step after ``step`` done ones, of ``size`` rows a stream, belongs to what a look takes."""
+        every = _every(total)
+        return every - step % every <= -(-ROWS // size)
+
+    def look(
+        self, model: Model, parts: Mapping[str, nn.Module], step: int, total: int, work: int
+    ) -> tuple[dict[str, float], list[str]] | None:
+        """After a step: what was measured and what is to be said, or None where no look is due.
+
+        Args:
+            model: as it is now.
+            parts: the method's networks.
+            step: steps done.
+            total: steps planned.
+            work: rows that a step takes forward and back.
+        """
+        every = _every(total)
+        if step % every:
+            return None
+        validated = None
+        if self.validate is not None and self.rows:
+            affordable = int(3 * BUDGET * total * work / self.rows)
+            apart = every * max(1, -(-(total // every) // max(1, affordable)))
+            if affordable > 1 and step % apart == 0:
+                validated = self.validate(model)
+        found = self._look(parts, step, total, validated)
+        return self.symptoms.judge(found)
+
+    def _look(self, parts: Mapping[str, nn.Module], step: int, total: int, validated: float | None) -> Look:
+        seen = {name: rows for name, rows in self.window.items() if len(rows["values"]) >= LEAST}
+        source, target = seen.get("source"), seen.get("target")
+        features = logits = None
+        if source is not None and target is not None:
+            features = _array(source["values"]), _array(target["values"])
+            said = [self._discriminate(parts, rows) for rows in (source, target)]
+            if said[0] is not None and said[1] is not None:
+                logits = _array(said[0]), _array(said[1])
+        return Look(
+            step=step,
+            total=total,
+            features=features,
+            domain=logits,
+            answers=_array(target["probs"]) if target is not None and "probs" in target else None,
+            learned=float(source["right"].float().mean()) if source is not None and "right" in source else None,
+            validated=validated,
+        )
+
+    def _discriminate(self, parts: Mapping[str, nn.Module], rows: Mapping[str, Tensor]) -> Tensor | None:
+        if not isinstance(self.method, Discriminates):
+            return None
+        owner = torch.arange(len(rows["values"]), device=rows["values"].device)
+        with torch.no_grad(), _evaluating(parts):
+            return self.method.discriminate(parts, self.site, Site(rows["values"], owner, rows.get("probs")))
+
+    def state(self) -> dict[str, Any]:
+        """What the next look depends on, for a checkpoint."""
+        return {"window": self.window, "symptoms": self.symptoms.state()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state` gave."""
+        self.window = {name: dict(rows) for name, rows in state.get("window", {}).items()}
+        self.symptoms.load(state.get("symptoms", {}))
+
+
+def _every(total: int) -> int:
+    return max(SPARSE, -(-total // LOOKS))
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.float().cpu().numpy()
+
+
+@contextmanager
+def _evaluating(parts: Mapping[str, nn.Module]) -> Iterator[None]:
+    modes = [(module, module.training) for part in parts.values() for module in part.modules()]
+    for part in parts.values():
+        part.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
