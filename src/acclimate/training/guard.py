@@ -19,13 +19,13 @@ from acclimate.training.model import Model, Step
 from acclimate.training.stage import Discriminates, Updates
 from acclimate.training.symptoms import Look, Symptoms
 
-LOOKS, SPARSE = 20, 25
+LOOKS, SPARSE = 16, 25
 """Looks in a loop at most, and steps between two at least."""
 ROWS = 128
 """Rows of each stream that one look takes."""
 LEAST = 64
-"""Fewer rows say nothing."""
-BUDGET = 0.01
+"""Fewer rows say nothing; as many are shown to the discriminator, which may be dear."""
+BUDGET = 0.004
 """Share of a loop's work that may be spent on held-out source rows; a step's backward pass costs two forward ones."""
 
 
@@ -40,27 +40,35 @@ class Guard:
 
     def __init__(self, symptoms: Symptoms, validate: Callable[[Model], float | None] | None = None, rows: int = 0):
         self.symptoms, self.validate, self.rows = symptoms, validate, rows
-        self.window: dict[str, dict[str, Tensor]] = {}
+        self.window: dict[str, list[dict[str, Tensor]]] = {}
         self.method: Updates | None = None
         self.site = ""
 
     def begin(self, method: Updates) -> None:
         """A loop of this method begins."""
         self.method, self.window = method, {}
-        self.symptoms.begin()
+        self.symptoms.begin(method)
 
     def see(self, step: Step) -> None:
         """Keep the newest rows of a forward pass: references, no copies, no arithmetic that the loop would feel."""
+        if not step.sites:
+            return
         (self.site, site), targets = next(iter(step.sites.items())), step.batch.targets
         new = {"values": site.values.detach()}
         if site.probs is not None:
             new["probs"] = site.probs.detach()
             if targets is not None and targets.ndim == 1 and len(targets) == len(site.probs):
-                new["right"] = new["probs"].argmax(1) == targets
-        old = self.window.get(step.batch.domain, {})
-        self.window[step.batch.domain] = {
-            name: torch.cat([old[name].to(value.device), value])[-ROWS:] if name in old else value[-ROWS:]
-            for name, value in new.items()
+                new["targets"] = targets
+        kept = [*self.window.get(step.batch.domain, []), new]
+        while sum(len(part["values"]) for part in kept[1:]) >= ROWS:
+            del kept[0]
+        self.window[step.batch.domain] = kept
+
+    def _seen(self) -> dict[str, dict[str, Tensor]]:
+        """The newest rows of each stream, all in one."""
+        return {
+            name: {key: torch.cat([part[key].to(parts[-1][key].device) for part in parts])[-ROWS:] for key in parts[-1]}
+            for name, parts in self.window.items()
         }
 
     def forget(self) -> None:
@@ -97,12 +105,13 @@ class Guard:
         return self.symptoms.judge(found)
 
     def _look(self, parts: Mapping[str, nn.Module], step: int, total: int, validated: float | None) -> Look:
-        seen = {name: rows for name, rows in self.window.items() if len(rows["values"]) >= LEAST}
+        seen = {name: rows for name, rows in self._seen().items() if len(rows["values"]) >= LEAST}
         source, target = seen.get("source"), seen.get("target")
         features = logits = None
         if source is not None and target is not None:
             features = _array(source["values"]), _array(target["values"])
-            said = [self._discriminate(parts, rows) for rows in (source, target)]
+            newest = ({name: value[-LEAST:] for name, value in rows.items()} for rows in (source, target))
+            said = [self._discriminate(parts, rows) for rows in newest]
             if said[0] is not None and said[1] is not None:
                 logits = _array(said[0]), _array(said[1])
         return Look(
@@ -111,7 +120,7 @@ class Guard:
             features=features,
             domain=logits,
             answers=_array(target["probs"]) if target is not None and "probs" in target else None,
-            learned=float(source["right"].float().mean()) if source is not None and "right" in source else None,
+            learned=None if source is None else _accuracy(source),
             validated=validated,
         )
 
@@ -124,16 +133,20 @@ class Guard:
 
     def state(self) -> dict[str, Any]:
         """What the next look depends on, for a checkpoint."""
-        return {"window": self.window, "symptoms": self.symptoms.state()}
+        return {"window": self._seen(), "symptoms": self.symptoms.state()}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
-        self.window = {name: dict(rows) for name, rows in state.get("window", {}).items()}
+        self.window = {name: [dict(rows)] for name, rows in state.get("window", {}).items()}
         self.symptoms.load(state.get("symptoms", {}))
 
 
 def _every(total: int) -> int:
     return max(SPARSE, -(-total // LOOKS))
+
+
+def _accuracy(rows: Mapping[str, Tensor]) -> float | None:
+    return float((rows["probs"].argmax(1) == rows["targets"]).float().mean()) if "targets" in rows else None
 
 
 def _array(values: Tensor) -> np.ndarray:

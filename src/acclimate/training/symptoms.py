@@ -17,8 +17,8 @@ COIN, APART = 0.6, 0.75
 """A discriminator that never learned: accuracy at most, where a fresh linear one reaches at least so much."""
 AWAY, GROWN = 0.2, 0.15
 """Distance (total variation) of the answers' class shares from what is expected, beside chance, and its growth."""
-FORGOTTEN = 0.05
-"""Least loss of accuracy on held-out source rows, beside chance."""
+FORGOTTEN, FORGOTTEN_LASTS = 0.05, 2
+"""Least loss of accuracy on held-out source rows, beside chance; those looks are few."""
 
 Estimate = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Answers on the target ``[n, classes]`` and the source's class shares to the target's."""
@@ -58,6 +58,8 @@ class Symptoms:
         rows: held-out source rows behind ``Look.validated``.
     """
 
+    MEMORY = ("told", "best", "since", "highest", "varied", "expected", "nearest")
+
     def __init__(
         self,
         classes: Sequence[str] = (),
@@ -72,8 +74,13 @@ class Symptoms:
         self.best: list[float] = []
         self.begin()
 
-    def begin(self) -> None:
-        """Another loop begins: what was told and the source's best accuracy stay."""
+    def begin(self, method: Any = None) -> None:
+        """A loop of this method begins: what was told and the source's best accuracy stay."""
+        strong = hasattr(method, "strength")
+        self.knobs = "method.strength or training.learning_rate" if strong else "training.learning_rate"
+        alternates = getattr(method, "form", "") == "reversal"
+        self.remedy = f"{'method.form=alternating or ' if alternates else ''}another method.strength"
+        self.varied = False
         self.since: dict[str, list[int]] = {}
         self.highest = 0.0
         self.expected: list[float] = [] if self.stated is None else [float(share) for share in self.stated]
@@ -113,7 +120,7 @@ class Symptoms:
         if (since := self._lasts("sure", sure, look.step, SURE_LASTS)) is not None:
             return {"domain_accuracy": right}, (
                 f"the discriminator is always right ({right:.2f}, since step {since}): its gradient vanishes and "
-                "nothing is aligned; try method.form=alternating, or another method.strength"
+                f"nothing is aligned; try {self.remedy}"
             )
         apart = separable(*look.features) if self.highest <= COIN else 0.0
         since = self._lasts("coin", apart >= APART, look.step)
@@ -123,17 +130,22 @@ class Symptoms:
             "training.learning_rate or training.head_factor, or more steps"
         )
 
+    def _whose(self, otherwise: str) -> str:
+        return otherwise if self.stated is None else "what was stated"
+
     def _collapse(self, look: Look) -> tuple[dict[str, float], str]:
         if look.answers is None or self.shares is None:
             return {}, ""
         answered = _shares(look.answers)
         expected = self.shares if self.stated is None else self.stated
-        since = self._lasts("collapse", _entropy(answered) < _entropy(expected) / 2, look.step)
+        flat = _entropy(answered) < _entropy(expected) / 2
+        self.varied = self.varied or not flat
+        since = self._lasts("collapse", flat and (self.varied or look.step > look.total / 2), look.step)
         top = int(answered.argmax())
         return {"largest_share": float(answered.max())}, "" if since is None else (
             f"the answers on the target have collapsed: '{self.classes[top]}' is {answered[top]:.0%} of them, since "
-            f"step {since}, and {expected[top]:.0%} of {'the source' if self.stated is None else 'what was stated'}; try "
-            "a smaller method.strength or training.learning_rate, or say with --target-shares if the target is like that"
+            f"step {since}, and {expected[top]:.0%} of {self._whose('the source')}; try a smaller {self.knobs}, or say "
+            "with --target-shares if the target is like that"
         )
 
     def _shares(self, look: Look) -> tuple[dict[str, float], str]:
@@ -154,9 +166,8 @@ class Symptoms:
         top = int((answered - expected).argmax())
         return {"shares_distance": distance}, "" if since is None else (
             f"the class shares of the answers on the target run away: '{self.classes[top]}' is {answered[top]:.0%} of "
-            f"them and {expected[top]:.0%} of {'the estimate' if self.stated is None else 'what was stated'} "
-            f"({self.shares[top]:.0%} of the source), since step {since}; try a smaller method.strength, or "
-            "--method mlls, which moves the shares alone"
+            f"them and {expected[top]:.0%} of {self._whose('an early estimate')} ({self.shares[top]:.0%} of the "
+            f"source), since step {since}; try a smaller {self.knobs}, or --method mlls, which moves the shares alone"
         )
 
     def _knows(self, look: Look) -> bool:
@@ -172,21 +183,21 @@ class Symptoms:
             self.best = [now, look.step]
         best, at = self.best
         chance = 2 * np.sqrt(max(best * (1 - best), 1 / self.rows) / self.rows)
-        since = self._lasts("source", best - now >= FORGOTTEN + chance, look.step)
+        since = self._lasts("source", best - now >= FORGOTTEN + chance, look.step, FORGOTTEN_LASTS)
         return {"source_accuracy": now}, "" if since is None else (
             f"the source is being forgotten: {now:.2f} of held-out source rows are right, {best:.2f} were at step "
-            f"{int(at)}; try a smaller method.strength or training.learning_rate, or training.keep=source"
+            f"{int(at)}; try a smaller {self.knobs}, or training.keep=source"
         )
 
     def state(self) -> dict[str, Any]:
         """What the next judgement depends on, as JSON values."""
-        names = ("told", "best", "since", "highest", "expected", "nearest")
-        return {"memory": [getattr(self, name) for name in names]}
+        return {"memory": [getattr(self, name) for name in self.MEMORY]}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
         if "memory" in state:
-            self.told, self.best, self.since, self.highest, self.expected, self.nearest = state["memory"]
+            for name, value in zip(self.MEMORY, state["memory"], strict=True):
+                setattr(self, name, value)
 
 
 def separable(source: np.ndarray, target: np.ndarray) -> float:
