@@ -240,3 +240,20 @@ def test_resume_of_a_finished_recipe_reads_the_same_columns(adapt, tmp_path):
     for arm in run.folder.glob("arms/*"):
         (arm / "arm.json").unlink()
     assert weights(ac.resume(run.folder)) == before
+
+
+def test_columns_that_may_be_renamed_ones_are_told(adapt):
+    source, target = sensors(40, "source", 0), sensors(40, "target", 1)
+    notes = " ".join(adapt(source, target).result["data"]["notes"])
+    assert "not read: t; rename one" in notes
+    notes = " ".join(adapt(source, target.assign(s=1.0)).result["data"]["notes"])
+    assert "not read" not in notes, "nothing is lacking"
+
+
+def test_images_of_other_sizes_and_channels_are_converted_as_ever(adapt):
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 255, (24, 16, 16)).astype(np.uint8)
+    colour = rng.integers(0, 255, (24, 20, 18, 3)).astype(np.uint8)
+    source = ac.read((grey, np.arange(24) % 2), label=True)
+    run = adapt(source, ac.read(colour), backbone={"name": "small_cnn", "size": 16}, training={"steps": 2})
+    assert run.result["data"]["columns"] is None and len(run.predict(colour)) == 24

@@ -54,10 +54,9 @@ def plan(columns: Sequence[str], wanted: Request, selecting: Sequence[str], wher
     for what, column in (("label", wanted.label), ("group", wanted.group)):
         if column in inputs:
             raise DataError(f"{where}: column '{column}' is both input and {what}")
-    if lacking := [c for c in inputs if c not in there]:
-        rest = [c for c in columns if c not in (*inputs, *named, *wanted.exclude, *selecting)]
-        hint = f"; not read of the target's: {join_names(rest)} (if one is the same under another name, rename it)"
-        notes = (*notes, f"{where}: no column {join_names(lacking)}{hint if rest else ''}")
+    rest = [c for c in columns if c not in (*inputs, *named, *wanted.exclude, *selecting)]
+    if rest and len(there) < len(inputs):
+        notes = (*notes, f"{where}: not read: {join_names(rest)}; rename one that is the same under another name")
     if wanted.like is None:
         return replace(wanted, input=there, notes=notes)
     theirs = wanted.like.inputs
