@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from acclimate.cli import options
+from acclimate.cli.outcome import regret_line
 from acclimate.cli.show import between, counts, number, put, say, signed, table
 
 VERDICTS = {
@@ -54,6 +55,7 @@ def tell(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
         table([_arm(name, arm, value) for name, arm in value["arms"].items()]),
         "",
         f"verdict: {VERDICTS[value['verdict']]}",
+        regret_line(value),
         f"decision before the labels were opened: {value['decision']}",
         f"seal: opened {seal['opened']} time{'s' if seal['opened'] > 1 else ''}, on {value['n']} rows now",
     )

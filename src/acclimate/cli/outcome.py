@@ -63,9 +63,39 @@ def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
 
 def summary(result: Mapping[str, Any]) -> list[str]:
     """The arms and the decision with its reasons."""
-    arms = table([_arm(row, result) for row in result["arms"]])
     reasons = (f"  - {reason}" for reason in result["reasons"])
-    return [arms, "", f"decision: {DECISIONS[result['decision']]}", *reasons, *shares_lines(result.get("shares"))]
+    opened = [regret_line(result)] if result["oracle"] else []
+    return [
+        leaderboard(result),
+        "",
+        f"decision: {DECISIONS[result['decision']]}",
+        *reasons,
+        *opened,
+        *shares_lines(result.get("shares")),
+    ]
+
+
+def leaderboard(result: Mapping[str, Any]) -> str:
+    """Every arm with its label-free scores and, once the seal was opened, its true ones; then the best comes first."""
+    primary, rows = result["primary"], result["arms"]
+    scored = [row for row in rows if row["target"]]
+    if result["oracle"]:  # the best is at one end, whatever the direction of the metric
+        best = next(row["target"]["metrics"][primary] for row in scored if row["name"] == result["oracle"])
+        scored.sort(key=lambda row: abs(row["target"]["metrics"][primary] - best))
+        rows = [*scored, *(row for row in rows if not row["target"])]
+    return table([_arm(row, result) for row in rows])
+
+
+def regret_line(value: Mapping[str, Any]) -> str:
+    """Which arm is best by the labels, and what the deployed one lacks to it."""
+    regret = value["regret"]
+    if value["oracle"] == value["model"]:
+        return f"oracle: {value['oracle']}, the arm that is deployed: no regret"
+    bounds = None if regret["low"] is None else (regret["low"], regret["high"])
+    return (
+        f"oracle: {value['oracle']}; regret of the deployed {value['model']}: {between(regret['value'], bounds)} "
+        f"{value['primary']}"
+    )
 
 
 def shares_lines(shares: Mapping[str, Any] | None) -> list[str]:
@@ -90,11 +120,8 @@ def shares_lines(shares: Mapping[str, Any] | None) -> list[str]:
 
 def _arm(row: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
     primary, free = result["primary"], row["label_free"]
-    cells = {
-        "arm": row["name"] + (" *" if row["name"] == result["model"] else ""),
-        "backbone": row["backbone"],
-        "tune": row["tune"],
-    }
+    marks = (" *" if row["name"] == result["model"] else "") + (" (oracle)" if row["name"] == result["oracle"] else "")
+    cells = {"arm": row["name"] + marks, "backbone": row["backbone"], "tune": row["tune"]}
     for side in ("source", "target"):
         scored = row[f"{side}_validation"] or (row["target"] if side == "target" else None)
         cells[f"{side} {primary} (95 %)"] = (
@@ -106,8 +133,18 @@ def _arm(row: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
         "agreement": number(free.get("agreement")),
         "ATC": number(free.get("atc")),
         "steps": str(row["steps"] or ""),
+        "epochs": _epochs(row),
         "time": duration(row["seconds"]),
+        "warnings": str(len(row["warnings"]) or ""),
     }
+
+
+def _epochs(row: Mapping[str, Any]) -> str:
+    """Passes over the data of each loop, and where another state than the last was kept, which."""
+    loops = [stage for stage in row["stages"] if "epochs" in stage]
+    return ", ".join(
+        f"{loop['epochs']:g}" + (f" (best {loop['best_epoch']:g})" if "best_epoch" in loop else "") for loop in loops
+    )
 
 
 def _seal(result: Mapping[str, Any]) -> str:

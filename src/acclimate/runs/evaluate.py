@@ -87,6 +87,7 @@ def open_seal(
         if row["name"] in found:
             row["target"] = {**scored(found[row["name"]]), "n": len(domain), "data": domain.name}
     value["transductive"] = bool(seen["seen_unlabelled"])
+    value |= _regret(task, answers, found, value["model"], domain)
     value["verdict"] = _verdict(task, found, value["adapted"], reference)
     write_json(folder / "result.json", value)
     summary = _summary(task, value, domain, found, reference, answers[value["model"]])
@@ -139,6 +140,24 @@ def _verdict(task: Task, found: Mapping[str, ArmScores], adapted: str, reference
     return verdict(found[adapted].differences[task.primary.name], task.primary.higher_is_better)
 
 
+def _regret(
+    task: Task, answers: Mapping[str, Answers], found: Mapping[str, ArmScores], deployed: str, domain: Domain
+) -> dict[str, Any]:
+    """The best arm by these labels, and what the deployed one lacks to it; an equal arm is no better one."""
+    primary = task.primary
+    sign = 1.0 if primary.higher_is_better else -1.0
+    oracle = max(found, key=lambda name: (sign * found[name].metrics[primary.name], name == deployed))
+    difference = Difference(0.0, 0.0, 0.0)
+    if oracle != deployed:
+        assert domain.labels is not None
+        pair = {name: answers[name] for name in (deployed, oracle)}
+        held = evaluate(task, pair, domain.labels, domain.groups, baseline=deployed)
+        difference = held[oracle].differences[primary.name]
+    bounds = [sign * bound for bound in (difference.low, difference.high) if bound is not None]
+    low, high = sorted(bounds) if bounds else (None, None)
+    return {"oracle": oracle, "regret": {"value": sign * difference.value, "low": low, "high": high}}
+
+
 def _summary(
     task: Task,
     value: Mapping[str, Any],
@@ -170,6 +189,8 @@ def _summary(
         "model": value["model"],
         "decision": value["decision"],
         "verdict": value["verdict"],
+        "oracle": value["oracle"],
+        "regret": value["regret"],
         "transductive": value["transductive"],
         "unseen_labels": unseen,
         "arms": {name: scored(arm) for name, arm in found.items()},

@@ -56,6 +56,8 @@ def assemble(
         "adapted": adapted,
         "reference": reference,
         "verdict": None,
+        "oracle": None,
+        "regret": None,
         "transductive": None,
         "shares": None if shares is None else dict(shares),
         "arms": [_arm(record, scores[name]) for name, record in records.items()],

@@ -197,10 +197,12 @@ class Bench:
             "stage": stage.name,
             "steps": done.step,
             "planned": trainer.planned,
+            "epochs": round(done.step / trainer.epoch, 2),
             "seconds": round(done.seconds, 3),
         }
         if done.best is not None:
-            record |= {"best": done.best, "best_step": done.best_step}
+            best_epoch = round(done.best_step / trainer.epoch, 2)
+            record |= {"best": done.best, "best_step": done.best_step, "best_epoch": best_epoch}
         if trainer.stepper.pieces > 1:
             record["accumulated"] = trainer.stepper.pieces
         return record
