@@ -11,6 +11,8 @@ import pytest
 
 import acclimate as ac
 from acclimate.domains.sample import toy_shift
+from acclimate.runs.inspect import inspect
+from acclimate.runs.recipe import parse
 
 PAGE = Path(__file__).parents[2] / "docs" / "result.md"
 QUICK = {"steps": 6, "accumulate": 2, "keep": "source"}
@@ -70,6 +72,12 @@ def test_every_key_of_the_result_is_documented_and_the_other_way_round(runs: Any
 def test_every_key_of_an_evaluation_is_documented_and_the_other_way_round(runs: Any) -> None:
     page = documented("evaluate --json")
     assert found(runs[1], page) == set(page)
+
+
+def test_every_key_of_an_inspection_is_documented_and_the_other_way_round() -> None:
+    source, target, _ = toy_shift(120)
+    page = documented("inspect --json")
+    assert found([inspect(parse({}), source=[source], target=[target])], page) == set(page)
 
 
 def test_the_version_on_the_page_is_the_one_written(runs: Any) -> None:

@@ -105,11 +105,10 @@ def shares_lines(shares: Mapping[str, Any] | None) -> list[str]:
     if shares["stated"] is not None:
         told = ", ".join(f"{name} {share:.2f}" for name, share in shares["stated"].items())
         return [f"class shares of the target, as stated: {told}; the answers are made to fit them"]
-    told = ", ".join(
-        between(share, (shares["intervals"] or {}).get(name)) + f" {name}"
-        for name, share in shares["estimated"].items()
-    )
-    lines = [f"class shares of the target, estimated: {told}", *(f"  too uncertain: {why}" for why in shares["doubts"])]
+    intervals = {} if shares["doubts"] else shares["intervals"]
+    told = ", ".join(f"{name} {between(share, intervals.get(name))}" for name, share in shares["estimated"].items())
+    sure = "too uncertain to rely upon" if shares["doubts"] else "estimated, if nothing else changed"
+    lines = [f"class shares of the target ({sure}): {told}", *(f"  {why}" for why in shares["doubts"])]
     if shares["hinge"] >= WORTH:
         lines.append(
             f"  {shares['hinge']:.0%} of the answers hinge on them: "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acclimate.domains.audio import decode_audio
-from acclimate.domains.domain import Modality
+from acclimate.domains.domain import Joined, Modality, Rows, Subset
 from acclimate.domains.images import decode_image
 from acclimate.errors import DataError
 
@@ -111,6 +111,18 @@ class FileRows:
 
     def _names(self, index: np.ndarray) -> list[str]:
         return [self.names[int(i)] for i in np.asarray(index)]
+
+
+def name_of(rows: Rows, index: int) -> str | None:
+    """The file that a row came from; None where rows are not files of their own."""
+    if isinstance(rows, Subset):
+        return name_of(rows.rows, int(rows.index[index]))
+    if isinstance(rows, Joined):
+        for part in rows.parts:
+            if index < len(part):
+                return name_of(part, index)
+            index -= len(part)
+    return f"{rows.files.where}/{rows.names[index]}" if isinstance(rows, FileRows) else None
 
 
 def decode(data: bytes, modality: Modality, where: str) -> Any:

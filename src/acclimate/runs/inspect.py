@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from acclimate.backbones import cache, registry
-from acclimate.backbones.agreement import settled
+import numpy as np
+
 from acclimate.domains.domain import Domain
 from acclimate.methods.registry import METHODS, find, works_with
 from acclimate.runs.columns import shared
-from acclimate.runs.prepare import prepare, read_source, read_target
+from acclimate.runs.look import look
+from acclimate.runs.prepare import Prepared, prepare, read_source, read_target
 from acclimate.runs.recipe import Recipe
-from acclimate.selection.gap import LARGEST, Gap, gap
+from acclimate.runs.shares import contradiction
+from acclimate.selection.advice import advise
 from acclimate.selection.shifts import most_shifted
-from acclimate.training.device import place
 
-FEATURES = {"table": "columns", "array": "columns"}
-"""By modality, where the gap is measured unless a backbone is named; elsewhere on the pretrained default."""
+NOTHING: dict[str, Any] = {
+    **{"gap": None, "mmd": None, "kind": None, "shares": None, "shifts": []},
+    **{"examples": {"source_like": [], "target_like": []}, "recommendation": None, "seconds": None},
+}
+UNSEEN = {
+    "sealed": "concept shift (the same rows with other labels) leaves no trace in inputs; only target labels show it",
+    "permitted": "concept shift was looked for among the permitted target labels alone",
+}
 
 
 def inspect(
     recipe: Recipe, *, source: Sequence[Any] | None = None, target: Sequence[Any] | None = None, top: int = 10
 ) -> dict[str, Any]:
-    """What source and target are, as JSON values; no label of the target is read.
+    """What source and target are, as JSON values; labels of the target are read only if the recipe permits it.
 
     Args:
         recipe: names the domains, and the backbone on whose features the gap is measured.
@@ -33,10 +41,8 @@ def inspect(
         top: how many shifts are told.
 
     Returns:
-        ``setting``, ``task``, ``modality``, ``inputs``, ``data`` (as in result.json), ``gap`` and ``shifts``
-        (see `gap` and `most_shifted`; of the columns that both have; None and empty without a target or such a column,
-        or where a side has fewer than 10 rows),
-        ``methods`` that work with these data, and those that would work ``with_target_labels``.
+        What docs/result.md lists. Without a target or a column that both have, or where a side has fewer than 10 rows,
+        there is no gap.
 
     Raises:
         AcclimateError: domains that cannot be read or do not fit each other.
@@ -48,45 +54,50 @@ def inspect(
     task = data.source_task if data.source is not None else data.target_task
     works = works_with(data)
     permitted = [name for name in METHODS if name not in works and "target_labels" in find(name).needs]
-    between: dict[str, Any] = {"gap": None, "shifts": []}
-    pair = None if labelled is None or unlabelled is None else shared(labelled.sealed(), unlabelled.sealed())
-    if pair is not None:
-        between = {"gap": _gap(recipe, *pair), "shifts": [asdict(shift) for shift in most_shifted(*pair, top)]}
+    between = dict(NOTHING)
+    if labelled is not None and unlabelled is not None:
+        pair = shared(labelled, unlabelled)
+        if pair is not None:
+            held = np.isin(
+                labelled.ids, labelled.ids[:0] if data.source_validation is None else data.source_validation.ids
+            )
+            between |= _between(recipe, found, *pair, held, works)
+            between["shifts"] = [asdict(shift) for shift in most_shifted(*pair, top)]
     return {
         "setting": found.setting,
         "task": task.name,
         "modality": modality,
         "inputs": list(found.schema.inputs),
-        "data": {**found.report, "notes": list(found.notes)},
+        "data": {**found.report, "notes": [*found.notes, *contradiction(between["shares"])]},
         **between,
         "methods": works,
         "with_target_labels": permitted if unlabelled is not None else [],
     }
 
 
-def _gap(recipe: Recipe, source: Domain, target: Domain) -> dict[str, Any] | None:
-    """The gap on frozen features, and which these are."""
-    modality = source.schema.modality
-    name = recipe.backbone.get("name") or FEATURES.get(modality) or registry.default(modality)
-    settings = {key: value for key, value in recipe.backbone.items() if key != "name"}
-    found, layer = measure(name, settings, recipe, source, target)
-    return None if found is None else {**asdict(found), "backbone": name, "layer": layer}
-
-
-def measure(
-    name: str, settings: Mapping[str, Any], recipe: Recipe, source: Domain, target: Domain
-) -> tuple[Gap | None, str]:
-    """The gap on a fresh backbone's default layer, and the layer's name. At most 2,000 rows a side are read."""
-    backbone = registry.create(name, source.schema.modality, settings, recipe.seed)
-    backbone.fit(source)
-    where = place(recipe.device, recipe.precision)
-    # Ids are content hashes, so the first ones are a random sample that no file order can change.
-    sides = [domain.select(domain.order[:LARGEST]) for domain in (source, target)]
-    layer = backbone.spec.default
-    kind = where.precision
-    if recipe.precision == "auto":
-        kind = settled(backbone, sides, [layer], str(where.device), kind)
-    one, other = (
-        cache.embed(backbone, side, [layer], device=str(where.device), precision=kind)[layer][:] for side in sides
+def _between(
+    recipe: Recipe, found: Prepared, source: Domain, target: Domain, held: np.ndarray, works: Sequence[str]
+) -> dict[str, Any]:
+    """What frozen features say; nothing where a side has too few rows."""
+    begun = time.monotonic()
+    seen = look(recipe, found, source, target, held)
+    if seen is None:
+        return {}
+    advice = advise(
+        seen.kind,
+        seen.gap.proxy_a_distance,
+        works,
+        rows=seen.gap.rows,
+        shares_certain=seen.shares is not None and not seen.shares["doubts"],
+        hinge=0.0 if seen.shares is None else seen.shares["hinge"],
+        trainable_text=seen.trainable and found.schema.modality == "text",
     )
-    return gap(one, other, recipe.seed, sides[0].ids, sides[1].ids), layer
+    return {
+        "gap": {**asdict(seen.gap), "backbone": seen.backbone, "layer": seen.layer},
+        "mmd": None if seen.mmd is None else asdict(seen.mmd),
+        "kind": {**asdict(seen.kind), "unseen": UNSEEN["sealed" if recipe.target_label is None else "permitted"]},
+        "shares": seen.shares,
+        "examples": seen.examples,
+        "recommendation": {"options": advice.options, "reasons": list(advice.reasons)},
+        "seconds": {"features": seen.seconds, "rest": round(time.monotonic() - begun - seen.seconds, 2)},
+    }

@@ -33,6 +33,35 @@ class Gap:
     rows: int
 
 
+@dataclass(frozen=True)
+class Apart:
+    """What a domain classifier says of rows that it was not trained on.
+
+    Attributes:
+        source: indices of the source's rows that were used.
+        target: likewise, as many.
+        score: ``[2 rows]`` of those, source first; positive looks like the target.
+        content: ``[2 rows]`` equal for rows of equal content.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    score: np.ndarray
+    content: np.ndarray
+
+    def gap(self, seed: int = 0) -> Gap:
+        """The gap that these scores show."""
+        rows = len(self.source)
+        right = (self.score > 0) == np.repeat([False, True], rows)
+        accuracy = float(right.mean())
+        return Gap(
+            proxy_a_distance=max(0.0, 2 * (2 * accuracy - 1)),
+            domain_accuracy=accuracy,
+            interval=interval(lambda weight: float(weight @ right / weight.sum()), 2 * rows, self.content, seed=seed),
+            rows=rows,
+        )
+
+
 def gap(
     source_features: Any,
     target_features: Any,
@@ -40,11 +69,28 @@ def gap(
     source_ids: np.ndarray | None = None,
     target_ids: np.ndarray | None = None,
 ) -> Gap | None:
-    """The proxy A-distance, ``2 (1 - 2 error)`` of a cross-validated domain classifier.
+    """The proxy A-distance, ``2 (1 - 2 error)`` of a cross-validated domain classifier (see `told_apart`).
 
-    Ben-David et al., Analysis of Representations for Domain Adaptation, NIPS 2006, section 4, here with
-    logistic regression on standardised features. Both sides give equally many rows, at most 2,000. Rows
-    of equal content are in one fold, otherwise a classifier could recognise them.
+    Ben-David et al., Analysis of Representations for Domain Adaptation, NIPS 2006, section 4.
+
+    Returns:
+        The gap, or None if a side has fewer than 10 rows.
+    """
+    found = told_apart(source_features, target_features, seed, source_ids, target_ids)
+    return None if found is None else found.gap(seed)
+
+
+def told_apart(
+    source_features: Any,
+    target_features: Any,
+    seed: int = 0,
+    source_ids: np.ndarray | None = None,
+    target_ids: np.ndarray | None = None,
+) -> Apart | None:
+    """What a logistic regression on standardised features says of each row, target or source, out of fold.
+
+    Both sides give equally many rows, at most 2,000. Rows of equal content are in one fold, otherwise a classifier
+    could recognise them.
 
     Args:
         source_features: ``[n, d]``, array or sparse.
@@ -54,7 +100,7 @@ def gap(
         target_ids: ``[m]`` likewise.
 
     Returns:
-        The gap, or None if a side has fewer than 10 rows.
+        None if a side has fewer than 10 rows.
     """
     rows = min(source_features.shape[0], target_features.shape[0], LARGEST)
     if rows < SMALLEST:
@@ -68,32 +114,26 @@ def gap(
         content = np.concatenate([source_ids[chosen[0]], target_ids[chosen[1]]])
     owner = np.unique(content, return_inverse=True)[1]
     is_target = np.repeat([False, True], rows)
-    right = _held_out(features, is_target, rng.permutation(owner.max() + 1)[owner] % FOLDS) == is_target
-    accuracy = float(right.mean())
-    return Gap(
-        proxy_a_distance=max(0.0, 2 * (2 * accuracy - 1)),
-        domain_accuracy=accuracy,
-        interval=interval(lambda weight: float(weight @ right / weight.sum()), 2 * rows, owner, seed=seed),
-        rows=rows,
-    )
+    score = _held_out(features, is_target, rng.permutation(owner.max() + 1)[owner] % FOLDS)
+    return Apart(chosen[0], chosen[1], score, owner)
 
 
 def _held_out(features: Any, is_target: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """What a classifier that saw the other folds says of each row, ``[n]`` bool."""
+    """What a classifier that saw the other folds says of each row, ``[n]``; positive means target."""
     from scipy.sparse import issparse
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    said = np.zeros(len(is_target), dtype=bool)
+    said = np.zeros(len(is_target))
     for held in np.unique(fold):
         train = fold != held
         if len(set(is_target[train])) < 2:  # one content fills a side: nothing else can be learnt
-            said[~train] = is_target[train].any()
+            said[~train] = 1.0 if is_target[train].any() else -1.0
             continue
         scaler = StandardScaler(with_mean=not issparse(features))
         model = make_pipeline(scaler, LogisticRegression(C=0.01, max_iter=500))
-        said[~train] = model.fit(features[train], is_target[train]).predict(features[~train])
+        said[~train] = model.fit(features[train], is_target[train]).decision_function(features[~train])
     return said
 
 
