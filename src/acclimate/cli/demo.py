@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     with progress(args) as show:
         value = demo(
             Path(args.folder),
-            looked=lambda seen: say(args, *gap_lines(seen["gap"])),
+            looked=lambda seen: say(args, *gap_lines(seen)),
             found=partial(found, args),
             decided=partial(_decided, args),
             show=show,
