@@ -1,14 +1,17 @@
-"""python -m benchmarks.atlas train|open|page|manifest; see the package."""
+"""python -m benchmarks.atlas train|open|study|page|manifest; see the package."""
 
 from __future__ import annotations
 
 import argparse
+import json
 
-from benchmarks.atlas.cells import CELLS, QUICK
+from benchmarks.atlas import opening, rules
+from benchmarks.atlas.cells import CELLS, QUICK, manifest
 from benchmarks.atlas.train import train
+from benchmarks.common import RESULTS, say
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks.atlas")
-parser.add_argument("step", choices=("train",))
+parser.add_argument("step", choices=("train", "open", "manifest"))
 parser.add_argument("--part", choices=("dev", "test"))
 parser.add_argument("--quick", action="store_true", help="12 cells")
 parser.add_argument("--cells", default="", help="names, separated by commas")
@@ -17,5 +20,14 @@ arguments = parser.parse_args()
 
 names = arguments.cells.split(",") if arguments.cells else (QUICK if arguments.quick else CELLS)
 chosen = [CELLS[name] for name in names if arguments.part in (None, CELLS[name].part)]
+seeds = [int(seed) for seed in arguments.seeds.split(",")]
 if arguments.step == "train":
-    train(chosen, [int(seed) for seed in arguments.seeds.split(",")])
+    train(chosen, seeds)
+elif arguments.step == "open":
+    for part in ("dev", "test") if arguments.part is None else (arguments.part,):
+        cells = [cell for cell in chosen if cell.part == part]
+        say(opening.write(part, cells, seeds))
+        rules.study(part, opening.opened(cells, seeds))
+else:
+    lines = ",\n".join(json.dumps(cell) for cell in manifest())
+    (RESULTS.parent / "atlas" / "manifest.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
