@@ -132,5 +132,3 @@ def _deployed(one: Opened) -> Rule:
 def _auto(one: Opened) -> Rule:
     """The pupil, whatever was decided."""
     return lambda said, scores: one.arrays[one.result["adapted"]]["target_probabilities"].astype(np.float64)
-
-

@@ -98,7 +98,7 @@ def compare(
     *,
     methods: Sequence[str] | None = None,
     settings: int = 1,
-    top: int = 5,
+    top: int = 3,
     **options: Any,
 ) -> Run:
     """Train several methods, rate them without target labels, and teach one model what the best say together.
@@ -106,8 +106,8 @@ def compare(
     Args:
         source: as for `adapt`.
         target: as for `adapt`.
-        methods: names, with settings if wanted (``"mcc:strength=0.3"``), or ``("all",)``; by default one or two of each
-            family.
+        methods: names, with settings if wanted (``"mcc:strength=0.3"``), or ``("all",)``; by default those that
+            suit the data.
         settings: how many settings of each method are tried; 1 is that named, more come from its search range.
         top: how many of the best arms are averaged.
         **options: the other arguments of `adapt`.

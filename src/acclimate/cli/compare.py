@@ -16,8 +16,8 @@ def add(verbs: options.Verbs) -> None:
     parser.add_argument(
         "--methods",
         metavar="NAMES",
-        help="names with commas between them, with settings if wanted (mcc,mcc:strength=0.3), or all; default one or "
-        "two of each family",
+        help="names with commas between them, with settings if wanted (mcc,mcc:strength=0.3), or all; default those "
+        "that suit the data",
     )
 
 

@@ -11,7 +11,7 @@ from acclimate.backbones.base import Backbone
 from acclimate.errors import SettingsError
 from acclimate.methods import registry as methods
 from acclimate.methods.base import Data, Method
-from acclimate.methods.ensemble.auto import CANDIDATES, Auto
+from acclimate.methods.ensemble.auto import FROZEN, TRAINED, Auto
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.settings import build
@@ -91,9 +91,10 @@ def _candidates(auto: Auto, data: Data, network: Backbone, tune: Tune) -> dict[s
     """Those named; or of all, and of those tried by default, the ones that these data and this tuning suit. By title,
     each with as many settings as asked for.
     """
-    named = auto.candidates not in (CANDIDATES, ("all",))
+    named = auto.candidates not in ((), ("all",))
+    usual = FROZEN if tune.kind == "frozen" else TRAINED
     found: dict[str, Method] = {}
-    for text in methods.METHODS if auto.candidates == ("all",) else auto.candidates:
+    for text in methods.METHODS if auto.candidates == ("all",) else auto.candidates or usual:
         method = methods.parse(text)
         if method.name == "source_only" or (method.name == "auto" and not named):
             continue  # it is there already

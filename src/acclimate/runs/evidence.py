@@ -17,8 +17,9 @@ from acclimate.runs.rating import rate_together
 from acclimate.selection import scores
 from acclimate.selection.bootstrap import ArmScores, evaluate
 from acclimate.selection.calibrate import temperature
-from acclimate.selection.decision import ArmEvidence, Decision, Validation, constant_answer, decide
+from acclimate.selection.decision import VOTERS, ArmEvidence, Decision, Validation, constant_answer, decide
 from acclimate.selection.shares import fit, match
+from acclimate.selection.votes import Votes, votes
 from acclimate.tasks.base import Answers, Task
 
 Outputs = Mapping[str, np.ndarray]
@@ -133,6 +134,9 @@ def weigh(
     shown = {
         name: _label_free(task, arrays[name], data, agreement.get(name), rated.get(name, {}), shares) for name in arrays
     }
+    polled = _poll(target, records, adapted, reference) if task.name == "classify" else None
+    if polled:
+        shown[adapted]["votes"] = asdict(polled)
     evidence = {
         name: ArmEvidence(
             source=_restored(record["source_validation"], task),
@@ -141,6 +145,7 @@ def weigh(
             agreement=shown[name].get("agreement"),
             atc=shown[name].get("atc"),
             shares_fit=shown[name].get("shares_fit"),
+            votes=polled if name == adapted else None,
             collapse=tuple(shown[name].get("collapse", ())),
             vanished=shown[name].get("vanished", {}),
         )
@@ -148,6 +153,16 @@ def weigh(
     }
     plain = "plain" if "plain" in evidence else None
     return decide(task, evidence, adapted, reference, plain), shown
+
+
+def _poll(
+    answers: Mapping[str, np.ndarray], records: Mapping[str, Mapping[str, Any]], adapted: str, reference: str | None
+) -> Votes | None:
+    """What the candidates and the plain baseline say between the adapted and the source model, if they are enough."""
+    others = [values for name, values in answers.items() if records[name]["role"] in ("candidate", "plain")]
+    if reference is None or reference == adapted or len(others) < VOTERS or not {adapted, reference} <= set(answers):
+        return None
+    return votes(answers[adapted], answers[reference], others)
 
 
 def _restored(found: Mapping[str, Any] | None, task: Task) -> Validation | None:

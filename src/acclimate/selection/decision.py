@@ -8,7 +8,9 @@ A simple rule, in this order:
    source model answers with; or the adapted model forgot more than 5 points (and more than its interval)
    on the source; or it does not win more of the label-free scores (calibrated InfoMax, agreement with the
    mean of all arms, average thresholded confidence, and where the target's class shares were stated the fit to
-   them) by more than 0.005 than it loses against the source model;
+   them) by more than 0.005 than it loses against the source model. Where at least five other arms were trained,
+   these vote instead: on the rows where the adapted and the source model differ, more of them must side with the
+   adapted one, by 3 points; what it forgot of the source is then not asked, for the target is what counts;
 3. *adapt* otherwise, and also where only the answers of the source model collapse.
 
 If the user permitted target labels (the inductive setting), the target's own validation rows decide:
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from acclimate.selection.bootstrap import Interval
+from acclimate.selection.votes import Votes
 
 if TYPE_CHECKING:
     from acclimate.tasks.base import Answers, Metric, Task
@@ -35,6 +38,10 @@ FORGETTING = 0.05
 """Points of the source's metric (or share of the constant answer's error) that adapting may cost."""
 MARGIN = 0.005
 """A label-free score must differ by more than this (nats, or half a point of the rows) to count."""
+VOTERS = 5
+"""Other arms that make a vote; fewer say too little."""
+MAJORITY = 0.03
+"""By how much more of the others' answers the adapted model must have."""
 SCORES = {
     "infomax": "InfoMax",
     "agreement": "agreement with the mean of all arms",
@@ -69,6 +76,7 @@ class ArmEvidence:
         agreement: with the mean of all arms.
         atc: average thresholded confidence.
         shares_fit: how well the likeliest classes fit stated shares of the target (`shares.fit`).
+        votes: of the other arms between this one and the source model; None where they are too few (`VOTERS`).
         collapse: sentences of `scores.collapse`, empty if the answers have not collapsed.
         vanished: sentences of `scores.vanished` by class.
     """
@@ -79,6 +87,7 @@ class ArmEvidence:
     agreement: float | None = None
     atc: float | None = None
     shares_fit: float | None = None
+    votes: Votes | None = None
     collapse: tuple[str, ...] = ()
     vanished: Mapping[str, str] = field(default_factory=dict)
 
@@ -158,12 +167,13 @@ def _without_target_labels(
     lost = [why for name, why in arms[adapted].vanished.items() if name not in arms[source_only].vanished]
     if lost and not arms[source_only].collapse:
         return Decision("keep_source", source_only, tuple(f"{adapted} lost a class: {why}" for why in lost))
-    forgot = _forgot(metric, arms, adapted, source_only)
+    voted = arms[adapted].votes
+    forgot = () if voted else _forgot(metric, arms, adapted, source_only)
     if forgot:
         return Decision("keep_source", source_only, forgot)
     if arms[source_only].collapse:
         return Decision("adapt", adapted, _collapses(arms, [source_only]))
-    return _contest(arms, adapted, source_only)
+    return _poll(voted, adapted, source_only) if voted else _contest(arms, adapted, source_only)
 
 
 def _by_target_labels(
@@ -216,6 +226,17 @@ def _forgot(metric: Metric, arms: Mapping[str, ArmEvidence], adapted: str, sourc
     if -_gain(metric, new, old) <= allowed or _gain(metric, best, old) >= 0:
         return ()
     return (f"{adapted} forgot the source: {metric.name} {new:.4g} on its validation rows, {source_only} {old:.4g}",)
+
+
+def _poll(votes: Votes, adapted: str, source_only: str) -> Decision:
+    """The vote of the other arms."""
+    said = (
+        f"on the {votes.rows} rows where the two differ, {votes.adapted:.0%} of the answers of {votes.voters} other "
+        f"arms are those of {adapted}, {votes.source_only:.0%} those of {source_only}"
+    )
+    if votes.margin > MAJORITY:
+        return Decision("adapt", adapted, (f"the other arms side with {adapted}", said))
+    return Decision("keep_source", source_only, (f"the other arms do not side with {adapted}", said))
 
 
 def _contest(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) -> Decision:

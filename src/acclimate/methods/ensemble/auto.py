@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from acclimate.domains.batch import Batch
 from acclimate.methods.base import Data, Method, Need
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Convex, Loop, Pass, Reader, Stage, Update
 
-CANDIDATES = ("dann", "cdan", "mcd", "mmd", "coral", "afn", "mcc", "bnm", "shot")
-"""What is tried unless the user names others: one or two of each family that take no longer than DANN."""
+FROZEN = (
+    "dann", "cdan", "mcd", "mmd", "coral", "afn", "deepjdot", "ot_mapping", "mcc", "bnm", "fixmatch", "shot",
+    "importance_weighting", "dann+mcc",
+)  # fmt: skip
+"""What is tried on frozen features unless the user names others: all that move answers in ways of their own."""
+TRAINED = ("dann", "cdan", "mmd", "mcc", "bnm", "shot")
+"""The same where the backbone is trained for each."""
+Validator = Literal["dawid_skene+infomax", "dawid_skene", "infomax", "bnm", "ensv", "agreement"]
+"""By what arms may be ranked: validators that need nothing but answers on the target."""
 
 
 @dataclass(frozen=True)
@@ -20,25 +27,30 @@ class Auto(Method):
     """No method is picked: the best few arms' calibrated answers are averaged, and one model learns the average.
 
     The candidates, source_only and the plain baseline are trained; all are calibrated on held-out source rows; the
-    ``top`` of them by InfoMax on the target (no labels) are averaged, and a fresh model of the same backbone is
+    ``top`` of them by the validator (no labels) are averaged, and a fresh model of the same backbone is
     fitted to that average on the target's rows (cross-entropy against probabilities, Hinton et al., 2015, T = 1).
+    Whether it is then deployed, the other arms decide by vote (`acclimate.selection.votes`).
 
     Helps when nobody knows which method fits, as the errors of different arms cancel and a bad pick costs one part in
-    ``top``. Hurts when most arms fail the same way, above all under shifted class shares, where InfoMax prefers arms
+    ``top``. Hurts when most arms fail the same way, above all under shifted class shares, where arms are preferred
     that spread their answers; and the pupil, which sees target rows alone, may forget the source.
 
     Related: `average` and the validators of `acclimate.selection.validators`.
 
     Attributes:
         candidates: methods that are tried beside source_only and the plain baseline, each as its name, with settings
-            if wanted (``mcc:strength=0.3``, ``dann+mcc:dann.strength=0.3``); or ``all``.
+            if wanted (``mcc:strength=0.3``, ``dann+mcc:dann.strength=0.3``); or ``all``; none named: those of `FROZEN`
+            or `TRAINED` that suit the data.
         settings: how many settings of each candidate are tried: 1 is that named, more come from its search range.
-        top: how many arms are averaged; 1 picks the best one by InfoMax, and teaches it.
+        top: how many arms are averaged; 1 picks the best one, and teaches it.
+        validator: by which score arms are ranked; the default is the mean rank by Dawid-Skene, which asks for answers
+            that others share, and InfoMax, which asks for sure and varied ones.
     """
 
-    candidates: tuple[str, ...] = CANDIDATES
+    candidates: tuple[str, ...] = ()
     settings: int = 1
-    top: int = 5
+    top: int = 3
+    validator: Validator = "dawid_skene+infomax"
 
     name: ClassVar[str] = "auto"
     about: ClassVar[str] = "train several methods, average the best without labels, distil them into one model"

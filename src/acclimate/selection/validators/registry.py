@@ -156,3 +156,4 @@ VALIDATORS: dict[str, Validator] = {
 
 VALIDATORS["ensv+infomax+atc"] = _ranked("ensv", "infomax", "atc")
 VALIDATORS["ensv+bnm+atc"] = _ranked("ensv", "bnm", "atc")
+VALIDATORS["dawid_skene+infomax"] = _ranked("dawid_skene", "infomax")
