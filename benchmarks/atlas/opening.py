@@ -98,7 +98,7 @@ def _lines(one: Opened) -> Iterable[dict[str, Any]]:
             "balanced_accuracy": round(one.balanced(said), 3),
             "gain": round(gain, 3),
             "interval": [round(low, 3), round(high, 3)],
-            "label_free": {k: round(v, 5) for k, v in arm["label_free"].items() if isinstance(v, float)},
+            "label_free": {name: round(value, 5) for name, value in arm["label_free"]["validators"].items()},
             "seconds": arm["seconds"],
             "decision": one.result["decision"],
         }

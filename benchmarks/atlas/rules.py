@@ -44,11 +44,10 @@ class Outcome:
 
 def known(one: Opened) -> tuple[Probabilities, Scores]:
     """The arms' calibrated answers, and their label-free scores by validator; `auto` itself is no arm to choose."""
-    rows = {arm["name"]: arm["label_free"] for arm in one.result["arms"] if arm["role"] != "adapted"}
+    rows = {arm["name"]: arm["label_free"]["validators"] for arm in one.result["arms"] if arm["role"] != "adapted"}
     said = {name: one.arrays[name]["target_probabilities"].astype(np.float64) for name in rows}
-    names = sorted({key for row in rows.values() for key, value in row.items() if isinstance(value, float)})
-    scores = {key: {name: row[key] for name, row in rows.items() if isinstance(row.get(key), float)} for key in names}
-    return said, scores
+    names = sorted({name for row in rows.values() for name in row})
+    return said, {key: {name: row[key] for name, row in rows.items() if key in row} for key in names}
 
 
 def rules(validators: Iterable[str]) -> dict[str, Rule]:

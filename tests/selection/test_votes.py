@@ -1,0 +1,41 @@
+"""Votes: whom the other arms side with where two differ, and what the decision makes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from acclimate.selection.decision import MAJORITY, ArmEvidence, Validation, decide
+from acclimate.selection.votes import Votes, votes
+from acclimate.tasks.classify import Classify
+
+ANSWERS = np.eye(3)
+
+
+def test_only_rows_on_which_the_two_differ_are_counted():
+    adapted, source = ANSWERS[[0, 1, 2, 2, 1]], ANSWERS[[0, 0, 0, 2, 0]]  # they differ on rows 1, 2 and 4
+    others = [ANSWERS[[1, 1, 2, 0, 0]], ANSWERS[[2, 1, 1, 1, 2]]]
+    found = votes(adapted, source, others)
+    assert found == Votes(3, adapted=3 / 6, source_only=1 / 6, voters=2)
+    assert found.margin == pytest.approx(1 / 3)
+
+
+def test_two_that_never_differ_leave_nothing_to_vote_on():
+    assert votes(ANSWERS, ANSWERS, [ANSWERS[::-1]]) == Votes(0, 0.0, 0.0, 1)
+
+
+def evidence(accuracy, polled=None):
+    """An arm with this accuracy on the source, where a constant gets 0.5."""
+    source = Validation({"accuracy": accuracy}, (accuracy - 0.02, accuracy + 0.02), 0.5)
+    return ArmEvidence(source, infomax=0.1, agreement=0.9, atc=0.8, votes=polled)
+
+
+@pytest.mark.parametrize(("margin", "choice"), [(MAJORITY + 0.01, "adapt"), (MAJORITY - 0.01, "keep_source")])
+def test_the_vote_decides_whatever_was_forgotten_of_the_source(margin, choice):
+    polled = Votes(100, adapted=0.4 + margin, source_only=0.4, voters=7)
+    arms = {"auto": evidence(0.7, polled), "source_only": evidence(0.95)}
+    found = decide(Classify(("a", "b")), arms, "auto", "source_only")
+    assert found.choice == choice
+    assert "100 rows where the two differ" in found.reasons[1]
+    without = decide(Classify(("a", "b")), {**arms, "auto": evidence(0.7)}, "auto", "source_only")
+    assert without.choice == "keep_source" and "forgot the source" in without.reasons[0]
