@@ -87,10 +87,8 @@ def moved(where, seed=0, n=400):
 
 def test_it_solves_a_shift_that_source_only_does_not(tmp_path):
     source, target = ac.read(moved("source"), label="label"), ac.read(moved("target")[0])
-    run = ac.compare(
-        source, target, methods=("coral", "ot_mapping", "mlls"), top=1, backbone={"name": "columns", "standardize": False},
-        out=tmp_path / "run",
-    )  # fmt: skip
+    backbone, methods = {"name": "columns", "standardize": False}, ("coral", "ot_mapping", "mlls")
+    run = ac.compare(source, target, methods=methods, top=1, backbone=backbone, out=tmp_path / "run")
     assert last_stage(run)["members"][0] in ("coral", "ot_mapping")
     found = run.evaluate(ac.read(moved("target", seed=1), label="label"))
     accuracy = {name: arm["metrics"]["accuracy"] for name, arm in found["arms"].items()}

@@ -66,6 +66,7 @@ def test_every_validator_rates_every_arm_as_its_plain_function_does(shift: Any) 
         "transfer_score": transfer_score(arm.head, arm.target_features, arm.target_probabilities, 4),
         "ensv+infomax+atc": combine(found["ensv"], found["infomax"], found["atc"])["aligned"],
         "ensv+bnm+atc": combine(found["ensv"], found["bnm"], found["atc"])["aligned"],
+        "dawid_skene+infomax": combine(found["dawid_skene"], found["infomax"])["aligned"],
     }
     assert {name: rated["aligned"] for name, rated in found.items()} == plain
 
