@@ -138,3 +138,14 @@ def test_settings_that_cannot_be(acclimate, columns, tmp_path, words, said):
     assert done.code == 2
     assert said in done.err
     assert not folder.exists()
+
+
+def test_stated_shares_and_what_contradicts_them_are_told(acclimate, columns, tmp_path):
+    words = ("adapt", *columns, "--backbone", "columns", "--method", "source_only", "--plain-baseline", "no", "-o")
+    blind = acclimate(*words, tmp_path / "blind")
+    assert "class shares of the target (" in blind.out
+    told = acclimate(*words, tmp_path / "told", "--target-shares", "no=1,yes=3")
+    assert told.code == 0
+    assert "target_shares sum to 4, not to 1; taken as no 0.250, yes 0.750" in told.err
+    assert "class shares of the target, as stated: no 0.25, yes 0.75" in told.out
+    assert acclimate(*words, tmp_path / "bad", "--target-shares", "no=1").code == 2

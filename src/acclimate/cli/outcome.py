@@ -103,8 +103,10 @@ def shares_lines(shares: Mapping[str, Any] | None) -> list[str]:
     if shares is None:
         return []
     if shares["stated"] is not None:
+        from acclimate.runs.shares import contradiction
+
         told = ", ".join(f"{name} {share:.2f}" for name, share in shares["stated"].items())
-        return [f"class shares of the target, as stated: {told}; the answers are made to fit them"]
+        return [f"class shares of the target, as stated: {told}", *(f"  {why}" for why in contradiction(shares))]
     intervals = {} if shares["doubts"] else shares["intervals"]
     told = ", ".join(f"{name} {between(share, intervals.get(name))}" for name, share in shares["estimated"].items())
     sure = "too uncertain to rely upon" if shares["doubts"] else "estimated, if nothing else changed"
