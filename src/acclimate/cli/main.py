@@ -23,6 +23,7 @@ from acclimate.cli import (
     embed,
     evaluate,
     inspect,
+    label_plan,
     leaderboard,
     listing,
     predict,
@@ -33,7 +34,22 @@ from acclimate.cli.parser import Parser
 from acclimate.errors import AcclimateError, InterruptedRunError
 from acclimate.training import interrupt
 
-VERBS = (inspect, pretrain, compare, adapt, resume, evaluate, leaderboard, predict, embed, cache, listing, doctor, demo)
+VERBS = (
+    inspect,
+    pretrain,
+    compare,
+    adapt,
+    resume,
+    evaluate,
+    leaderboard,
+    label_plan,
+    predict,
+    embed,
+    cache,
+    listing,
+    doctor,
+    demo,
+)
 CLOSED_PIPE = 141
 """Like a program that SIGPIPE ended."""
 EPILOG = """exit codes: 0 done, 1 failure, 2 usage or settings, 3 bad data, 4 missing extra or offline asset,

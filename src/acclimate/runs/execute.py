@@ -72,7 +72,7 @@ def adapt(
             check_free(folder, force)  # it may have been taken while the data were read
             found(describe(prepared, arms))
             clear(folder)
-            write_json(folder / "data.json", _fingerprints(prepared.data))
+            write_json(folder / "data.json", fingerprints(prepared.data))
             resolved.write(folder / "recipe.yaml")
         where.wait()
         return _carry_out(resolved, folder, prepared, arms, backbones, where, show, lock)
@@ -104,7 +104,7 @@ def resume(
                 f"{folder}: the {name} was a Python object; resume in Python: ac.resume({str(folder)!r}, {name}=...)"
             )
     prepared, arms = _prepare(recipe, source, target, backbones)
-    if read_json(folder / "data.json") != _fingerprints(prepared.data):
+    if read_json(folder / "data.json") != fingerprints(prepared.data):
         raise DataError(f"{folder}: the data have changed since the run began; start a new one")
     where = _place(recipe)
     with Lock(folder, where) as lock:
@@ -159,7 +159,8 @@ def _resolved(recipe: Recipe, arms: Sequence[Arm]) -> Recipe:
     )
 
 
-def _fingerprints(data: Data) -> dict[str, str]:
+def fingerprints(data: Data) -> dict[str, str]:
+    """Hash of each domain of a run, by which changed data are noticed."""
     names = ("source", "source_validation", "target", "labelled_target", "labelled_target_validation")
     return {name: domain.fingerprint for name in names if (domain := getattr(data, name)) is not None}
 

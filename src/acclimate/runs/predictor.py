@@ -23,7 +23,7 @@ from acclimate.runs.columns import fitted
 from acclimate.runs.features import Features
 from acclimate.tasks.base import Answers
 from acclimate.training.device import Place, place
-from acclimate.training.infer import features, infer
+from acclimate.training.infer import Want, features, infer, outputs
 from acclimate.training.model import Model
 
 if TYPE_CHECKING:
@@ -75,24 +75,36 @@ class Predictor:
         ``cached`` takes the features of a frozen backbone from the cache that training filled, which changes
         probabilities within float tolerance only.
         """
+        said = self._infer(domain, outputs, () if cached else None)
+        return self._model.task.decode(said, self._card.temperature, self._card.offsets)
+
+    def _infer(self, domain: Domain, want: Want, wholes: Sequence[Domain] | None) -> dict[str, np.ndarray]:
+        """What is wanted of every row; features of a frozen backbone through the cache unless ``wholes`` is None."""
         model, domain = self._model, self._fitting(domain)
-        if cached and self.origin.get("tune") == "frozen":
-            real, features = model.backbone, Features(model.backbone, (model.layer,), self._place)
-            model.backbone = PassThrough(real, model.layer)
-            outputs = infer(model, features.of(domain)[model.layer], self._place)
-            model.backbone = real
-        else:
-            outputs = infer(model, domain, self._place)
-        return model.task.decode(outputs, self._card.temperature, self._card.offsets)
+        if wholes is None or self.origin.get("tune") != "frozen":
+            return infer(model, domain, self._place, want=want)
+        real, cached = model.backbone, Features(model.backbone, (model.layer,), self._place, wholes)
+        model.backbone = PassThrough(real, model.layer)
+        found = infer(model, cached.of(domain)[model.layer], self._place, want=want)
+        model.backbone = real
+        return found
 
     @property
     def width(self) -> int:
         """Number of features that the head reads."""
         return self._model.neck.size
 
-    def features(self, domain: Domain) -> np.ndarray:
-        """The features ``[n, width]`` float32 that the head reads, in the domain's order."""
-        return infer(self._model, self._fitting(domain), self._place, want=features)["features"]
+    @property
+    def sparse(self) -> bool:
+        """Whether these features are sparse; `features` cannot give such."""
+        return self._model.backbone.spec.sparse and not self._model.neck.moves
+
+    def features(self, domain: Domain, wholes: Sequence[Domain] | None = None) -> np.ndarray:
+        """The features ``[n, width]`` float32 that the head reads, in the domain's order.
+
+        With ``wholes``, what a frozen backbone says of these domains is taken from the cache that training filled.
+        """
+        return self._infer(domain, features, wholes)["features"]
 
     def predict(
         self, data: Any, *, input: str | list[str] | None = None, output: str | Path | None = None
@@ -143,7 +155,7 @@ class Predictor:
                 added["confidence"] = answers.confidence
             if answers.probabilities is not None:
                 added |= {f"probability_{name}": answers.probabilities[:, k] for k, name in enumerate(answers.classes)}
-            yield frame.assign(**{_free(name, frame.columns): values for name, values in added.items()})
+            yield frame.assign(**{free_name(name, frame.columns): values for name, values in added.items()})
 
     def _stream(self, data: Any, input: str | list[str] | None, typed: bool) -> Iterator[tuple[pd.DataFrame, Domain]]:
         columns = self.columns(data, input)
@@ -219,7 +231,7 @@ def _place(device: str, precision: str | None, trained: str) -> Place:
     return place(device, precision or trained)  # type: ignore[arg-type]
 
 
-def _free(name: str, taken: Container[str]) -> str:
+def free_name(name: str, taken: Container[str]) -> str:
     """The name of an added column, which must not replace one of the input's."""
     while name in taken:
         name = f"acclimate_{name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from acclimate.domains.columns import nearly_numbers
 from acclimate.domains.domain import Domain, Schema, join
 from acclimate.domains.labels import apply_label_map, load_label_map
 from acclimate.domains.leaks import scan
+from acclimate.domains.locator import parse
 from acclimate.domains.read import read
 from acclimate.domains.schema import check_kinds
 from acclimate.domains.split import split
-from acclimate.domains.tables import need_columns
+from acclimate.domains.tables import TABLES, TableFile, need_columns, suffix_of
 from acclimate.errors import DataError, SettingsError
 from acclimate.methods.base import Data
 from acclimate.runs.columns import differing, fitted, target_columns, there
@@ -80,7 +82,8 @@ def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain 
 def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | None = None) -> Domain | None:
     """The target's rows. Its label column is read only if the recipe permits it, and never as an input.
 
-    Where it is permitted, rows may lack a label (None): they serve as inputs alone. Of a table only the source's
+    Where it is permitted, rows may lack a label (None), and one of several tables its column: they serve as inputs
+    alone. Of a table only the source's
     columns are kept, as far as they are there, or those that ``target_input`` names in their place; columns of its own
     only where ``target_input`` names them, with a plus before the name: a column that nobody named may tell the label.
 
@@ -99,6 +102,10 @@ def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | 
     label = recipe.target_label
     domains = []
     for place in places:
+        if label is not None and len(places) > 1 and not _has(place, label):
+            domain = _read(place, recipe, inputs, None, source, optional=optional)
+            domains.append(replace(domain, labels=np.full(len(domain), None, dtype=object)))
+            continue
         domain = _read(place, recipe, inputs, label, source, optional=optional, partial=True)
         domains.append(domain.sealed() if label is None else _renamed_labels(domain, recipe))
     first = domains[0].schema
@@ -111,6 +118,14 @@ def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | 
     if label is not None and (target.labels is None or not _known(target).any()):
         raise DataError(f"{target.name}: training on target labels is permitted, but no row has one in '{label}'")
     return target
+
+
+def _has(place: Any, column: str) -> bool:
+    """Whether rows may have this column: a table's file tells before it is read."""
+    if not isinstance(place, str | Path):
+        return True
+    at = parse(place)
+    return at.on_hub or suffix_of(Path(at.path)) not in TABLES or column in TableFile(at.existing()).columns
 
 
 def _read(

@@ -81,6 +81,30 @@ class Run:
         self.result = result.load(self.folder)
         return value
 
+    def label_plan(
+        self,
+        n: int,
+        output: str | Path,
+        *,
+        source: Any = None,
+        target: Any = None,
+        device: str = "auto",
+    ) -> dict[str, Any]:
+        """Write the ``n`` target rows to label next into a file, and say what labels would buy (docs/result.md).
+
+        ``source`` and ``target`` are given again where they came from Python. No target label is looked at that the run
+        was not permitted to train on.
+        """
+        from acclimate.domains.writer import FrameWriter
+        from acclimate.runs.label_plan import label_plan
+
+        given = {name: None if data is None else [data] for name, data in (("source", source), ("target", target))}
+        writer = FrameWriter(output)
+        frame, report = label_plan(self.folder, n, partial(self.arm, device=device), **given)
+        with writer:
+            writer.write(frame)
+        return {"output": str(output), **report}
+
     def predict(
         self, data: Any, *, input: str | list[str] | None = None, output: str | Path | None = None
     ) -> pd.DataFrame | Path:
