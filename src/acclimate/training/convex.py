@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from acclimate.backbones.passthrough import csr_tensor
 from acclimate.domains.domain import Domain
 from acclimate.seeds import generator
 from acclimate.tasks.base import Task
+from acclimate.training.distil import distil
 from acclimate.training.model import Model
 
 PENALTIES: Mapping[str, tuple[float, ...]] = {
@@ -22,10 +22,6 @@ PENALTIES: Mapping[str, tuple[float, ...]] = {
 }
 """L2 penalties tried: those of scikit-learn's C and alpha over six decades."""
 Carry = Callable[[Any, np.ndarray, Any], tuple[Any, np.ndarray | None]]
-FOLD = 5
-"""One row in so many is held out to choose the penalty of a fit to probabilities."""
-LEAST = 1e-3
-"""Probabilities up to it are left out of a fit to probabilities."""
 MOST_ROWS = 20_000
 """Rows used for the choice; the final fit uses all."""
 
@@ -125,26 +121,10 @@ def _distil(model: Model, values: Any, soft: np.ndarray) -> float:
     """Fit the head to probabilities ``[m, classes]`` of the target's rows; returns the penalty that some rows chose."""
     if model.neck.standardize:
         values = model.neck(_tensor(values)).numpy()
-    held = np.arange(len(soft)) % FOLD == 0  # rows are in an order that depends on content alone
-
-    def miss(penalty: float) -> float:
-        head = _solve_soft(model.task, values[~held], soft[~held], penalty)
-        said = head(_tensor(values[held])).double().log_softmax(1).numpy()
-        return float(-(soft[held] * said).sum())
-
-    penalties = sorted(PENALTIES[model.task.name], reverse=True)
-    penalty = min(penalties, key=miss) if len(soft) > FOLD else penalties[len(penalties) // 2]
-    model.head = _solve_soft(model.task, values, soft, penalty)
+    (weight, bias), penalty = distil(values, soft, PENALTIES[model.task.name])
+    model.new_head(model.task)
+    model.head.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
     return penalty
-
-
-def _solve_soft(task: Task, values: Any, soft: np.ndarray, penalty: float) -> nn.Linear:
-    """Each row once for every class, weighted by its probability; two classes at least."""
-    kept = soft > LEAST
-    kept[:, np.argsort(-soft.mean(axis=0), kind="stable")[:2]] = True
-    row, column = np.nonzero(kept)
-    classes = np.array(task.config()["classes"], dtype=object)
-    return task.solve(values[row], classes[column], penalty, soft[row, column])
 
 
 def _values(domain: Domain) -> Any:
