@@ -216,6 +216,13 @@ def test_shares_that_come_to_the_source_s_or_were_estimated_by_an_ignorant_model
     assert judge(ignorant, [0.8, 0.8, 0.7, 0.5, 0.4, 0.35, 0.3, 0.3], learned=0.7) == []
 
 
+def test_the_last_estimate_of_the_first_quarter_counts():
+    symptoms = Symptoms(("no", "yes"), np.array([0.2, 0.8]), mlls)
+    judge(symptoms, [0.9, 0.4, 0.35, 0.3, 0.3, 0.3, 0.3, 0.3], learned=0.95)
+    expected = mlls(answers(0.4), np.array([0.2, 0.8]))
+    np.testing.assert_allclose(symptoms.expected, expected)
+
+
 def test_stated_shares_are_what_answers_are_held_against():
     symptoms = Symptoms(("no", "yes"), HALVES, mlls, stated=np.array([0.9, 0.1]))
     (sentence,) = judge(symptoms, [0.2, 0.3, 0.5, 0.6, 0.6, 0.6])

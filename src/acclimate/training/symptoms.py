@@ -17,6 +17,8 @@ COIN, APART = 0.6, 0.75
 """A discriminator that never learned: accuracy at most, where a fresh linear one reaches at least so much."""
 AWAY, GROWN = 0.2, 0.15
 """Distance (total variation) of the answers' class shares from what is expected, beside chance, and its growth."""
+EARLY = 0.25
+"""Share of the steps during which the target's class shares are estimated anew; the last estimate counts."""
 FORGOTTEN, FORGOTTEN_LASTS = 0.05, 2
 """Least loss of accuracy on held-out source rows, beside chance; those looks are few."""
 
@@ -152,7 +154,8 @@ class Symptoms:
         if look.answers is None or self.shares is None:
             return {}, ""
         answered = _shares(look.answers)
-        if not self.expected and self.estimate is not None and self._knows(look):
+        early = self.stated is None and look.step <= EARLY * look.total
+        if (early or not self.expected) and self.estimate is not None and self._knows(look):
             self.expected = [float(share) for share in self.estimate(look.answers, self.shares)]
         if not self.expected:
             return {}, ""
