@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from torch import Tensor, nn
@@ -102,6 +103,10 @@ class Method:
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Values of a setting that are worth trying, the default first; settings that matter more come first."""
 
+    batched: ClassVar[tuple[str, ...]] = ()
+    """Numbers among the settings that may differ between runs which train in one batch (`acclimate.training.fleet`);
+    none where that cannot be: several updates a step, or what is computed outside of torch."""
+
     def __post_init__(self) -> None:
         within(self, **self.ranges)
 
@@ -112,6 +117,13 @@ class Method:
     def searched(self, convex: bool) -> Mapping[str, tuple[Any, ...]]:
         """What of `search` makes a difference here; ``convex`` as in `stages`."""
         return self.search
+
+    def given(self, values: Mapping[str, Any]) -> Self:
+        """A copy with other values for `batched` settings, which may be tensors; they are not checked."""
+        made = copy(self)
+        for name, value in values.items():
+            object.__setattr__(made, name, value)
+        return made
 
     def recipe(self) -> dict[str, Any]:
         """Name and settings, from which the registry makes the method again."""

@@ -15,7 +15,7 @@ from acclimate.methods.ensemble.auto import FROZEN, TRAINED, Auto
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.settings import build
-from acclimate.training.device import place
+from acclimate.training.device import Place, place
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop
 
@@ -34,6 +34,8 @@ class Arm:
     tune: Tune
     training: Training
     role: str = "adapted"
+    shape: tuple[Any, ...] | None = None
+    """Arms of equal shape train in one loop (`acclimate.training.fleet`); None trains alone."""
 
     @property
     def convex(self) -> bool:
@@ -58,6 +60,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     tune = build(Tune, {"kind": "frozen" if network.spec.pretrained else "full", **asked}, "tune")
     training = build(Training, {"epochs": epochs_by_default(network, tune), **recipe.training}, "training")
 
+    where = place(recipe.device, recipe.precision)
     if data.difference is not None and not network.links:
         raise SettingsError(
             f"source and target have other columns, and backbone '{network.spec.name}' reads one kind of row only; "
@@ -68,7 +71,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         _check(network, tune, method)
         own, called = replace(tune, bottleneck=_bottleneck(tune, method, data)), title or method.name
         found = Arm(called, method, backbone, settings, own, training, role)
-        _check_training(found, data, place(recipe.device, recipe.precision).world)
+        _check_training(found, data, where.world)
         return found
 
     main = arm(method, "adapted")
@@ -79,7 +82,8 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         arms.append(replace(arm(methods.create("source_only"), "reference"), tune=narrow))
     if isinstance(method, Auto):
         tried = _candidates(method, data, network, tune)
-        arms += [arm(candidate, "candidate", title) for title, candidate in tried.items()]
+        alone = [arm(candidate, "candidate", title) for title, candidate in tried.items()]
+        arms += [replace(found, shape=_shape(found, network, data, where)) for found in alone]
     plain = backbones.PLAIN.get(modality)
     if recipe.plain_baseline and plain is not None and plain != backbone and (carries or data.has["target_labels"]):
         kind = "source_only" if carries else "target_only"
@@ -156,6 +160,19 @@ def _bottleneck(tune: Tune, method: Method, data: Data) -> int:
         return tune.bottleneck
     steps = any(isinstance(stage, Loop) for stage in method.stages(data, True))
     return MOVING_BOTTLENECK if tune.kind == "frozen" and steps else 0
+
+
+def _shape(arm: Arm, network: Backbone, data: Data, where: Place) -> tuple[Any, ...] | None:
+    """What arms have in common that train in one loop: the first stage but for the settings that may be batched."""
+    first = arm.method.stages(data, arm.convex)[0]
+    if arm.tune.kind != "frozen" or not isinstance(first, Loop) or not isinstance(first.method, Method):
+        return None
+    training = arm.training
+    plain = training.keep == "last" and training.accumulate == 1 and where.world == 1 and where.precision != "fp16"
+    if not plain or network.spec.sparse or not first.method.batched:
+        return None
+    common = first.method.given(dict.fromkeys(first.method.batched))
+    return first.name, common, tuple(first.streams), arm.tune.bottleneck
 
 
 def _check(network: Backbone, tune: Tune, method: Method) -> None:

@@ -41,15 +41,16 @@ class Log:
     aloud: bool = True
     """Whether warnings are given as they come; if not, the arm's record alone has them."""
 
-    def report(self, arm: str, stage: str) -> Report:
-        """The `Report` of one stage of one arm."""
+    def report(self, arm: str, stage: str, fleet: str | None = None) -> Report:
+        """The `Report` of one stage of one arm, whose checkpoints are those of a ``fleet`` if it has one."""
+        of = {"arm": arm, "stage": stage, **({} if fleet is None else {"fleet": fleet})}
 
         def log(row: dict[str, Any]) -> None:
             if self.path is None:
                 return
             try:
                 with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"arm": arm, "stage": stage, **row}) + "\n")
+                    file.write(json.dumps({**of, **row}) + "\n")
             except OSError as error:
                 raise AcclimateError(f"cannot write {self.path}: {error.strerror}") from None
 
@@ -93,6 +94,6 @@ def rewind(folder: Path) -> None:
 
 
 def _remembered(folder: Path, row: Mapping[str, Any]) -> int:
-    stages = (folder / "checkpoints" / path_name(row["arm"])).glob(f"*-{row['stage']}")
+    stages = (folder / "checkpoints" / path_name(row.get("fleet", row["arm"]))).glob(f"*-{row['stage']}")
     steps = [int(path.name) for stage in stages for path in checkpoint.saved(stage)]
     return max(steps, default=0)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from acclimate import memory
+from acclimate.domains.batch import Batch
 from acclimate.errors import DivergedError, InterruptedRunError
 from acclimate.training import checkpoint, interrupt
 from acclimate.training.ahead import Ahead
@@ -166,16 +167,14 @@ class Trainer:
         watched = guard is not None and guard.opens(done.step, done.total, self.training.batch_size)
         self.stepper.see = guard.see if guard is not None and watched else None
         try:
-            return self.stepper.step(ahead.batches(done.step), done.step, done.step / done.total)
+            return self._update(ahead.batches(done.step))
         except NotFiniteError as error:
             if guard is not None:
                 guard.forget()
-            where = self._save_if_finite()
-            kept = f"; the state before it is kept in {where}" if where else ""
-            raise DivergedError(
-                f"{self.stage.name}: {error} at step {done.step + 1} is not finite{kept}; "
-                "try a smaller --set training.learning_rate, or --precision fp32"
-            ) from None
+            raise diverged(self.stage.name, str(error), done.step, self._save_if_finite()) from None
+
+    def _update(self, batches: Mapping[str, Batch]) -> Mapping[str, Tensor]:
+        return self.stepper.step(batches, self.counters.step, self.counters.step / self.counters.total)
 
     def _heed_signals(self) -> None:
         number = int(self.place.largest(interrupt.requested() or 0))
@@ -229,9 +228,12 @@ class Trainer:
     def _tell(self, losses: Mapping[str, Tensor]) -> None:
         done = self.counters
         if done.step % LOG_EVERY == 0 or done.step in (1, done.total):
-            shown = {name: round(float(value), 6) for name, value in losses.items()}
-            self.report.log({"step": done.step, "losses": shown})
-            self.report.progress(done.step, done.total, shown)
+            self._log(losses)
+
+    def _log(self, losses: Mapping[str, Tensor]) -> None:
+        shown = {name: round(float(value), 6) for name, value in losses.items()}
+        self.report.log({"step": self.counters.step, "losses": shown})
+        self.report.progress(self.counters.step, self.counters.total, shown)
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on, as nested mappings of tensors and plain values."""
@@ -277,3 +279,12 @@ class Trainer:
         state = checkpoint.load(self.folder) if self.folder else None
         if state is not None:
             self.load(state)
+
+
+def diverged(stage: str, what: str, step: int, kept: Path | None = None) -> DivergedError:
+    """The error of a training whose next step is not finite."""
+    where = f"; the state before it is kept in {kept}" if kept else ""
+    return DivergedError(
+        f"{stage}: {what} at step {step + 1} is not finite{where}; "
+        "try a smaller --set training.learning_rate, or --precision fp32"
+    )

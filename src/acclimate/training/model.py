@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -123,9 +124,16 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch, autocast: AbstractContextManager[object] | None = None) -> Step:
         """One forward pass; ``autocast`` holds for the backbone alone, neck and head stay float32."""
+        return self.answer(batch, self.features(batch.inputs, autocast))
+
+    def features(self, inputs: Any, autocast: AbstractContextManager[object] | None = None) -> Tensor:
+        """What the head reads ``[n, size]``."""
         with autocast or nullcontext():
-            features = self.backbone(batch.inputs, [self.layer])[self.layer]
-        features = self.neck(features.float())
+            features = self.backbone(inputs, [self.layer])[self.layer]
+        return self.neck(features.float())
+
+    def answer(self, batch: Batch, features: Tensor) -> Step:
+        """The rest of a forward pass, from what the head reads of the batch."""
         outputs = self.task.outputs(self.head, features)
         loss = None
         if batch.targets is not None:

@@ -224,21 +224,14 @@ class Now:
         Only the stream "source" may update batch-norm statistics; others are normalised with them,
         as they will be when the model is used. So a method at weight 0 changes nothing.
         """
-        stepper = self._stepper
-        place = stepper.place
-        own = () if place.rank == 0 else (place.rank,)
-        seed = derive(stepper.seed, "forward", batch.domain, self._number, self._piece, *own, *([draw] if draw else []))
-        torch.default_generator.manual_seed(seed)
-        if place.device.type != "cpu":
-            torch.get_device_module(place.device).manual_seed(seed)
+        self._seed(batch, draw)
         step = self._forward(batch)
-        if stepper.see is not None:
-            stepper.see(step)
+        if self._stepper.see is not None:
+            self._stepper.see(step)
         return step
 
     def _forward(self, batch: Batch) -> Step:
-        stepper = self._stepper
-        place = stepper.place
+        stepper, place = self._stepper, self._stepper.place
         if batch.domain == "source" and not self._again:
             return stepper.model(batch, place.autocast())
         learning = [norm for norm in stepper.norms if norm.training]
@@ -250,3 +243,11 @@ class Now:
         finally:
             for norm in learning:
                 setattr(norm, switch, True)
+
+    def _seed(self, batch: Batch, draw: str) -> None:
+        stepper, place = self._stepper, self._stepper.place
+        own = () if place.rank == 0 else (place.rank,)
+        seed = derive(stepper.seed, "forward", batch.domain, self._number, self._piece, *own, *([draw] if draw else []))
+        torch.default_generator.manual_seed(seed)
+        if place.device.type != "cpu":
+            torch.get_device_module(place.device).manual_seed(seed)

@@ -63,6 +63,7 @@ class CDAN(Align):
         "hidden": "[0, inf)",
         "random": "[1, inf)",
     }
+    batched: ClassVar[tuple[str, ...]] = ("strength",)
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "strength": (1.0, 0.3, 3.0, 0.1),
         "entropy": (True, False),

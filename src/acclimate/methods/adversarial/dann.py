@@ -50,7 +50,13 @@ class DANN(Align):
     name: ClassVar[str] = "dann"
     about: ClassVar[str] = "domain-adversarial training (Ganin et al. 2016)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "gamma": "(0, inf)", "hidden": "[0, inf)"}
+    batched: ClassVar[tuple[str, ...]] = ("strength",)
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (1.0, 0.3, 3.0, 0.1)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form == "alternating":
+            object.__setattr__(self, "batched", ())
 
     @property
     def adds(self) -> bool:

@@ -21,16 +21,26 @@ from torch.nn import functional as F
 
 class _Reverse(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, values: Tensor, strength: float) -> Tensor:
-        context.strength = strength
+    def forward(values: Tensor, strength: float | Tensor) -> Tensor:
         return values.view_as(values)
+
+    @staticmethod
+    def setup_context(context: Any, inputs: tuple[Tensor, float | Tensor], output: Tensor) -> None:
+        context.strength = inputs[1]
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         return gradients[0] * -context.strength, None
 
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int | None, int | None], values: Tensor, strength: Any) -> tuple[Tensor, int]:
+        values = values.expand(info.batch_size, *values.shape) if dims[0] is None else values.movedim(dims[0], 0)
+        if dims[1] is not None:
+            strength = strength.reshape(-1, *[1] * (values.ndim - 1))
+        return _Reverse.apply(values, strength), 0
 
-def reverse(values: Tensor, strength: float = 1.0) -> Tensor:
+
+def reverse(values: Tensor, strength: float | Tensor = 1.0) -> Tensor:
     """The gradient reversal layer: identity forward, gradient times ``-strength`` backward.
 
     What comes after it (the domain classifier) still receives its own gradient at full strength.

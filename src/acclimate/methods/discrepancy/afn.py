@@ -54,6 +54,7 @@ class AFN(Align):
     name: ClassVar[str] = "afn"
     about: ClassVar[str] = "adaptive feature norm, stepwise (Xu et al. 2019)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "delta": "(0, inf)"}
+    batched: ClassVar[tuple[str, ...]] = ("strength", "delta")
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (0.05, 0.02, 0.1, 0.01)}
 
     def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:

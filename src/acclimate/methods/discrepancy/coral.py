@@ -49,6 +49,7 @@ class CORAL(Align):
     name: ClassVar[str] = "coral"
     about: ClassVar[str] = "features of equal covariance (Sun et al. 2016)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)"}
+    batched: ClassVar[tuple[str, ...]] = ("strength",)
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (100.0, 10.0, 1000.0, 30.0, 300.0)}
 
     def __post_init__(self) -> None:

@@ -45,6 +45,7 @@ class MMD(Align):
     name: ClassVar[str] = "mmd"
     about: ClassVar[str] = "features of equal mean embedding, DAN (Long et al. 2015)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "kernels": "[1, inf)"}
+    batched: ClassVar[tuple[str, ...]] = ("strength",)
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (1.0, 3.0, 0.3, 10.0, 0.1)}
 
     def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:

@@ -28,7 +28,8 @@ def nuclear_norm(probs: Tensor) -> Tensor:
     Returns:
         A scalar of at most ``sqrt(min(n, classes) / n)``.
     """
-    return torch.linalg.svdvals(probs).sum() / len(probs)
+    values = torch.linalg.svdvals(probs.nan_to_num())  # what is not finite is refused with the loss, not here
+    return values.sum() / len(probs)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class BNM(Align):
     name: ClassVar[str] = "bnm"
     about: ClassVar[str] = "batch nuclear-norm maximisation (Cui et al. 2020)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)"}
+    batched: ClassVar[tuple[str, ...]] = ("strength",)
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (1.0, 3.0, 0.3, 10.0)}
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
 

@@ -87,6 +87,7 @@ class FixMatch(Align):
     name: ClassVar[str] = "fixmatch"
     about: ClassVar[str] = "confident pseudo-labels teach strong augmentations (Sohn et al. 2020)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "threshold": "[0, 1)"}
+    batched: ClassVar[tuple[str, ...]] = ("strength", "threshold")
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "strength": (1.0, 0.3, 3.0),
         "threshold": (0.95, 0.9, 0.8, 0.7),
@@ -94,6 +95,11 @@ class FixMatch(Align):
     }
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
     views: ClassVar[tuple[View, ...]] = ("strong",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.align_shares:  # torch knows no batched form of the memory's update
+            object.__setattr__(self, "batched", ())
 
     def parts(self, sites: Mapping[str, Width]) -> dict[str, nn.Module]:
         """The remembered shares of each site, where they are aligned."""

@@ -69,6 +69,7 @@ class MCC(Align):
     name: ClassVar[str] = "mcc"
     about: ClassVar[str] = "minimum class confusion (Jin et al. 2020)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "temperature": "(0, inf)"}
+    batched: ClassVar[tuple[str, ...]] = ("strength", "temperature")
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "strength": (1.0, 0.3, 3.0, 0.1),
         "temperature": (2.5, 1.5, 4.0, 1.0),
