@@ -59,8 +59,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]]
     )
     evaluations = [plain.evaluate(labelled), permitted.evaluate(labelled.select(second))]
     stated = {"0": 0.5, "1": 0.5}
-    closed = {"name": "auto", "candidates": ("importance_weighting", "mlls", "bbse", "adabn", "coral")}
-    auto = ac.adapt(source, target, method=closed, backbone="columns", target_shares=stated, out=folder / "auto")
+    closed = {
+        "name": "auto",
+        "candidates": ("importance_weighting", "mlls", "bbse", "adabn", "coral", "mcc", "bnm", "bnm:strength=3"),
+    }
+    auto = ac.adapt(
+        source, target, method=closed, backbone="columns", training={"steps": 6}, target_shares=stated,
+        out=folder / "auto",
+    )  # fmt: skip
     return [plain.result, permitted.result, auto.result], evaluations
 
 

@@ -118,6 +118,11 @@ class Method:
         """What of `search` makes a difference here; ``convex`` as in `stages`."""
         return self.search
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The values of its `batched` settings."""
+        return {name: float(getattr(self, name)) for name in self.batched}
+
     def given(self, values: Mapping[str, Any]) -> Self:
         """A copy with other values for `batched` settings, which may be tensors; they are not checked."""
         made = copy(self)

@@ -121,16 +121,21 @@ class Losses(Align):
         object.__setattr__(self, "views", tuple(dict.fromkeys(view for m in self.members for view in m.views)))
         needs = tuple(dict.fromkeys(need for member in self.members for need in member.needs))
         object.__setattr__(self, "needs", needs)
-        names = tuple(f"{member.name}.{name}" for member in self.members for name in member.batched)
-        object.__setattr__(self, "batched", names if all(member.batched for member in self.members) else ())
+        if all(member.batched for member in self.members):
+            names = tuple(f"{member.name}.{name}" for member in self.members for name in member.batched)
+            object.__setattr__(self, "batched", names)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Every member's, as ``member.setting``."""
+        return {f"{m.name}.{name}": value for m in self.members for name, value in m.numbers.items()}
 
     def given(self, values: Mapping[str, Any]) -> Losses:
         """Each member with its own."""
-        own = [
-            {k.removeprefix(f"{m.name}."): v for k, v in values.items() if k.startswith(f"{m.name}.")}
-            for m in self.members
-        ]
-        return Losses(tuple(member.given(values) for member, values in zip(self.members, own, strict=True)))
+        flat = {
+            m.name: {n: values[f"{m.name}.{n}"] for n in m.batched if f"{m.name}.{n}" in values} for m in self.members
+        }
+        return Losses(tuple(member.given(flat[member.name]) for member in self.members))
 
     def parts(self, sites: Mapping[str, Width]) -> dict[str, nn.Module]:
         """Every member's, under the member's name."""

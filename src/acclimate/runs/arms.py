@@ -83,7 +83,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     if isinstance(method, Auto):
         tried = _candidates(method, data, network, tune)
         alone = [arm(candidate, "candidate", title) for title, candidate in tried.items()]
-        arms += [replace(found, shape=_shape(found, network, data, where)) for found in alone]
+        arms += [replace(found, shape=_shape(found, data, where)) for found in alone]
     plain = backbones.PLAIN.get(modality)
     if recipe.plain_baseline and plain is not None and plain != backbone and (carries or data.has["target_labels"]):
         kind = "source_only" if carries else "target_only"
@@ -162,14 +162,14 @@ def _bottleneck(tune: Tune, method: Method, data: Data) -> int:
     return MOVING_BOTTLENECK if tune.kind == "frozen" and steps else 0
 
 
-def _shape(arm: Arm, network: Backbone, data: Data, where: Place) -> tuple[Any, ...] | None:
+def _shape(arm: Arm, data: Data, where: Place) -> tuple[Any, ...] | None:
     """What arms have in common that train in one loop: the first stage but for the settings that may be batched."""
     first = arm.method.stages(data, arm.convex)[0]
     if arm.tune.kind != "frozen" or not isinstance(first, Loop) or not isinstance(first.method, Method):
         return None
     training = arm.training
     plain = training.keep == "last" and training.accumulate == 1 and where.world == 1 and where.precision != "fp16"
-    if not plain or network.spec.sparse or not first.method.batched:
+    if not plain or not first.method.batched:
         return None
     common = first.method.given(dict.fromkeys(first.method.batched))
     return first.name, common, tuple(first.streams), arm.tune.bottleneck

@@ -25,8 +25,8 @@ from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
 from acclimate.runs.prepare import Prepared, label_map, prepare, read_source, read_target
 from acclimate.runs.recipe import Recipe, parse, read
 from acclimate.runs.shares import contradiction, judge
-from acclimate.runs.train import Workshop
 from acclimate.runs.workers import train
+from acclimate.runs.workshop import Workshop
 from acclimate.tasks.registry import restore
 from acclimate.training.device import Place, place
 

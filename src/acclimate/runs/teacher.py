@@ -8,7 +8,7 @@ from acclimate.methods.base import Teacher
 from acclimate.methods.ensemble.auto import Auto
 from acclimate.runs.evidence import arrays_of
 from acclimate.runs.rating import predictions
-from acclimate.runs.train import Workshop
+from acclimate.runs.workshop import Workshop
 from acclimate.selection.validators import average, best, score
 
 

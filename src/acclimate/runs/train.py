@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,14 @@ from acclimate.backbones.base import Backbone
 from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
-from acclimate.files import path_name, read_json, write_json
+from acclimate.files import read_json, write_json
 from acclimate.runs import store
 from acclimate.runs.arms import Arm, fitted_backbone
 from acclimate.runs.evidence import gather
 from acclimate.runs.features import Features
-from acclimate.runs.log import Log
-from acclimate.runs.prepare import Prepared
 from acclimate.runs.rating import SAMPLE, rate
-from acclimate.runs.recipe import Recipe
 from acclimate.runs.watching import guard
+from acclimate.runs.workshop import Workshop
 from acclimate.selection.scores import infomax
 from acclimate.training.convex import fit_convex
 from acclimate.training.device import Place, place
@@ -38,37 +36,6 @@ from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Convex, Loop
 from acclimate.training.stream import move
 from acclimate.training.tune import merge_lora
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """Everything that training an arm needs beside the arm itself.
-
-    Attributes:
-        folder: of the run.
-        prepared: the data.
-        recipe: of the run.
-        log: where steps are written and shown.
-        seconds: that the arm's loops may take together, or None.
-        objects: backbones that came as objects, by name.
-        frozen: features of frozen backbones, which the arms that a process trains share.
-    """
-
-    folder: Path
-    prepared: Prepared
-    recipe: Recipe
-    log: Log
-    seconds: float | None = None
-    objects: Mapping[str, Any] | None = None
-    frozen: dict[tuple[object, ...], Features] = field(default_factory=dict)
-
-    def arm_folder(self, arm: str) -> Path:
-        """Where a finished arm lives."""
-        return self.folder / "arms" / path_name(arm)
-
-    def checkpoints(self, arm: str) -> Path:
-        """Where an unfinished arm keeps its states."""
-        return self.folder / "checkpoints" / path_name(arm)
 
 
 def train_arm(arm: Arm, shop: Workshop) -> dict[str, Any]:
@@ -81,7 +48,7 @@ def train_arm(arm: Arm, shop: Workshop) -> dict[str, Any]:
     done = shop.arm_folder(arm.name) / "arm.json"
     if not where.first(done.is_file()):
         bench = Bench(arm, shop, where)
-        stages = bench.train()
+        stages = bench.train(seconds=shop.seconds)
         if where.rank == 0:
             bench.write(done, stages)
         where.wait()
@@ -106,6 +73,7 @@ class Bench:
             standardize=self.features is not None and not backbone.spec.sparse,
             seed=recipe.seed,
         )
+        self.stages = arm.method.stages(data, arm.convex)
         self.guard = guard(shop.prepared, lambda domain: self.model.task.decode(self.outputs(domain)))
 
     def _backbone(self) -> Backbone:
@@ -125,13 +93,13 @@ class Bench:
             shop.frozen[key] = Features(backbone, layers, where, shop.prepared.wholes, shop.log.reading(arm.name))
         return shop.frozen[key]
 
-    def train(self) -> list[dict[str, Any]]:
-        """Carry out the method's stages; returns the record of each."""
-        stages = self.arm.method.stages(self.shop.prepared.data, self.arm.convex)
-        loops = sum(isinstance(stage, Loop) for stage in stages)
-        end = None if self.shop.seconds is None else time.monotonic() + self.shop.seconds
+    def train(self, first: int = 0, seconds: float | None = None) -> list[dict[str, Any]]:
+        """Carry out the method's stages, from the ``first`` on, in so many seconds; returns the record of each."""
+        left = self.stages[first:]
+        loops = sum(isinstance(stage, Loop) for stage in left)
+        end = None if seconds is None else time.monotonic() + seconds
         records = []
-        for number, stage in enumerate(stages):
+        for number, stage in enumerate(left, first):
             if not isinstance(stage, Loop):
                 records.append(self._solve(stage) if isinstance(stage, Convex) else self._adjust(stage))
                 continue
@@ -165,47 +133,46 @@ class Bench:
 
     def _adjust(self, stage: Adjust) -> dict[str, Any]:
         begun = time.monotonic()
-        with self._reading():
+        with self.reading():
             said = stage.change(self.model, self)
         return {"stage": stage.name, **said, "seconds": round(time.monotonic() - begun, 3)}
 
     def _loop(self, stage: Loop, number: int, deadline: float | None) -> dict[str, Any]:
-        if self.features is not None:
-            if number == 0:
-                self._choose_layer(stage)
-            streams = {name: self._read(domain) for name, domain in stage.streams.items()}
-            if number == 0 and self.model.neck.standardize:
-                known: Any = next(iter(streams.values())).rows
-                self.model.neck.fit(torch.from_numpy(np.asarray(known.values)))
-            stage = replace(stage, streams=streams)
-        with self._reading():
+        stage = self.prepare(stage, number)
+        with self.reading():
             trainer = Trainer(
                 self.model,
                 stage,
-                tune=self.arm.tune,
-                training=self.arm.training,
-                place=self.place,
-                seed=self.shop.recipe.seed,
-                folder=self.shop.checkpoints(self.arm.name) / f"{number}-{stage.name}",
                 watch=self._watch(stage),
                 deadline=deadline,
                 report=self.shop.log.report(self.arm.name, stage.name),
                 guard=self.guard,
+                **self.options(f"{number}-{stage.name}"),
             )
-            done = trainer.train()
-        record = {
-            "stage": stage.name,
-            "steps": done.step,
-            "planned": trainer.planned,
-            "epochs": round(done.step / trainer.epoch, 2),
-            "seconds": round(done.seconds, 3),
+            trainer.train()
+        return trainer.record()
+
+    def options(self, stage: str, arm: str | None = None) -> dict[str, Any]:
+        """What every training of this arm is given; checkpoints under the name of the arm, or another."""
+        return {
+            "tune": self.arm.tune,
+            "training": self.arm.training,
+            "place": self.place,
+            "seed": self.shop.recipe.seed,
+            "folder": self.shop.checkpoints(arm or self.arm.name) / stage,
         }
-        if done.best is not None:
-            best_epoch = round(done.best_step / trainer.epoch, 2)
-            record |= {"best": done.best, "best_step": done.best_step, "best_epoch": best_epoch}
-        if trainer.stepper.pieces > 1:
-            record["accumulated"] = trainer.stepper.pieces
-        return record
+
+    def prepare(self, stage: Loop, number: int) -> Loop:
+        """The stage as the model reads it inside `reading`; before the first one, layer and standardisation are set."""
+        if self.features is None:
+            return stage
+        if number == 0:
+            self._choose_layer(stage)
+        streams = {name: self._read(domain) for name, domain in stage.streams.items()}
+        if number == 0 and self.model.neck.standardize:
+            known: Any = next(iter(streams.values())).rows
+            self.model.neck.fit(torch.from_numpy(np.asarray(known.values)))
+        return replace(stage, streams=streams)
 
     def _choose_layer(self, stage: Loop) -> None:
         """Read the layer whose linear probe is best on validation, as a convex stage would."""
@@ -222,7 +189,7 @@ class Bench:
         model.new_head(model.task)
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def reading(self) -> Iterator[None]:
         """Inside the block the model of a frozen backbone reads features instead of raw inputs."""
         real = self.model.backbone
         if self.features is not None:
@@ -233,7 +200,7 @@ class Bench:
             self.model.backbone = real
 
     def _read(self, domain: Domain) -> Domain:
-        """The rows as the model reads them inside `_reading`."""
+        """The rows as the model reads them inside `reading`."""
         return domain if self.features is None else self.features.of(domain)[self.model.layer]
 
     def outputs(self, domain: Domain) -> dict[str, np.ndarray]:
@@ -280,7 +247,7 @@ class Bench:
         """Judge the arm without opening the seal, and write its folder."""
         arm, shop, model, data = self.arm, self.shop, self.model, self.shop.prepared.data
         judged = {"source": data.source_validation, "target": data.target, "labelled": data.labelled_target_validation}
-        with self._reading():
+        with self.reading():
             outputs = {name: self._look(domain) for name, domain in judged.items() if domain is not None}
         features = {name: said.pop("features") for name, said in outputs.items() if "features" in said}
         after = takewhile(lambda stage: "steps" not in stage, reversed(stages))  # a loop moves the calibration

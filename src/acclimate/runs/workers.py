@@ -14,20 +14,18 @@ from typing import Any
 
 import torch
 
-from acclimate.errors import DataError, DivergedError, SettingsError
 from acclimate.methods.ensemble.auto import Auto
 from acclimate.runs.arms import Arm
+from acclimate.runs.fleet import crews, train_crew
 from acclimate.runs.folder import Lock
 from acclimate.runs.log import Log
 from acclimate.runs.teacher import teacher
-from acclimate.runs.train import Workshop, train_arm
+from acclimate.runs.train import train_arm
+from acclimate.runs.workshop import Workshop
 from acclimate.training import interrupt
 
-MAY_FAIL: dict[str, tuple[type[Exception], ...]] = {
-    "plain": (DataError,),
-    "candidate": (DataError, SettingsError, DivergedError),
-}
-"""What an arm of a role may fail with and be left out; any other failure ends the run."""
+POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Where libraries look how many threads they may start."""
 
 
 def train(arms: Sequence[Arm], shop: Workshop, lock: Lock) -> dict[str, dict[str, Any]]:
@@ -43,33 +41,37 @@ def train(arms: Sequence[Arm], shop: Workshop, lock: Lock) -> dict[str, dict[str
     records = _train_all(others, shop, lock, before)
     whole = [name for name, record in records.items() if "left_out" not in record]
     data = replace(shop.prepared.data, teacher=teacher(last.method, shop, whole))
-    taught = replace(shop, prepared=replace(shop.prepared, data=data), seconds=_share(end, [last]))
+    taught = replace(shop, prepared=replace(shop.prepared, data=data), seconds=_share(end, [last], [[last]]))
     return {**records, last.name: train_arm(last, taught)}
 
 
 def _train_all(arms: Sequence[Arm], shop: Workshop, lock: Lock, end: float | None) -> dict[str, dict[str, Any]]:
     """The records of arms that need nothing of each other."""
     records: dict[str, dict[str, Any]] = {}
-    if shop.recipe.jobs == 1 or len(arms) == 1:
-        for number, arm in enumerate(arms):
-            records[arm.name] = _train_one(arm, replace(shop, seconds=_share(end, arms[number:])))
-        return records
-    together = min(shop.recipe.jobs, sum(not arm.convex for arm in arms))
-    share = _share(end, arms)
-    quiet = replace(
-        shop, log=Log(shop.log.path, aloud=False), seconds=None if share is None else share * max(1, together)
-    )
+    left = crews(arms)
+    jobs = min(shop.recipe.jobs, len(left))
+    if jobs == 1:
+        for number, crew in enumerate(left):
+            records |= train_crew(crew, replace(shop, seconds=_share(end, crew, left[number:])))
+        return {arm.name: records[arm.name] for arm in arms}
+    together = max(1, min(jobs, sum(not crew[0].convex for crew in left)))
+    quiet = replace(shop, log=Log(shop.log.path, aloud=False))
     context = multiprocessing.get_context("spawn")
-    jobs, given = min(shop.recipe.jobs, len(arms)), (torch.get_num_threads(), lock)
+    given = (threads(jobs), lock)
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker, initargs=given) as pool:
-        waiting = {pool.submit(_train_in_process, arm, quiet): arm for arm in arms}
+        ordered = sorted(left, key=len, reverse=True)  # what takes longest begins first
+        shares = [_share(end, crew, left, together) for crew in ordered]
+        waiting = [
+            pool.submit(_train_in_process, crew, replace(quiet, seconds=seconds))
+            for crew, seconds in zip(ordered, shares, strict=True)
+        ]
         try:
             for future in as_completed(waiting):
-                name = waiting[future].name
-                records[name] = future.result()
-                steps = records[name].get("steps", 0)
-                shop.log.show(name, "done", steps, steps, {})
-                shop.log.warn(name, records[name].get("warnings", ()))
+                for name, record in future.result().items():
+                    records[name] = record
+                    steps = record.get("steps", 0)
+                    shop.log.show(name, "done", steps, steps, {})
+                    shop.log.warn(name, record.get("warnings", ()))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -78,10 +80,23 @@ def _train_all(arms: Sequence[Arm], shop: Workshop, lock: Lock, end: float | Non
     return {arm.name: records[arm.name] for arm in arms}
 
 
-def _begin_worker(threads: int, lock: object) -> None:
-    """Get ready to train; that the lock is among the arguments holds it for as long as the worker lives."""
+def threads(jobs: int) -> int:
+    """How many threads each of several workers computes with: a share of this process', unless the user set them."""
+    own = torch.get_num_threads()
+    return own if os.environ.get("OMP_NUM_THREADS") else max(1, own // jobs)
+
+
+def _begin_worker(number: int, lock: object) -> None:
+    """Get ready to train; that the lock is among the arguments holds it for as long as the worker lives.
+
+    Libraries that are here already and those that come later all compute with ``number`` threads.
+    """
+    from threadpoolctl import threadpool_limits
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches every process; between arms it is the parent's to heed
-    torch.set_num_threads(threads)  # other numbers of threads would give other bits
+    os.environ.update(dict.fromkeys(POOLS, str(number)))
+    threadpool_limits(number)
+    torch.set_num_threads(number)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -93,22 +108,14 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _train_in_process(arm: Arm, shop: Workshop) -> dict[str, Any]:
+def _train_in_process(crew: Sequence[Arm], shop: Workshop) -> dict[str, dict[str, Any]]:
     with interrupt.graceful():
-        return _train_one(arm, shop)
+        return train_crew(crew, shop)
 
 
-def _train_one(arm: Arm, shop: Workshop) -> dict[str, Any]:
-    try:
-        return train_arm(arm, shop)
-    except (DataError, SettingsError, DivergedError) as error:
-        if isinstance(error, MAY_FAIL.get(arm.role, ())):
-            return {"left_out": str(error)}
-        raise
-
-
-def _share(end: float | None, left: Sequence[Arm]) -> float | None:
-    """The seconds of the next arm, so that all arms that are trained by steps get as many."""
+def _share(end: float | None, crew: Sequence[Arm], left: Sequence[Sequence[Arm]], together: int = 1) -> float | None:
+    """The seconds of a crew, so that all arms that are trained by steps get as many; ``together`` crews at a time."""
     if end is None:
         return None
-    return max(0.0, end - time.monotonic()) / max(1, sum(not arm.convex for arm in left))
+    seconds, waiting = max(0.0, end - time.monotonic()), sum(not arm.convex for each in left for arm in each)
+    return min(seconds, seconds * together * len(crew) / max(1, waiting))

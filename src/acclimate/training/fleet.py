@@ -3,13 +3,15 @@
 On frozen features a step is small, and much of it is overhead. Here the models of all settings have their parameters
 stacked, ``[settings, ...]``; one batch goes through all of them at once (`torch.func.vmap`), and each has its own
 losses, gradients, clipping and optimizer state. Each ends where it would have ended alone but for rounding, as sums are
-taken in another order. Batch norm has no place in it: its statistics would be taken once for all.
+taken in another order: 1e-7 of a weight or so, and more only where a ReLU happens to be at its kink. Batch norm has no
+place in it, as its statistics would be taken once for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
@@ -17,61 +19,95 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from acclimate.domains.batch import Batch
+from acclimate.tasks.base import Site
 from acclimate.training import checkpoint
-from acclimate.training.loop import Report, Trainer, diverged
+from acclimate.training.guard import Guard
+from acclimate.training.loop import Counters, Report, Trainer, diverged
 from acclimate.training.model import Model, Step
 from acclimate.training.optimizers import factor, optimizer, set_rates
-from acclimate.training.settings import Training
 from acclimate.training.stage import Loop, Updates
 from acclimate.training.step import Losses, Now, Stepper
 from acclimate.training.tune import Group
 
 Given = Callable[[Mapping[str, Tensor]], Updates]
 """A method from the settings in which the fleet's members differ."""
+Seen = list[tuple[Batch, str, Tensor, Tensor | None]]
+"""Of each forward pass: the batch, the name of its main site, and there ``[settings, n, d]`` and answers."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of a fleet.
+
+    Attributes:
+        model: its own, but for the backbone; all begin alike, on dense frozen features.
+        report: where it tells what it does; the first one's progress stands for all.
+        guard: watches it.
+    """
+
+    model: Model
+    report: Report = field(default_factory=Report)
+    guard: Guard | None = None
 
 
 class Fleet(Trainer):
-    """One `Loop` on as many models as there are settings; `train` leaves the model given as it was but for its mode.
+    """One `Loop` for several members; `train` leaves each one's model trained, in evaluation mode.
 
     Args:
-        model: what every member starts from; frozen features, dense, without batch norm.
+        members: what is trained.
         stage: the loop; its method says what the members have in common.
         given: the method for given settings.
         settings: by name, the values in which the members differ, one each.
-        reports: where each member tells its losses; the first one's progress stands for all.
         **options: the other arguments of `Trainer`. ``training.keep`` is taken as ``last``.
+
+    Attributes:
+        lost: by number, why a member is of no use; the others go on.
     """
 
     def __init__(
         self,
-        model: Model,
+        members: Sequence[Member],
         stage: Loop,
         given: Given,
         settings: Mapping[str, Sequence[float]],
-        *,
-        training: Training,
-        reports: Sequence[Report],
         **options: Any,
     ):
-        super().__init__(model, stage, training=training, report=reports[0], **options)
-        self.reports = reports
-        self.together = Together(self.stepper, training, given, settings)
-        self.lost: dict[str, str] = {}
+        super().__init__(members[0].model, stage, report=members[0].report, **options)
+        self.members = members
+        self.together = Together(self.stepper, given, settings)
+        self.lost: dict[int, str] = {}
+        for member in members:
+            if member.guard is not None:
+                member.guard.begin(stage.method)
 
-    def member(self, number: int) -> Model:
-        """A model of its own for one member; the backbone is shared."""
-        backbone = self.model.backbone
-        model = deepcopy(self.model, {id(backbone): backbone})
-        model.load_state_dict(self.together.values(number, "model."), strict=False)
-        return model
+    def train(self) -> Counters:
+        """As `Trainer.train`; members are lost one by one, which is no error."""
+        done = super().train()
+        for number, member in enumerate(self.members):
+            self._fill(number)
+            member.model.eval()
+        return done
+
+    def _fill(self, number: int) -> None:
+        """Put a member's values into its model, and into the parts that all share."""
+        self.members[number].model.load_state_dict(self.together.values(number, "model."), strict=False)
+        for name, part in self.parts.items():
+            part.load_state_dict(self.together.values(number, f"parts.{name}."))
+
+    def record(self) -> dict[str, Any]:
+        """What a run keeps of the loop for each member: its share of the seconds, and how many shared them."""
+        count = len(self.members)
+        return {**super().record(), "seconds": round(self.counters.seconds / count, 3), "together": count}
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
+        guards = {str(k): member.guard.state() for k, member in enumerate(self.members) if member.guard is not None}
         return {
             "together": {**self.together.parameters, **self.together.buffers},
             "optimizer": checkpoint.optimizer_state(self.together.optimizer),
             "counters": vars(self.counters),
-            "lost": self.lost,
+            "lost": {str(number): why for number, why in self.lost.items()},
+            "guards": guards,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -80,26 +116,44 @@ class Fleet(Trainer):
             for name, value in {**self.together.parameters, **self.together.buffers}.items():
                 value.copy_(state["together"][name])
         checkpoint.restore_optimizer(self.together.optimizer, state.get("optimizer", {}))
-        self.counters = type(self.counters)(**state["counters"])
-        self.lost = dict(state.get("lost", {}))
+        self.counters = Counters(**state["counters"])
+        self.lost = {int(number): why for number, why in state.get("lost", {}).items()}
+        for number, member in enumerate(self.members):
+            if member.guard is not None:
+                member.guard.load(state.get("guards", {}).get(str(number), {}))
 
     def _update(self, batches: Mapping[str, Batch]) -> Losses:
         done = self.counters
-        losses, failed = self.together.step(batches, done.step, done.step / done.total)
+        losses, failed, seen = self.together.step(batches, done.step, done.step / done.total)
         for number, what in failed.items():
-            self.lost.setdefault(str(number), str(diverged(self.stage.name, what, done.step)))
+            self.lost.setdefault(number, str(diverged(self.stage.name, what, done.step)))
+        for number, guard in self._guards():
+            if guard.opens(done.step, done.total, self.training.batch_size):
+                for step in _steps(seen, number):
+                    guard.see(step)
         return losses
 
+    def _guards(self) -> list[tuple[int, Guard]]:
+        """Those of members that go on."""
+        pairs = ((number, member.guard) for number, member in enumerate(self.members) if number not in self.lost)
+        return [(number, guard) for number, guard in pairs if guard is not None]
+
+    def _look(self) -> None:
+        for number, guard in self._guards():
+            if guard.due(self.counters.step, self.counters.total):
+                self._fill(number)
+                self._ask(guard, self.members[number].model, self.members[number].report)
+
     def _enough(self) -> bool:
-        return len(self.lost) == len(self.reports)
+        return len(self.lost) == len(self.members)
 
     def _log(self, losses: Mapping[str, Tensor]) -> None:
         table = {name: value.tolist() for name, value in losses.items()}
         shown: dict[str, float] = {}
-        for number, report in reversed(list(enumerate(self.reports))):
-            if str(number) not in self.lost:
+        for number, member in reversed(list(enumerate(self.members))):
+            if number not in self.lost:
                 shown = {name: round(values[number], 6) for name, values in table.items()}
-                report.log({"step": self.counters.step, "losses": shown})
+                member.report.log({"step": self.counters.step, "losses": shown})
         self.report.progress(self.counters.step, self.counters.total, shown)
 
 
@@ -113,8 +167,8 @@ class Together:
         buffers: those of the method's parts, likewise; the model's are common to all.
     """
 
-    def __init__(self, one: Stepper, training: Training, given: Given, settings: Mapping[str, Sequence[float]]):
-        self.one, self.training, self.given = one, training, given
+    def __init__(self, one: Stepper, given: Given, settings: Mapping[str, Sequence[float]]):
+        self.one, self.given = one, given
         self.count = len(next(iter(settings.values())))
         device = one.place.device
         self.settings = {name: torch.tensor(values, device=device) for name, values in settings.items()}
@@ -126,7 +180,7 @@ class Together:
                 self.parameters[name] = nn.Parameter(self._stack(_turned(p.detach())))
                 groups.append(Group([self.parameters[name]], rates[id(p)], decays=p.ndim > 1))
         self.buffers = {name: self._stack(b) for name, b in self.whole.named_buffers() if name.startswith("parts.")}
-        self.optimizer = optimizer(groups, training)
+        self.optimizer = optimizer(groups, one.training)
         players = ["model.", *(f"parts.{name}." for name in one.parts)]
         self.players = [[p for n, p in self.parameters.items() if n.startswith(player)] for player in players]
 
@@ -134,19 +188,20 @@ class Together:
         return value.expand(self.count, *value.shape).clone(memory_format=torch.contiguous_format)
 
     def values(self, number: int, prefix: str) -> dict[str, Tensor]:
-        """The parameters of one setting whose names begin with a prefix, without it."""
-        found = {name: p for name, p in self.parameters.items() if name.startswith(prefix)}
-        return {name.removeprefix(prefix): _turned(p.detach()[number]) for name, p in found.items()}
+        """What of one setting's has a name that begins with a prefix, without it."""
+        found = {name: _turned(p.detach()[number]) for name, p in self.parameters.items()}
+        found |= {name: buffer[number] for name, buffer in self.buffers.items()}
+        return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
 
-    def step(self, batches: Mapping[str, Batch], number: int, progress: float) -> tuple[Losses, dict[int, str]]:
+    def step(self, batches: Mapping[str, Batch], number: int, progress: float) -> tuple[Losses, dict[int, str], Seen]:
         """Step ``number`` at a share ``progress`` of the way.
 
         Returns:
-            The losses by name, ``[settings]`` each; and what was not finite, by setting. Such a setting is begun anew
-            from zeros: it is of no use any more, but its sums stay finite.
+            The losses by name, ``[settings]`` each; what was not finite, by setting; and what the method saw. A setting
+            that failed is begun anew from zeros: it is of no use any more, but its sums stay finite.
         """
-        set_rates(self.optimizer, factor(self.training, progress))
-        losses = self._losses(batches, number, progress)
+        set_rates(self.optimizer, factor(self.one.training, progress))
+        losses, seen = self._forward(batches, number, progress)
         for p in self.parameters.values():
             p.grad = None
         total = torch.stack(list(losses.values())).sum(0)
@@ -160,22 +215,27 @@ class Together:
             failed = {k: failed.get(k, "gradient") for k in lost}
             self._forget(lost)
         self.optimizer.step()
-        return {name: loss.detach() for name, loss in losses.items()}, failed
+        return {name: loss.detach() for name, loss in losses.items()}, failed, seen
 
-    def _losses(self, batches: Mapping[str, Batch], number: int, progress: float) -> Losses:
-        def one(parameters: Losses, buffers: Losses, settings: Losses) -> Losses:
+    def _forward(self, batches: Mapping[str, Batch], number: int, progress: float) -> tuple[Losses, Seen]:
+        passes: list[tuple[Batch, str]] = []
+
+        def one(parameters: Losses, buffers: Losses, settings: Losses) -> tuple[Losses, list[Losses]]:
             step = _Pass(self.one, number, progress)
-            return functional_call(self.whole, {**parameters, **buffers}, (self.given(settings), step, batches))
+            losses = functional_call(self.whole, {**parameters, **buffers}, (self.given(settings), step, batches))
+            passes.extend((batch, name) for batch, name, _ in step.seen)
+            return losses, [_tensors(site) for _, _, site in step.seen]
 
         parameters = {name: _turned(p, 1) for name, p in self.parameters.items()}
-        return vmap(one, randomness="same")(parameters, self.buffers, self.settings)
+        losses, seen = vmap(one, randomness="same")(parameters, self.buffers, self.settings)
+        return losses, [(*named, site["values"], site.get("probs")) for named, site in zip(passes, seen, strict=True)]
 
     def _clip(self, gradients: list[Tensor], fine: Tensor) -> Tensor:
         """Shorten each setting's gradient as `Player.clip` does; ``fine`` where it is finite too."""
         if not gradients:
             return fine
         length = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
-        longest = self.training.clip
+        longest = self.one.training.clip
         if longest and (length > longest).any():
             share = torch.where(length > longest, longest / length, 1.0)
             for g in gradients:
@@ -210,11 +270,24 @@ class _Pass(Now):
     def look(self, batches: Sequence[Batch]) -> None:
         features = self._stepper.model.features(torch.cat([batch.inputs for batch in batches]))
         parts = features.split([len(batch) for batch in batches])
+        self.seen: list[tuple[Batch, str, Site]] = []
         self._features = {id(batch): part for batch, part in zip(batches, parts, strict=True)}
 
-    def run(self, batch: Batch, draw: str = "") -> Step:
-        self._seed(batch, draw)
-        return self._stepper.model.answer(batch, self._features[id(batch)])
+    def _forward(self, batch: Batch) -> Step:
+        step = self._stepper.model.answer(batch, self._features[id(batch)])
+        self.seen.extend((batch, *site) for site in islice(step.sites.items(), 1))
+        return step
+
+
+def _tensors(site: Site) -> Losses:
+    return {"values": site.values.detach(), **({} if site.probs is None else {"probs": site.probs.detach()})}
+
+
+def _steps(seen: Seen, number: int) -> Iterator[Step]:
+    """What one setting saw, as far as a guard looks at it."""
+    for batch, name, values, probs in seen:
+        owner = torch.arange(len(batch), device=values.device)
+        yield Step({}, {name: Site(values[number], owner, None if probs is None else probs[number])}, None, batch)
 
 
 def _turned(value: Tensor, batched: int = 0) -> Tensor:

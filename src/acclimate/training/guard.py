@@ -80,6 +80,10 @@ class Guard:
         every = _every(total)
         return every - step % every <= -(-ROWS // size)
 
+    def due(self, step: int, total: int) -> bool:
+        """Whether a look is due after ``step`` done ones."""
+        return step % _every(total) == 0
+
     def look(
         self, model: Model, parts: Mapping[str, nn.Module], step: int, total: int, work: int
     ) -> tuple[dict[str, float], list[str]] | None:
@@ -92,9 +96,9 @@ class Guard:
             total: steps planned.
             work: rows that a step takes forward and back.
         """
-        every = _every(total)
-        if step % every:
+        if not self.due(step, total):
             return None
+        every = _every(total)
         validated = None
         if self.validate is not None and self.rows:
             affordable = int(3 * BUDGET * total * work / self.rows)

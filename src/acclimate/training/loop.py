@@ -194,20 +194,22 @@ class Trainer:
             self.best_state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def _look(self) -> None:
-        """Let the guard look, and pass on what it has to say."""
+        """Let the guard look."""
+        if self.guard is not None and not self.place.rank:
+            self._ask(self.guard, self.model, self.report)
+
+    def _ask(self, guard: Guard, model: Model, report: Report) -> None:
+        """Let a guard look, and pass on what it has to say."""
         done = self.counters
-        if self.guard is None or self.place.rank:
-            return
-        work = self.training.batch_size * len(self.streams)
-        found = self.guard.look(self.model, self.parts, done.step, done.total, work)
+        found = guard.look(model, self.parts, done.step, done.total, self.training.batch_size * len(self.streams))
         if found is None:
             return
         measured, sentences = found
         if measured:
-            self.report.log({"step": done.step, "measured": measured})
+            report.log({"step": done.step, "measured": measured})
         for sentence in sentences:
-            self.report.log({"step": done.step, "warning": sentence})
-            self.report.warn(sentence)
+            report.log({"step": done.step, "warning": sentence})
+            report.warn(sentence)
 
     def _enough(self) -> bool:
         if self.watch is None or self.watch.patience is None:
@@ -234,6 +236,23 @@ class Trainer:
         shown = {name: round(float(value), 6) for name, value in losses.items()}
         self.report.log({"step": self.counters.step, "losses": shown})
         self.report.progress(self.counters.step, self.counters.total, shown)
+
+    def record(self) -> dict[str, Any]:
+        """What a run keeps of the loop, as plain values."""
+        done = self.counters
+        found: dict[str, Any] = {
+            "stage": self.stage.name,
+            "steps": done.step,
+            "planned": self.planned,
+            "epochs": round(done.step / self.epoch, 2),
+            "seconds": round(done.seconds, 3),
+        }
+        if done.best is not None:
+            best_epoch = round(done.best_step / self.epoch, 2)
+            found |= {"best": done.best, "best_step": done.best_step, "best_epoch": best_epoch}
+        if self.stepper.pieces > 1:
+            found["accumulated"] = self.stepper.pieces
+        return found
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on, as nested mappings of tensors and plain values."""
