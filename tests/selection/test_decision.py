@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from acclimate.selection.decision import ArmEvidence, Decision, Validation, constant_answer, decide
-from acclimate.tasks.base import Answers, Task
+from acclimate.selection.decision import ArmEvidence, Decision, Validation, decide
+from acclimate.tasks.base import Task
 from acclimate.tasks.classify import Classify
 from acclimate.tasks.regress import Regress
 
@@ -175,11 +174,3 @@ def test_regression_turns_every_comparison_round(adapted: float, source: float, 
         "source_only": ArmEvidence(error(source), agreement=0.9),
     }
     assert decide(REGRESS, arms, "dann", "source_only").choice == choice
-
-
-def test_constant_answer() -> None:
-    labels = np.array(["a", "b", "b", "b"], dtype=object)
-    mine = Answers(labels, np.ones(4), np.eye(2)[[0, 1, 1, 1]], ("a", "b"))
-    assert constant_answer(CLASSIFY, mine, labels) == 0.75
-    numbers = np.array(["0", "0", "9"], dtype=object)
-    assert constant_answer(REGRESS, Answers(np.zeros(3)), numbers) == 3.0  # the median's error; the mean's is 4

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from acclimate.selection.bootstrap import Difference
 from acclimate.selection.decision import MAJORITY, ArmEvidence, Validation, decide
 from acclimate.selection.votes import Votes, votes
 from acclimate.tasks.classify import Classify
@@ -39,3 +42,22 @@ def test_the_vote_decides_whatever_was_forgotten_of_the_source(margin, choice):
     assert "100 rows where the two differ" in found.reasons[1]
     without = decide(Classify(("a", "b")), {**arms, "auto": evidence(0.7)}, "auto", "source_only")
     assert without.choice == "keep_source" and "forgot the source" in without.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "choice"), [(0.01, 0.2, "adapt"), (-0.2, -0.01, "keep_source"), (-0.1, 0.3, "adapt")]
+)
+def test_a_few_labels_overrule_the_vote_where_they_can_tell(low, high, choice):
+    polled = Votes(100, adapted=0.6, source_only=0.3, voters=7)
+    auto = replace(evidence(0.9, polled), target=evidence(0.9).source, against=Difference((low + high) / 2, low, high))
+    found = decide(Classify(("a", "b")), {"auto": auto, "source_only": evidence(0.95)}, "auto", "source_only")
+    assert found.choice == choice
+    assert any("too few to overrule" in reason for reason in found.reasons) == (low < 0 < high)
+
+
+def test_without_an_interval_a_few_labels_are_told_and_no_more():
+    polled = Votes(100, adapted=0.3, source_only=0.6, voters=7)
+    auto = replace(evidence(0.9, polled), target=evidence(0.9).source, against=Difference(0.5, None, None))
+    found = decide(Classify(("a", "b")), {"auto": auto, "source_only": evidence(0.95)}, "auto", "source_only")
+    assert found.choice == "keep_source"
+    assert "+0.5: too few" in found.reasons[-1]

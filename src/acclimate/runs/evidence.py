@@ -15,9 +15,10 @@ from acclimate.files import writing
 from acclimate.methods.base import Data
 from acclimate.runs.rating import rate_together
 from acclimate.selection import scores
-from acclimate.selection.bootstrap import ArmScores, evaluate
+from acclimate.selection.bootstrap import ArmScores, Difference, evaluate
 from acclimate.selection.calibrate import temperature
-from acclimate.selection.decision import VOTERS, ArmEvidence, Decision, Validation, constant_answer, decide
+from acclimate.selection.constant import constant_answer
+from acclimate.selection.decision import VOTERS, ArmEvidence, Decision, Validation, decide
 from acclimate.selection.shares import fit, match
 from acclimate.selection.votes import Votes, votes
 from acclimate.tasks.base import Answers, Task
@@ -65,7 +66,8 @@ def gather(
     answers_source_task = task == data.source_task and "source" in outputs
     calibrate, heat = heat is None, 1.0 if heat is None else heat
     for name, domain in (("labelled", data.labelled_target_validation), ("source", data.source_validation)):
-        usable = calibrate and name in outputs and domain is not None and (name == "labelled" or answers_source_task)
+        own = data.labelled_target is not None if name == "labelled" else answers_source_task
+        usable = calibrate and name in outputs and domain is not None and own
         if usable and "logits" in outputs[name] and domain is not None and domain.labels is not None:
             heat = temperature(outputs[name]["logits"], task.encode(domain.labels).numpy())
             break
@@ -90,6 +92,10 @@ def gather(
             arrays["source_labels"] = task.encode(data.source_validation.labels).numpy()
     if "labelled" in decoded and data.labelled_target_validation is not None:
         target = _validation(task, decoded["labelled"], data.labelled_target_validation)
+        if data.labelled_target is None:  # they are there to choose by
+            assert data.labelled_target_validation.labels is not None
+            arrays |= _arrays("labelled", decoded["labelled"])
+            arrays["labelled_labels"] = task.encode(data.labelled_target_validation.labels).numpy()
     return Evidence(heat, source, target, arrays, offsets)
 
 
@@ -135,6 +141,7 @@ def weigh(
         name: _label_free(task, arrays[name], data, agreement.get(name), rated.get(name, {}), shares) for name in arrays
     }
     polled = _poll(target, records, adapted, reference) if task.name == "classify" else None
+    against = _against(task, arrays, data, adapted, reference)
     if polled:
         shown[adapted]["votes"] = asdict(polled)
     evidence = {
@@ -146,6 +153,7 @@ def weigh(
             atc=shown[name].get("atc"),
             shares_fit=shown[name].get("shares_fit"),
             votes=polled if name == adapted else None,
+            against=against if name == adapted else None,
             collapse=tuple(shown[name].get("collapse", ())),
             vanished=shown[name].get("vanished", {}),
         )
@@ -163,6 +171,26 @@ def _poll(
     if reference is None or reference == adapted or len(others) < VOTERS or not {adapted, reference} <= set(answers):
         return None
     return votes(answers[adapted], answers[reference], others)
+
+
+def _against(
+    task: Task, arrays: Mapping[str, Mapping[str, np.ndarray]], data: Data, adapted: str, reference: str | None
+) -> Difference | None:
+    """The adapted minus the source model on labelled rows of the target that were kept to choose by."""
+    domain, pair = data.labelled_target_validation, [adapted, reference]
+    if domain is None or reference in (None, adapted) or data.labelled_target is not None:
+        return None
+    answers = {}
+    for name in pair:
+        assert name is not None
+        said = arrays[name]["labelled_probabilities"]
+        classes = tuple(task.config()["classes"])
+        answers[name] = Answers(
+            np.array(classes, dtype=object)[said.argmax(axis=1)], probabilities=said, classes=classes
+        )
+    assert domain.labels is not None
+    found = evaluate(task, answers, domain.labels, domain.groups, baseline=reference)
+    return found[adapted].differences[task.primary.name]
 
 
 def _restored(found: Mapping[str, Any] | None, task: Task) -> Validation | None:

@@ -199,7 +199,9 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     source_task = tasks.create(recipe.task, first)
     target_task = _task_of(labelled, source_task, source)
     unlabelled = None if target is None else _canonical(target.sealed())
-    halves = _halves(source, recipe, source_task), _halves(labelled, recipe, target_task)
+    choosing = recipe.method.get("name") == "auto" and source is not None
+    given = (None, labelled) if choosing else _halves(labelled, recipe, target_task)
+    halves = _halves(source, recipe, source_task), given
     data = Data(*halves[0], unlabelled, *halves[1], source_task, target_task)
     setting = "inductive" if labelled is not None else "transductive" if target is not None else "source_only"
     notes = tuple(dict.fromkeys(note for d in (source, target) if d is not None for note in d.notes))

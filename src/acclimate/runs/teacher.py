@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from acclimate.methods.base import Teacher
 from acclimate.methods.ensemble.auto import Auto
 from acclimate.runs.evidence import arrays_of
 from acclimate.runs.rating import predictions
 from acclimate.runs.workshop import Workshop
-from acclimate.selection.validators import average, best, score
+from acclimate.selection.validators import average, best, score, stack
+
+OPEN = 0.2
+"""Prior weight of all arms together, where labels may speak for others than the best without labels."""
+SHOWN = 0.05
+"""Arms of less weight are not named among the members."""
 
 
 def teacher(auto: Auto, shop: Workshop, names: Sequence[str]) -> Teacher:
-    """The average answer of the best arms of a run; no target labels are looked at."""
-    arms = {name: predictions(arrays_of(shop.arm_folder(name))) for name in names}
+    """The average answer of the best arms of a run.
+
+    Target labels are looked at only if they were permitted: then the weights of the average are those that explain
+    them best, beginning from the arms that are best without them.
+    """
+    arrays = {name: arrays_of(shop.arm_folder(name)) for name in names}
+    arms = {name: predictions(found) for name, found in arrays.items()}
     rated = score(arms, [auto.validator], shop.recipe.seed)[auto.validator]
     answers = {name: arm.target_probabilities for name, arm in arms.items()}
-    return Teacher(tuple(best(rated, auto.top)), average(answers, rated, auto.top))
+    chosen = best(rated, auto.top)
+    labels = arrays[names[0]].get("labelled_labels")
+    if labels is None:
+        return Teacher(tuple(chosen), average(answers, rated, auto.top))
+    rows = np.arange(len(labels))
+    given = np.stack([found["labelled_probabilities"][rows, labels] for found in arrays.values()], axis=1)
+    prior = np.array([(1 - OPEN) * (name in chosen) / len(chosen) + OPEN / len(names) for name in names])
+    weights = stack(given.astype(np.float64), prior)
+    mixed = np.tensordot(weights, np.stack([answers[name] for name in names]), 1)
+    ordered = sorted(zip(weights, names, strict=True), reverse=True)
+    return Teacher(tuple(name for weight, name in ordered if weight >= SHOWN), mixed)

@@ -14,7 +14,9 @@ A simple rule, in this order:
 3. *adapt* otherwise, and also where only the answers of the source model collapse.
 
 If the user permitted target labels (the inductive setting), the target's own validation rows decide:
-they are compared with the constant answer and with the source model, and the rest is not asked.
+they are compared with the constant answer and with the source model, and the rest is not asked. Where such rows were
+kept to choose by alone (method auto), they decide if the paired difference between the two models excludes zero; if
+they are too few for that, the rule above stands.
 """
 
 from __future__ import annotations
@@ -25,11 +27,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from acclimate.selection.bootstrap import Interval
+from acclimate.selection.bootstrap import Difference, Interval
 from acclimate.selection.votes import Votes
 
 if TYPE_CHECKING:
-    from acclimate.tasks.base import Answers, Metric, Task
+    from acclimate.tasks.base import Metric, Task
 
 Place = Literal["source", "target"]
 Choice = Literal["adapt", "keep_source", "do_not_deploy"]
@@ -57,7 +59,7 @@ class Validation:
     Attributes:
         metrics: by name.
         interval: of the primary metric, None where there are too few rows.
-        constant: the primary metric of the best constant answer on the same rows (`constant_answer`).
+        constant: the primary metric of the best constant answer on the same rows (`constant.constant_answer`).
     """
 
     metrics: Mapping[str, float]
@@ -77,6 +79,7 @@ class ArmEvidence:
         atc: average thresholded confidence.
         shares_fit: how well the likeliest classes fit stated shares of the target (`shares.fit`).
         votes: of the other arms between this one and the source model; None where they are too few (`VOTERS`).
+        against: this arm minus the source model on labelled target rows that were kept to choose by.
         collapse: sentences of `scores.collapse`, empty if the answers have not collapsed.
         vanished: sentences of `scores.vanished` by class.
     """
@@ -88,6 +91,7 @@ class ArmEvidence:
     atc: float | None = None
     shares_fit: float | None = None
     votes: Votes | None = None
+    against: Difference | None = None
     collapse: tuple[str, ...] = ()
     vanished: Mapping[str, str] = field(default_factory=dict)
 
@@ -122,31 +126,11 @@ def decide(
     """
     permitted = arms[adapted].target is not None
     rule = _by_target_labels if permitted else _without_target_labels
+    if arms[adapted].against is not None:
+        rule = _by_few_target_labels
     decision = rule(task.primary, arms, adapted, source_only)
     remark = _plain_is_better(task.primary, arms, decision.arm, plain, "target" if permitted else "source")
     return replace(decision, reasons=decision.reasons + remark)
-
-
-def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
-    """The primary metric of the best constant answer on these rows.
-
-    That is the commonest label, or the median and the mean for numbers, whichever is better.
-
-    Args:
-        task: names the metric.
-        answers: any arm's answers on the rows, for their form.
-        labels: ``[n]`` canonical labels.
-    """
-    constants: list[np.ndarray]
-    if answers.classes:
-        names, counts = np.unique(labels.astype(str), return_counts=True)
-        constants = [np.full(len(labels), names[counts.argmax()], dtype=object)]
-    else:
-        numbers = labels.astype(float)
-        constants = [np.full(len(labels), middle(numbers)) for middle in (np.median, np.mean)]
-    scores = [task.metrics(replace(answers, prediction=constant), labels) for constant in constants]
-    best = max if task.primary.higher_is_better else min
-    return best(score[task.primary.name] for score in scores)
 
 
 def _without_target_labels(
@@ -194,6 +178,26 @@ def _by_target_labels(
     said = "is better than" if better else "is no better than"
     reason = f"on the target {adapted} {said} {source_only}: {metric.name} {mine:.4g} against {other:.4g}"
     return Decision("adapt" if better else "keep_source", adapted if better else source_only, (reason, permission))
+
+
+def _by_few_target_labels(
+    metric: Metric, arms: Mapping[str, ArmEvidence], adapted: str, source_only: str | None
+) -> Decision:
+    """Few labels overrule the label-free decision between the two models only where they are enough to tell."""
+    free = _without_target_labels(metric, arms, adapted, source_only)
+    difference = arms[adapted].against
+    assert difference is not None and source_only is not None
+    sign = 1 if metric.higher_is_better else -1
+    bounds = sorted(sign * end for end in (difference.low, difference.high) if end is not None)
+    told = "" if not bounds else f" (95 % interval {difference.low:+.3g} to {difference.high:+.3g})"
+    said = (
+        f"on the labelled target rows {metric.name} of {adapted} minus {source_only} is {difference.value:+.3g}{told}"
+    )
+    if free.choice == "do_not_deploy" or not bounds or bounds[0] <= 0 <= bounds[1]:
+        return replace(free, reasons=(*free.reasons, f"{said}: too few to overrule that"))
+    if bounds[0] > 0:
+        return Decision("adapt", adapted, (said, "the target labels that were permitted decide"))
+    return Decision("keep_source", source_only, (said, "the target labels that were permitted decide"))
 
 
 def _no_better_than_constant(

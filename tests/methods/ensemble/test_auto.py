@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import acclimate as ac
@@ -94,3 +95,41 @@ def test_it_solves_a_shift_that_source_only_does_not(tmp_path):
     accuracy = {name: arm["metrics"]["accuracy"] for name, arm in found["arms"].items()}
     assert accuracy["source_only"] < 0.8
     assert accuracy["auto"] > 0.95
+
+
+@pytest.fixture
+def few(tmp_path):
+    """``few(labels)``: auto with arms among which only labels find the right one; most target rows have none."""
+    truth = moved("target")[1]
+
+    def table(path, rows, labels):
+        pd.DataFrame({"a": rows[:, 0], "b": rows[:, 1], "label": labels}).to_csv(path, index=False)
+        return str(path)
+
+    def run(labels, out="run"):
+        source = table(tmp_path / "source.csv", *moved("source"))
+        known = np.where(np.arange(len(truth)) < 60, labels, "")
+        target = table(tmp_path / "target.csv", moved("target")[0], known)
+        method = {"name": "auto", "candidates": ["coral", "mlls", "bbse"], "top": 1}
+        columns = {"input": ["a", "b"], "label": "label", "target_label": "label"}
+        backbone = {"name": "columns", "standardize": False}
+        return ac.adapt(source, target, method=method, backbone=backbone, out=tmp_path / out, **columns)
+
+    return run, truth
+
+
+def test_a_few_permitted_labels_choose_where_the_scores_are_wrong(few):
+    run, truth = few
+    found = run(truth)
+    assert last_stage(found)["members"][0] == "coral"
+    assert found.decision == "adapt" and "target labels" in found.reasons[1]
+    assert found.result["data"]["split"]["labelled_target"] == 0  # none is trained on
+    assert found.result["data"]["split"]["labelled_target_validation"] == 60
+
+
+def test_permitted_labels_train_no_arm_but_the_average(few):
+    run, truth = few
+    right, wrong = run(truth), run(np.where(truth == "yes", "no", "yes"), "other")
+    for arm in ("source_only", "coral", "mlls"):
+        assert (answers(right, arm) == answers(wrong, arm)).all()
+    assert (answers(right, "auto") != answers(wrong, "auto")).any()

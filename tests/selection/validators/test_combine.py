@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from acclimate.errors import SettingsError
-from acclimate.selection.validators import average, best, combine, infomax
+from acclimate.selection.validators import average, best, combine, infomax, stack
 
 
 def test_combine_is_the_mean_rank() -> None:
@@ -52,3 +52,24 @@ def test_averaging_beats_the_best_of_independent_arms_and_not_a_far_better_one()
     rated = {name: infomax(values) for name, values in mixed.items()}
     assert best(rated, 1) == ["far better"]
     assert accuracy(average(mixed, rated)) < accuracy(mixed["far better"])
+
+
+def test_labels_move_the_weights_as_far_as_there_are_labels():
+    prior = np.array([0.8, 0.2])
+    likelihood = np.array([[0.1, 0.9]])  # the second arm gives each label nine times the probability
+    few, many = (stack(np.repeat(likelihood, rows, axis=0), prior)[1] for rows in (2, 200))
+    assert 0.2 < few < many
+    assert many > 0.95
+    np.testing.assert_allclose(stack(np.empty((0, 2)), prior), prior)
+
+
+def test_the_weights_are_the_best_under_prior_and_labels():
+    rng = np.random.default_rng(0)
+    likelihood, prior = rng.uniform(0.05, 1, (30, 3)), np.array([0.5, 0.3, 0.2])
+
+    def value(weights):
+        return np.log(likelihood @ weights).sum() + 3 * (prior * np.log(weights)).sum()
+
+    found = stack(likelihood, prior)
+    assert found.sum() == pytest.approx(1)
+    assert all(value(found) >= value(other) for other in rng.dirichlet(np.ones(3), 2000))

@@ -29,7 +29,8 @@ class Auto(Method):
     The candidates, source_only and the plain baseline are trained; all are calibrated on held-out source rows; the
     ``top`` of them by the validator (no labels) are averaged, and a fresh model of the same backbone is
     fitted to that average on the target's rows (cross-entropy against probabilities, Hinton et al., 2015, T = 1).
-    Whether it is then deployed, the other arms decide by vote (`acclimate.selection.votes`).
+    Whether it is then deployed, the other arms decide by vote (`acclimate.selection.votes`). Permitted target labels
+    (ten are of use) are not trained on: they set the weights of the average (`stack`), and decide where they can.
 
     Helps when nobody knows which method fits, as the errors of different arms cancel and a bad pick costs one part in
     ``top``. Hurts when most arms fail the same way, above all under shifted class shares, where arms are preferred

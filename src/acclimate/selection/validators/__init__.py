@@ -11,7 +11,7 @@ applies all of them to all arms::
 from acclimate.selection.validators.accuracy import atc, doc
 from acclimate.selection.validators.certainty import bnm, infomax, negative_entropy
 from acclimate.selection.validators.circular import circular
-from acclimate.selection.validators.combine import average, best, combine
+from acclimate.selection.validators.combine import average, best, combine, stack
 from acclimate.selection.validators.consensus import agreement, dawid_skene, ensv
 from acclimate.selection.validators.mixed import mixval
 from acclimate.selection.validators.predictions import ArmPredictions
@@ -44,6 +44,7 @@ __all__ = [
     "rankme",
     "score",
     "snd",
+    "stack",
     "transfer_score",
     "uniformity",
 ]

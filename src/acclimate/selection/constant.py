@@ -1,0 +1,33 @@
+"""The best constant answer: what any model has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from acclimate.tasks.base import Answers, Task
+
+
+def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
+    """The primary metric of the best constant answer on these rows.
+
+    That is the commonest label, or the median and the mean for numbers, whichever is better.
+
+    Args:
+        task: names the metric.
+        answers: any arm's answers on the rows, for their form.
+        labels: ``[n]`` canonical labels.
+    """
+    constants: list[np.ndarray]
+    if answers.classes:
+        names, counts = np.unique(labels.astype(str), return_counts=True)
+        constants = [np.full(len(labels), names[counts.argmax()], dtype=object)]
+    else:
+        numbers = labels.astype(float)
+        constants = [np.full(len(labels), middle(numbers)) for middle in (np.median, np.mean)]
+    scores = [task.metrics(replace(answers, prediction=constant), labels) for constant in constants]
+    best = max if task.primary.higher_is_better else min
+    return best(score[task.primary.name] for score in scores)
