@@ -40,7 +40,7 @@ PAIRS = {
     "minilm": {"source": REVIEWS[0], "target": REVIEWS[1], "label": "label", "input": ["text"]},
     "efficientnet_lite0": {"source": f"{PACS}?folder=photo", "target": f"{PACS}?folder=sketch", "label": "label"},
 }
-BATCH, BATCHES, BLOCKS = 64, 3, 5
+BATCH, BATCHES, BLOCKS = 32, 3, 5
 
 Read = Callable[[Any], Tensor]
 
