@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ def infer(
     order = np.arange(len(domain)) if lengths is None else np.argsort(lengths, kind="stable")
     parts: dict[str, list[np.ndarray]] = {}
     start = 0
-    with memory.kept(), torch.inference_mode():  # not around the move to the device, which may make new parameters
+    with memory.kept() if len(order) > batch_size else nullcontext(), torch.inference_mode():  # not around the move to the device, which may make new parameters
         while start < len(order):
             index = order[start : start + batch_size]
             try:
