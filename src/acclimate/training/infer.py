@@ -48,7 +48,9 @@ def infer(
     order = np.arange(len(domain)) if lengths is None else np.argsort(lengths, kind="stable")
     parts: dict[str, list[np.ndarray]] = {}
     start = 0
-    with memory.kept() if len(order) > batch_size else nullcontext(), torch.inference_mode():  # not around the move to the device, which may make new parameters
+    several = len(order) > batch_size
+    # Not around the move to the device, which may make new parameters.
+    with memory.kept() if several else nullcontext(), torch.inference_mode():
         while start < len(order):
             index = order[start : start + batch_size]
             try:
