@@ -40,6 +40,8 @@ PAIRS = {
     "minilm": {"source": REVIEWS[0], "target": REVIEWS[1], "label": "label", "input": ["text"]},
     "efficientnet_lite0": {"source": f"{PACS}?folder=photo", "target": f"{PACS}?folder=sketch", "label": "label"},
 }
+METHODS = ("dann", "cdan", "mcd", "mmd", "coral", "afn", "mcc", "bnm", "shot")
+"""With source_only ten arms; `compare` adds the plain baseline and the pupil of the best."""
 BATCH, BATCHES, BLOCKS = 32, 3, 5
 
 Read = Callable[[Any], Tensor]
@@ -47,8 +49,8 @@ Read = Callable[[Any], Tensor]
 
 def main() -> None:
     """Protocol: one thread. Rows a second are medians over the blocks, first and third quartile in brackets; cosines
-    are the lowest of any row with plain float32. Arms: `compare` with its default candidates, every arm included, from
-    the reading of the files to the result, beside one pass of the backbone over all rows of both domains, all layers.
+    are the lowest of any row with plain float32. Arms: `compare` of ten arms, the plain baseline and the pupil of the
+    best, from the reading of the files to the result, beside one pass of the backbone over all rows, all layers.
     """
     torch.set_num_threads(1)
     found: dict[str, Any] = {"reading": {}, "arms": {}}
@@ -157,7 +159,7 @@ def arms(name: str, pair: Mapping[str, Any], domains: list[Domain]) -> dict[str,
         try:
             filling = _timed(lambda: _fill(name, domains))
             held = _held(name)
-            options = {**pair, "backbone": name, "out": Path(folder) / "run"}
+            options = {**pair, "backbone": name, "methods": METHODS, "out": Path(folder) / "run"}
             comparing = _timed(lambda: ac.compare(options.pop("source"), options.pop("target"), **options))
             assert _held(name) == held, "the comparison read the backbone again"
             records = ac.Run(Path(folder) / "run").result["arms"]

@@ -10,6 +10,8 @@ Head = tuple[np.ndarray, np.ndarray]
 """Weights ``[classes, d]`` and biases ``[classes]``."""
 FOLD = 5
 """One row in so many is held out to choose the penalty."""
+LIMITS = {"maxiter": 1000, "maxfun": 10000, "gtol": 1e-4, "ftol": 64 * np.finfo(float).eps}
+"""When the mean loss counts as least: as for scikit-learn's logistic regression."""
 
 
 def distil(values: Any, soft: np.ndarray, penalties: tuple[float, ...]) -> tuple[Head, float]:
@@ -42,16 +44,18 @@ def _fit(values: Any, soft: np.ndarray, penalty: float, start: Head | None) -> H
     """The optimum, looked for from ``start`` on."""
     from scipy.optimize import minimize
 
-    classes, size = soft.shape[1], values.shape[1]
+    classes, size, kind, rows = soft.shape[1], values.shape[1], values.dtype, len(soft)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weight, bias = flat[:-classes].reshape(classes, size), flat[-classes:]
-        loss, slope = _cross_entropy(values @ weight.T + bias, soft)
-        pull = np.asarray(values.T @ slope).T + penalty * weight
-        return loss + penalty / 2 * float((weight**2).sum()), np.concatenate([pull.ravel(), slope.sum(axis=0)])
+        # The products are taken in the features' own precision: NumPy would copy all of them to float64 each time.
+        loss, slope = _cross_entropy(values @ weight.T.astype(kind) + bias, soft)
+        pull = np.asarray(values.T @ slope.astype(kind)).T + penalty * weight
+        loss += penalty / 2 * float((weight**2).sum())
+        return loss / rows, np.concatenate([pull.ravel(), slope.sum(axis=0)]) / rows
 
     flat = np.zeros(classes * (size + 1)) if start is None else np.concatenate([start[0].ravel(), start[1]])
-    flat = minimize(objective, flat, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "maxfun": 10000}).x
+    flat = minimize(objective, flat, jac=True, method="L-BFGS-B", options=LIMITS).x
     return flat[:-classes].reshape(classes, size), flat[-classes:]
 
 
