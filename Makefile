@@ -1,4 +1,4 @@
-# One command each: `make setup`, `make demo`, `make test`, `make lint`, `make bench`, `make clean`.
+# One command each: `make setup`, `make demo`, `make test`, `make lint`, `make bench`, `make atlas`, `make clean`.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ STAMP := .venv/.stamp
 OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench atlas clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,12 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# Trains what is not trained yet, for hours; then opens the development cells. ATLAS=--quick takes 12 cells, one seed.
+atlas: setup
+	$(BIN)/python -m benchmarks.atlas train $(ATLAS) --part dev
+	$(BIN)/python -m benchmarks.atlas open $(ATLAS) --part dev
+	$(BIN)/python -m benchmarks.atlas page
 
 clean:
 	rm -rf build dist runs/demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

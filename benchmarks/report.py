@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.common import RESULTS, ROOT
+from benchmarks.common import RESULTS, ROOT, table
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 INTRODUCTION = """# Benchmarks
@@ -32,11 +32,6 @@ def page() -> str:
 
 def _cell(value: Mapping[str, float] | None) -> str:
     return "" if value is None else f"{value['mean']:.1f} ({value['sd']:.1f})"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _outcomes(runs: list[Mapping[str, Any]]) -> str:
@@ -68,7 +63,7 @@ def _reviews(found: Mapping[str, Any]) -> str:
     head = ["pair", "tune", "source only", "95 % (seed 0)", "DANN", "95 % (seed 0)", "TF-IDF", "deployed",
             "minutes, slowest seed", "decision / verdict by seed"]  # fmt: skip
     told = f"{_flat(found)} Minutes are wall time beside other work on the same two cores."
-    return f"## Product reviews to movie reviews\n\n{told}\n\n{_table(head, rows)}"
+    return f"## Product reviews to movie reviews\n\n{told}\n\n{table(head, rows)}"
 
 
 def _digits(found: Mapping[str, Any]) -> str:
@@ -79,7 +74,7 @@ def _digits(found: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     head = ["crop / form of DANN", "source only", "95 % (seed 0)", "DANN", "95 % (seed 0)", "deployed",
             "decision / verdict by seed"]  # fmt: skip
-    return f"## MNIST to USPS\n\n{_flat(found)}\n\n{_table(head, rows)}"
+    return f"## MNIST to USPS\n\n{_flat(found)}\n\n{table(head, rows)}"
 
 
 def _amazon(found: Mapping[str, Any]) -> str:
@@ -92,7 +87,7 @@ def _amazon(found: Mapping[str, Any]) -> str:
     rows.append(["**mean**", *(_cell(found["summary"][arm]) for arm in ("source_only", "dann", "plain")),
                  f"deployed {_cell(found['summary']['deployed'])}"])  # fmt: skip
     head = ["pair", "source only (same network)", "DANN", "logistic regression", "decision / verdict by seed"]
-    return f"## The DANN paper's Amazon files\n\n{_flat(found)}\n\n{_table(head, rows)}"
+    return f"## The DANN paper's Amazon files\n\n{_flat(found)}\n\n{table(head, rows)}"
 
 
 def _pacs(found: Mapping[str, Any]) -> str:
@@ -108,7 +103,7 @@ def _pacs(found: Mapping[str, Any]) -> str:
             )  # fmt: skip
     head = ["pair", "tune", "source only", "95 % (seed 0)", "DANN", "95 % (seed 0)", "deployed",
             "decision / verdict by seed"]  # fmt: skip
-    return f"## PACS\n\n{_flat(found)}\n\n{_table(head, rows)}"
+    return f"## PACS\n\n{_flat(found)}\n\n{table(head, rows)}"
 
 
 def _overhead(found: Mapping[str, Any]) -> str:
@@ -126,7 +121,7 @@ def _overhead(found: Mapping[str, Any]) -> str:
         "process; median and quartiles of the ratio. Ours clips gradients by default; without, it still takes their "
         "norm, to stop before a step that is not finite, which is what the last line shows."
     )
-    return f"## Overhead of one DANN step\n\n{told}\n\n{_table(['', 'Acclimate', 'by hand', 'ratio'], rows)}"
+    return f"## Overhead of one DANN step\n\n{told}\n\n{table(['', 'Acclimate', 'by hand', 'ratio'], rows)}"
 
 
 def _features(found: Mapping[str, Any]) -> str:
@@ -141,15 +136,15 @@ def _features(found: Mapping[str, Any]) -> str:
         for backbone, value in found["arms"].items()
     ]  # fmt: skip
     told = f"{_flat(found)} Batches of {found['batch']} rows, {found['blocks']} blocks, alternated."
-    reading = _table(["backbone", "read in", "rows a second", "lowest cosine"], rows)
-    beside = _table(["backbone", "rows", "arms", "the pass", "`compare`", "ratio"], arms)
+    reading = table(["backbone", "read in", "rows a second", "lowest cosine"], rows)
+    beside = table(["backbone", "rows", "arms", "the pass", "`compare`", "ratio"], arms)
     return f"## Reading frozen backbones\n\n{told}\n\n{reading}\n{beside}"
 
 
 def _startup(found: Mapping[str, Any]) -> str:
     rows = [[f"`{name}`", f"{seconds:.3f} s"] for name, seconds in found["seconds"].items()]
     rows.append(["environment of `make test`", f"{found['environment_gb']} GB"])
-    return f"## Start-up and size\n\n{_flat(found)}\n\n{_table(['what', 'measured'], rows)}"
+    return f"## Start-up and size\n\n{_flat(found)}\n\n{table(['what', 'measured'], rows)}"
 
 
 def _flat(found: Mapping[str, Any]) -> str:

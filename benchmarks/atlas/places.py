@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -13,13 +12,11 @@ import numpy as np
 import acclimate as ac
 from acclimate.domains.domain import Domain, join
 from acclimate.seeds import generator
-from benchmarks.atlas.cells import Cell
+from benchmarks.atlas.cells import DECAY, RARER, Cell
 from benchmarks.common import DATA
 
 MELS, PARTS, WINDOW, HOP = 40, 4, 200, 80
 """Log-mel features of 8 kHz speech: 25 ms windows every 10 ms; mean and deviation in four parts of a clip."""
-DECAY = 0.6
-"""With shifted shares the k-th class is kept to this power of k of its rows."""
 
 
 def domains(cell: Cell) -> tuple[Domain, Domain]:
@@ -56,7 +53,7 @@ def _shifted(domain: Domain, cell: Cell) -> np.ndarray:
     order, kept = domain.order, []
     classes = rng.permutation(np.unique(domain.labels[order].astype(str)))
     gone = len(classes) // 2 if cell.kind == "missing" else 0
-    rare = 0.25 if len(classes) == 2 else DECAY
+    rare = RARER if len(classes) == 2 else DECAY
     for number, name in enumerate(classes[gone:]):
         rows = rng.permutation(order[domain.labels[order].astype(str) == name])
         share = rare**number if cell.kind == "shares" else 1.0
@@ -144,9 +141,3 @@ def _table(path: str) -> Any:
 
 
 _COMPUTED = {"digits": _digits, "speech": _speech, "bearings": _bearings, "hospital": _hospital, "adult": _adult}
-
-
-def shares(domain: Domain, classes: Sequence[str]) -> list[float]:
-    """Of each class among the labels."""
-    assert domain.labels is not None
-    return [float((domain.labels == name).mean()) for name in classes]

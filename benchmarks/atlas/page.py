@@ -1,0 +1,135 @@
+"""docs/atlas.md from the result files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from statistics import mean, stdev
+from typing import Any
+
+from benchmarks.atlas.cells import CELLS, DECAY_SENTENCE, Cell
+from benchmarks.common import RESULTS, ROOT, table
+
+PAGE = ROOT / "docs" / "atlas.md"
+INTRODUCTION = f"""# The atlas
+
+Written by `make atlas` from `benchmarks/results/atlas_*`; do not edit. Real pairs of domains, every method on each,
+and what a choice without target labels would have cost. The cells are fixed in `benchmarks/atlas/manifest.json`,
+half of them for development (the rules of choice were made while looking at these) and half for the test, which is
+opened once.
+
+Accuracies are per cent on the unlabelled target rows that training saw (transductive), at most 1,500 rows a domain;
+a fifth of the source is held out. *shares*: {DECAY_SENTENCE} *missing*: half of the classes are not in the target.
+Gain and regret are points of accuracy: over source_only on the same features, and below the best arm, which nobody
+without labels can know. Harm is the share of runs whose paired 95 % interval against source_only lies below zero.
+"""
+STATE = {
+    "dev": "Development cells: the defaults of `auto` were chosen on these, so its figures here are no test.",
+    "test": "Test cells: opened once, after everything was fixed.",
+}
+SHOWN = (
+    "oracle", "deployed", "auto", "source_only", "average of all", "top 3 by dawid_skene+infomax", "top 5 by infomax",
+)  # fmt: skip
+"""Rules that come first in the table; picks by single validators follow."""
+
+
+def page() -> str:
+    """The whole page."""
+    sections = [INTRODUCTION]
+    for part, said in STATE.items():
+        lines = RESULTS / f"atlas_{part}.jsonl"
+        if lines.is_file():
+            rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+            rules = json.loads((RESULTS / f"atlas_rules_{part}.json").read_text(encoding="utf-8"))["rules"]
+            sections += [_head(part, said, rows), _rules(rules), _modalities(rules), _methods(rows), _cells(rows)]
+    return "\n".join(sections)
+
+
+def _head(part: str, said: str, rows: list[dict[str, Any]]) -> str:
+    seeds = sorted({row["seed"] for row in rows})
+    cells = {row["cell"] for row in rows}
+    of = sum(cell.part == part for cell in CELLS.values())
+    return f"## {part}\n\n{said} {len(cells)} of {of} cells so far, seeds {', '.join(map(str, seeds))}.\n"
+
+
+def _rules(rules: Mapping[str, Any]) -> str:
+    picks = sorted(
+        (name for name in rules if name.startswith("top 1 by ")), key=lambda name: rules[name]["natural"]["regret"]
+    )
+    kinds = [kind for kind in ("natural", "shares", "missing") if kind in rules["source_only"]]
+    head = ["rule", *(f"{kind}: regret / gain / harm %" for kind in kinds)]
+    body = [
+        [name, *(_triple(rules[name][kind]) for kind in kinds)]
+        for name in (*(name for name in SHOWN if name in rules), *picks)
+    ]
+    told = (
+        "`auto` is the pupil that learned the average, `deployed` the model that the label-free decision chose between "
+        "it and source_only. `top k by V` averages the best k arms by validator V; `top 1` picks."
+    )
+    return f"### Rules of choice\n\n{told}\n\n{table(head, body)}"
+
+
+def _triple(found: Mapping[str, float]) -> str:
+    return f"{found['regret']:.1f} / {found['gain']:+.1f} / {found['harm']:.0f}"
+
+
+def _modalities(rules: Mapping[str, Any]) -> str:
+    names = ["oracle", "auto", "deployed", "average of all"]
+    modalities = sorted(rules["source_only"]["modality"])
+    body = [
+        [m, str(rules["source_only"]["modality"][m]["cells"]), f"{rules['source_only']['modality'][m]['accuracy']:.1f}",
+         *(_triple(rules[name]["modality"][m]) for name in names)]
+        for m in modalities
+    ]  # fmt: skip
+    head = ["natural cells", "cells", "source_only", *(f"{name}: regret / gain / harm %" for name in names)]
+    return f"### By modality\n\n{table(head, body)}"
+
+
+def _methods(rows: list[dict[str, Any]]) -> str:
+    natural = [row for row in rows if row["kind"] == "natural"]
+    names = sorted({_arm(row) for row in natural} - {"source_only"})
+    modalities = sorted({row["modality"] for row in natural})
+
+    def cell(name: str, modality: str | None) -> str:
+        own = [row for row in natural if _arm(row) == name and modality in (None, row["modality"])]
+        if not own:
+            return ""
+        harmed = 100 * mean(row["interval"][1] < 0 for row in own)
+        return f"{mean(row['gain'] for row in own):+.1f} / {harmed:.0f}"
+
+    body = [[name, *(cell(name, m) for m in (None, *modalities))] for name in names]
+    told = "Gain over source_only / harm %, natural cells."
+    return f"### Which method when\n\n{told}\n\n{table(['arm', 'all', *modalities], body)}"
+
+
+def _arm(row: Mapping[str, Any]) -> str:
+    return f"{row['method']}:{row['setting']}" if row["setting"] else str(row["method"])
+
+
+def _cells(rows: list[dict[str, Any]]) -> str:
+    body = [_cell(CELLS[name], [row for row in rows if row["cell"] == name]) for name in dict.fromkeys(_names(rows))]
+    head = ["cell", "kind", "source_only", "auto", "best arm", "decision by seed", "seconds", "published"]
+    return f"### Cells\n\nMean over the seeds, with the standard deviation in brackets.\n\n{table(head, body)}"
+
+
+def _names(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [row["cell"] for row in rows]
+
+
+def _cell(cell: Cell, rows: list[dict[str, Any]]) -> list[str]:
+    def spread(name: str) -> str:
+        values = [row["accuracy"] for row in rows if _arm(row) == name]
+        return f"{mean(values):.1f} ({stdev(values) if len(values) > 1 else 0:.1f})" if values else ""
+
+    arms = {_arm(row) for row in rows} - {"auto"}
+    best = max(arms, key=lambda name: mean(row["accuracy"] for row in rows if _arm(row) == name))
+    seeds = {row["seed"]: row for row in rows if row["method"] == "auto"}
+    seconds = sum(row["seconds"] for row in rows) / max(1, len(seeds))
+    decisions = ", ".join(row["decision"] for row in seeds.values())
+    return [cell.name, cell.kind, spread("source_only"), spread("auto"), f"{best} {spread(best)}", decisions,
+            f"{seconds:.0f}", cell.published]  # fmt: skip
+
+
+def write() -> None:
+    """The page to its place."""
+    PAGE.write_text(page(), encoding="utf-8")
