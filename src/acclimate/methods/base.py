@@ -94,6 +94,8 @@ class Method:
     needs: ClassVar[tuple[Need, ...]]
     aligns: ClassVar[bool] = False
     """Whether features must be able to move: frozen ones then get a trainable bottleneck."""
+    echoes: ClassVar[bool] = False
+    """Whether alone it only weighs source_only's answers anew: `auto` then neither averages it nor counts its vote."""
     same_labels: ClassVar[bool] = True
     """Whether source and target must ask for the same labels."""
     same_columns: ClassVar[bool] = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -128,8 +128,12 @@ def weigh(
     reference: str | None,
     seed: int,
     shares: np.ndarray | None = None,
+    voters: Collection[str] = (),
 ) -> tuple[Decision, dict[str, dict[str, Any]]]:
-    """The decision over all arms, and each arm's label-free scores; ``shares`` of the target are stated ones."""
+    """The decision over all arms, and each arm's label-free scores; ``shares`` of the target are stated ones.
+
+    ``voters`` are the arms that may be asked whether the adapted or the source model is right.
+    """
     arrays = {name: arrays_of(folder) for name, folder in folders.items()}
     comparable = {name for name, record in records.items() if record["task"] == task.config()}
     key = "target_probabilities" if task.name == "classify" else "target_prediction"
@@ -140,7 +144,7 @@ def weigh(
     shown = {
         name: _label_free(task, arrays[name], data, agreement.get(name), rated.get(name, {}), shares) for name in arrays
     }
-    polled = _poll(target, records, adapted, reference) if task.name == "classify" else None
+    polled = _poll(target, voters, adapted, reference) if task.name == "classify" else None
     against = _against(task, arrays, data, adapted, reference)
     if polled:
         shown[adapted]["votes"] = asdict(polled)
@@ -164,10 +168,10 @@ def weigh(
 
 
 def _poll(
-    answers: Mapping[str, np.ndarray], records: Mapping[str, Mapping[str, Any]], adapted: str, reference: str | None
+    answers: Mapping[str, np.ndarray], voters: Collection[str], adapted: str, reference: str | None
 ) -> Votes | None:
-    """What the candidates and the plain baseline say between the adapted and the source model, if they are enough."""
-    others = [values for name, values in answers.items() if records[name]["role"] in ("candidate", "plain")]
+    """What the other arms say between the adapted and the source model, if they are enough."""
+    others = [values for name, values in answers.items() if name in voters]
     if reference is None or reference == adapted or len(others) < VOTERS or not {adapted, reference} <= set(answers):
         return None
     return votes(answers[adapted], answers[reference], others)

@@ -39,7 +39,7 @@ def train(arms: Sequence[Arm], shop: Workshop, lock: Lock) -> dict[str, dict[str
         return _train_all(arms, shop, lock, end)
     before = None if end is None else end - (end - time.monotonic()) / len(arms)
     records = _train_all(others, shop, lock, before)
-    whole = [name for name, record in records.items() if "left_out" not in record]
+    whole = [arm.name for arm in others if "left_out" not in records[arm.name] and not arm.method.echoes]
     data = replace(shop.prepared.data, teacher=teacher(last.method, shop, whole))
     taught = replace(shop, prepared=replace(shop.prepared, data=data), seconds=_share(end, [last], [[last]]))
     return {**records, last.name: train_arm(last, taught)}

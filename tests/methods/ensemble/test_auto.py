@@ -44,7 +44,7 @@ def test_the_pupil_says_what_the_best_arms_say_together(adapt, tune):
     run = adapt(tune=tune, training={**QUICK, "steps": 400})
     arms = [row["name"] for row in run.result["arms"]]
     assert arms == ["source_only", "mcc", "coral", "mlls", "auto"]
-    said = {name: answers(run, name) for name in arms[:-1]}
+    said = {name: answers(run, name) for name in arms[:-1] if name != "mlls"}  # it only weighs source_only's anew
     rated = combine(dawid_skene(said), {name: infomax(values) for name, values in said.items()})
     best = sorted(sorted(rated), key=rated.get, reverse=True)[:2]
     record = last_stage(run)

@@ -42,6 +42,7 @@ class LabelShift(Tail):
 
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
     changes = "class shares"
+    echoes: ClassVar[bool] = True
 
     def misses(self, data: Data) -> str:
         """Held-out source rows are needed too."""
