@@ -121,7 +121,7 @@ def _cell(cell: Cell, rows: list[dict[str, Any]]) -> list[str]:
         values = [row["accuracy"] for row in rows if _arm(row) == name]
         return f"{mean(values):.1f} ({stdev(values) if len(values) > 1 else 0:.1f})" if values else ""
 
-    arms = {_arm(row) for row in rows} - {"auto"}
+    arms = sorted({_arm(row) for row in rows} - {"auto"})
     best = max(arms, key=lambda name: mean(row["accuracy"] for row in rows if _arm(row) == name))
     seeds = {row["seed"]: row for row in rows if row["method"] == "auto"}
     seconds = sum(row["seconds"] for row in rows) / max(1, len(seeds))

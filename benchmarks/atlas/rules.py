@@ -83,7 +83,7 @@ def outcome(one: Opened, said: Probabilities, answer: np.ndarray) -> Outcome:
 def summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     """Means over cells (seeds averaged within a cell), and the shares of runs that were harmed."""
     outcomes = list(outcomes)
-    cells = {one.cell for one in outcomes}
+    cells = sorted({one.cell for one in outcomes})
 
     def over(value: Callable[[Outcome], float]) -> float:
         return round(mean(mean(value(one) for one in outcomes if one.cell == cell) for cell in cells), 2)
