@@ -141,6 +141,25 @@ def _features(found: Mapping[str, Any]) -> str:
     return f"## Reading frozen backbones\n\n{told}\n\n{reading}\n{beside}"
 
 
+def _fleet(found: Mapping[str, Any]) -> str:
+    rows = []
+    for backbone, methods in found["steps"].items():
+        for method, value in methods.items():
+            low, high = value["quartiles"]
+            one, every = (f"{value[way]:.1f} ms" for way in ("one", "all"))
+            ratio = f"{value['ratio']:.1f} ({low:.1f} to {high:.1f})"
+            rows.append([backbone, method, one, every, ratio, f"{value['speedup']:.1f}"])
+    whole = [
+        [method, f"{value['one']:.0f} s", f"{value['all']:.0f} s", f"{value['ratio']:.1f}"]
+        for method, value in found["runs"].items()
+    ]
+    told = f"{_flat(found)} {found['blocks']} blocks of {found['steps_a_block']} steps."
+    count = found["settings"]
+    steps = table(["backbone", "method", "a step of one", f"of {count}", "ratio", "speedup"], rows)
+    runs = table(["`compare`", "one", str(count), "ratio"], whole)
+    return f"## {count} settings of one method\n\n{told}\n\n{steps}\n{runs}"
+
+
 def _startup(found: Mapping[str, Any]) -> str:
     rows = [[f"`{name}`", f"{seconds:.3f} s"] for name, seconds in found["seconds"].items()]
     rows.append(["environment of `make test`", f"{found['environment_gb']} GB"])
@@ -158,6 +177,7 @@ SECTIONS = {
     "amazon": _amazon,
     "overhead": _overhead,
     "features": _features,
+    "fleet": _fleet,
     "startup": _startup,
 }
 
