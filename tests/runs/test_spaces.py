@@ -134,6 +134,8 @@ def test_the_label_is_never_a_column_of_the_targets_own(adapt):
     for name, more in (("label", {}), ("other", {"target_label": "other"}), ("other", {"group": "other"})):
         with pytest.raises(SettingsError, match=f"{name}: a label or group is never an input"):
             adapt(source.assign(other="x"), target, target_input=[f"+{name}"], **more)
+    with pytest.raises(SettingsError, match="--target-input label: a label or group is never an input"):
+        adapt(source, target, target_input=["a", "label"])
     run = adapt(source, target.rename(columns={"label": "truth"}), target_input=["+t", "+truth"])
     with pytest.raises(DataError, match="'truth' is both input and label"):
         run.evaluate(target.rename(columns={"label": "truth"}), label="truth")

@@ -61,3 +61,9 @@ def test_without_an_interval_a_few_labels_are_told_and_no_more():
     found = decide(Classify(("a", "b")), {"auto": auto, "source_only": evidence(0.95)}, "auto", "source_only")
     assert found.choice == "keep_source"
     assert "+0.5: too few" in found.reasons[-1]
+
+
+def test_two_that_answer_alike_keep_the_source_model():
+    arms = {"auto": evidence(0.9, Votes(0, 0.0, 0.0, 7)), "source_only": evidence(0.9)}
+    found = decide(Classify(("a", "b")), arms, "auto", "source_only")
+    assert found.choice == "keep_source" and "answer alike" in found.reasons[0]

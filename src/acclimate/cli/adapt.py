@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 TUNES = ("frozen", "full", "gradual", "discriminative", "lora", "l2sp")
 NAMES = (
     *("source", "target", "input", "label", "target_input", "label_map", "group", "task", "modality"),
-    *("target_shares", "backbone", "tune", "validation", "budget", "jobs", "device", "precision", "seed"),
+    *("target_shares", "target_label", "backbone", "tune"),
+    *("validation", "budget", "jobs", "device", "precision", "seed"),
 )
 """Options that are settings of a recipe."""
 
@@ -27,10 +28,6 @@ def add(verbs: options.Verbs) -> None:
     about = "adapt a model from a labelled source to a target, and say whether that is worth it"
     parser = options.verb(verbs, "adapt", about, run)
     declare(parser)
-    parser.add_argument(
-        "--target-label", metavar="COLUMN",
-        help="permission to train on these labels of the target (recorded: the inductive setting)",
-    )  # fmt: skip
     parser.add_argument("--method", metavar="NAME", help="`acclimate list methods`; default dann")
 
 
@@ -51,6 +48,11 @@ def declare(parser: Parser) -> None:
         "--target-shares", metavar="CLASS=SHARE,...",
         help="what is known of the target's class shares, roughly: answers are made to fit, and arms judged by it",
     )  # fmt: skip
+    parser.add_argument(
+        "--target-label", metavar="COLUMN",
+        help="permission to use these labels of the target (recorded): to train on, or to choose with where arms are "
+        "compared",
+    )  # fmt: skip
     model = parser.add_argument_group("model")
     model.add_argument("--backbone", metavar="NAME", help="`acclimate list backbones`; default by modality")
     model.add_argument("--tune", choices=TUNES, help="what happens to the backbone; default frozen if pretrained")
@@ -64,7 +66,7 @@ def declare(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the recipe that the options make, and print the outcome."""
-    carry_out(args, options.given(args, "method", "target_label"))
+    carry_out(args, options.given(args, "method"))
 
 
 def carry_out(args: argparse.Namespace, chosen: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ def target_columns(recipe: Recipe, source: Domain | None) -> tuple[tuple[str, ..
     """From ``target_input``, the target's names for the source's columns, or none, and columns of its own.
 
     Raises:
-        SettingsError: own columns without a table as source, one that is a label or group, or one of the source's.
+        SettingsError: a label or group among them; own columns without a table as source, or one of the source's.
     """
     every = recipe.target_input == ("*",)
     named = () if every else tuple(name for name in recipe.target_input if not name.startswith("+"))
@@ -103,9 +103,10 @@ def target_columns(recipe: Recipe, source: Domain | None) -> tuple[tuple[str, ..
         )
     aside = {recipe.label, recipe.target_label, recipe.group}
     aside |= set() if source is None else {source.schema.label, source.schema.group}
+    for name in recipe.target_input:
+        if name.removeprefix("+") in aside:
+            raise SettingsError(f"--target-input {name}: a label or group is never an input")
     for name in own:
-        if name in aside:
-            raise SettingsError(f"--target-input +{name}: a label or group is never an input")
         if source is not None and name in source.schema.inputs:
             raise SettingsError(f"--target-input +{name}: the source has a column '{name}' too; leave it out")
     return named, own

@@ -205,7 +205,8 @@ def _write_result(
     data = prepared.data
     asked = data.source_task if data.same_task or main.method.needs == ("source_labels",) else data.target_task
     folders = {name: folder / "arms" / path_name(name) for name in records}
-    voters = [arm.name for arm in arms if arm.role in ("candidate", "plain") and not arm.method.echoes]
+    asking = [arm for arm in arms if arm.role in ("candidate", "plain") and not arm.method.echoes]
+    voters = {arm.role + arm.method.name: arm.name for arm in reversed(asking)}.values()  # of one method's settings one
     decision, scores = weigh(asked, records, folders, data, main.name, reference, recipe.seed, prepared.shares, voters)
     if data.difference is not None and not data.difference.shared and data.labelled_target is None:
         decision = replace(decision, choice="do_not_deploy", reasons=(UNLINKED, *decision.reasons))

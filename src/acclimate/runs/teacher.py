@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from acclimate.files import read_json
 from acclimate.methods.base import Teacher
 from acclimate.methods.ensemble.auto import Auto
+from acclimate.methods.label_shift.pieces import correct
 from acclimate.runs.evidence import arrays_of
 from acclimate.runs.rating import predictions
 from acclimate.runs.workshop import Workshop
@@ -22,21 +24,31 @@ SHOWN = 0.05
 def teacher(auto: Auto, shop: Workshop, names: Sequence[str]) -> Teacher:
     """The average answer of the best arms of a run.
 
+    Arms are ranked by answers that fit stated class shares, and averaged as they were before: the pupil, like every
+    arm, is made to fit these shares once it has learned.
+
     Target labels are looked at only if they were permitted: then the weights of the average are those that explain
     them best, beginning from the arms that are best without them.
     """
     arrays = {name: arrays_of(shop.arm_folder(name)) for name in names}
     arms = {name: predictions(found) for name, found in arrays.items()}
     rated = score(arms, [auto.validator], shop.recipe.seed)[auto.validator]
-    answers = {name: arm.target_probabilities for name, arm in arms.items()}
+    weights = {name: np.exp(-np.array(_offsets(shop, name) or 0.0)) for name in names}
+    answers = {name: correct(arm.target_probabilities, weights[name]) for name, arm in arms.items()}
     chosen = best(rated, auto.top)
     labels = arrays[names[0]].get("labelled_labels")
     if labels is None:
         return Teacher(tuple(chosen), average(answers, rated, auto.top))
     rows = np.arange(len(labels))
     given = np.stack([found["labelled_probabilities"][rows, labels] for found in arrays.values()], axis=1)
+    # the labels judge the answers that are deployed: those that fit stated shares
     prior = np.array([(1 - OPEN) * (name in chosen) / len(chosen) + OPEN / len(names) for name in names])
-    weights = stack(given.astype(np.float64), prior)
-    mixed = np.tensordot(weights, np.stack([answers[name] for name in names]), 1)
-    ordered = sorted(zip(weights, names, strict=True), reverse=True)
-    return Teacher(tuple(name for weight, name in ordered if weight >= SHOWN), mixed)
+    parts = stack(given.astype(np.float64), prior)
+    mixed = np.tensordot(parts, np.stack([answers[name] for name in names]), 1)
+    ordered = sorted(zip(parts, names, strict=True), reverse=True)
+    return Teacher(tuple(name for part, name in ordered if part >= SHOWN), mixed)
+
+
+def _offsets(shop: Workshop, name: str) -> list[float]:
+    """By which an arm's answers were made to fit stated shares; empty if none were."""
+    return read_json(shop.arm_folder(name) / "arm.json")["offsets"]

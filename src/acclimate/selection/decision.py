@@ -234,6 +234,8 @@ def _forgot(metric: Metric, arms: Mapping[str, ArmEvidence], adapted: str, sourc
 
 def _poll(votes: Votes, adapted: str, source_only: str) -> Decision:
     """The vote of the other arms."""
+    if not votes.rows:
+        return Decision("keep_source", source_only, (f"{adapted} and {source_only} answer alike on every row",))
     said = (
         f"on the {votes.rows} rows where the two differ, {votes.adapted:.0%} of the answers of {votes.voters} other "
         f"arms are those of {adapted}, {votes.source_only:.0%} those of {source_only}"

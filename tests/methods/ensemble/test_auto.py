@@ -133,3 +133,11 @@ def test_permitted_labels_train_no_arm_but_the_average(few):
     for arm in ("source_only", "coral", "mlls"):
         assert (answers(right, arm) == answers(wrong, arm)).all()
     assert (answers(right, "auto") != answers(wrong, "auto")).any()
+
+
+def test_stated_shares_are_applied_to_the_target_alone(adapt):
+    """The pupil learns answers as they were before; its own offsets carry the shares, and its source answers do not."""
+    run = adapt({"candidates": ["coral"], "top": 1}, target_shares={"no": 0.9, "yes": 0.1})
+    no, yes = json.loads((run.folder / "arms" / "auto" / "arm.json").read_text())["offsets"]
+    assert no - yes > 1
+    assert answers(run, "auto")[:, 0].mean() == pytest.approx(0.9, abs=0.01)
