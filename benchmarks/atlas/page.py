@@ -24,8 +24,8 @@ Gain and regret are points of accuracy: over source_only on the same features, a
 without labels can know. Harm is the share of runs whose paired 95 % interval against source_only lies below zero.
 """
 STATE = {
-    "dev": "Development cells: the defaults of `auto` were chosen on these, so its figures here are no test. `deployed` "
-    "was measured when mlls and bbse, which only weigh source_only's answers anew, still had a vote.",
+    "dev": "Development cells: the defaults of `auto` were chosen on these, so its figures here are no test. "
+    "`deployed` was measured when mlls and bbse, which only weigh source_only's answers anew, still had a vote.",
     "test": "Test cells: opened once, after everything was fixed.",
 }
 SHOWN = (
