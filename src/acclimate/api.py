@@ -21,7 +21,7 @@ from acclimate.runs.encoder import Encoder
 from acclimate.runs.lesson import HELD_OUT
 from acclimate.runs.log import Found, Show, silent, unsaid
 from acclimate.runs.predictor import Predictor
-from acclimate.runs.recipe import Recipe, environment, merge, parse
+from acclimate.runs.recipe import MEMORY, Recipe, environment, merge, parse
 from acclimate.runs.run import Run
 
 if TYPE_CHECKING:
@@ -280,8 +280,8 @@ def _is_place(text: str) -> bool:
 def _place(value: Any) -> str:
     """What the recipe says of a domain: where it can be read again, or that it came from memory."""
     if isinstance(value, Domain):
-        return value.locator or execute.MEMORY
-    return str(value) if isinstance(value, str | Path) else execute.MEMORY
+        return value.locator or MEMORY
+    return str(value) if isinstance(value, str | Path) else MEMORY
 
 
 def _columns(domains: Sequence[Any]) -> dict[str, Any]:

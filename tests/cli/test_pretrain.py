@@ -20,7 +20,7 @@ def test_it_is_told_and_used_by_every_command(acclimate, places, tmp_path):
     folder = str(tmp_path / "enc")
     done = acclimate("pretrain", *places, *TEACH, "-o", folder)
     assert done.code == 0, done.err
-    assert "setting: unsupervised; no label is read" in done.err
+    assert "setting: unsupervised; nothing but the inputs is read" in done.err
     assert f"--backbone {folder}" in done.err
     rows = [line.split() for line in done.out.splitlines()]
     assert [row[0] for row in rows[1:3]] == ["source", "target"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 Tables = Callable[..., dict[str, Any]]
@@ -28,6 +29,33 @@ def tables(tmp_path, points, write_csv) -> Tables:
         return {"source": str(source), "target": str(target), "input": ["x0", "x1"], "label": "label"}
 
     return make
+
+
+@pytest.fixture
+def timeless() -> Callable[[Any], Any]:
+    """``timeless(value)`` is a result without what the clock says."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: strip(item) for key, item in value.items() if key != "seconds"}
+        return [strip(item) for item in value] if isinstance(value, list) else value
+
+    return strip
+
+
+@pytest.fixture
+def everything(timeless) -> Callable[[Path], dict[str, Any]]:
+    """``everything(folder)`` is all that a run wrote, but for the clock."""
+
+    def read(path: Path) -> Any:
+        if path.name in ("result.json", "arm.json", "pretraining.json"):
+            return timeless(json.loads(path.read_text()))
+        if path.suffix == ".npz":
+            with np.load(path) as arrays:
+                return {key: arrays[key].tobytes() for key in arrays.files}
+        return path.read_bytes()
+
+    return lambda folder: {str(p.relative_to(folder)): read(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 class Processes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -21,22 +20,6 @@ from acclimate.runs.pretrain import remarks
 
 STEPS = {"steps": 6, "batch_size": 8}
 CNN = {"name": "small_cnn", "size": 16, "width": 8}
-
-
-def timeless(value: Any) -> Any:
-    """Without what the clock says."""
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key != "seconds"}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
-
-
-def everything(folder: Path) -> dict[str, Any]:
-    """All that a pretraining wrote, but for the clock."""
-    found: dict[str, Any] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        as_json = path.name == "pretraining.json"
-        found[str(path.relative_to(folder))] = timeless(json.loads(path.read_text())) if as_json else path.read_bytes()
-    return found
 
 
 def weights(folder: Path) -> bytes:
@@ -111,6 +94,15 @@ def test_a_label_column_is_no_input(teach):
     assert (taught.encoder.names, taught.encoder.categories) == (["x0", "x1"], {})
 
 
+def test_what_a_star_takes_in_is_told(tables, tmp_path):
+    given = {**tables(), "input": "*", "backbone": "mlp", "training": STEPS}
+    told = [
+        ac.pretrain(**{**given, "label": label}, out=tmp_path / str(label)).result["data"]["notes"]
+        for label in (None, "label")
+    ]
+    assert ["--label NAME keeps it out" in notes[-1] for notes in told] == [True, False]
+
+
 @pytest.mark.parametrize("tune", ["lora", "l2sp", "gradual", "discriminative"])
 def test_every_tune_teaches_and_leaves_a_plain_backbone(teach, tune):
     encoder = teach("mlm", "text", tune=tune)
@@ -128,7 +120,9 @@ def test_a_batch_in_pieces_has_nearly_the_same_loss(teach):
         assert cut.result["loss"][name]["first"] == pytest.approx(loss["first"], rel=0.05)
 
 
-def test_killed_and_resumed_is_the_same_to_the_bit(tmp_path, processes, own_cache, reviews, write_csv, tiny_text):
+def test_killed_and_resumed_is_the_same_to_the_bit(
+    tmp_path, processes, own_cache, reviews, write_csv, tiny_text, everything, timeless
+):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "digits.npz", x=rng.integers(0, 256, (60, 16, 16)).astype(np.uint8))
     texts = [write_csv(tmp_path / f"{k}.csv", "text,label", reviews(topic=k)) for k in ("phone", "film")]
@@ -213,7 +207,7 @@ def test_an_encoder_gives_no_answers(teach, tables):
             ask(encoder.folder)
 
 
-def test_domains_from_memory(tmp_path):
+def test_domains_from_memory(tmp_path, timeless):
     values = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
     labelled = ac.read((values, np.arange(60) % 2), label="label")
     options = {"backbone": {"name": "mlp", "hidden": (4,)}, "training": STEPS}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,28 +13,6 @@ import acclimate as ac
 from acclimate.errors import DataError, SettingsError
 
 STEPS = 40
-
-
-def timeless(value: Any) -> Any:
-    """Without what the clock says."""
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key != "seconds"}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
-
-
-def everything(folder: Path) -> dict[str, Any]:
-    """All that a run wrote, but for the clock."""
-    found: dict[str, Any] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name = str(path.relative_to(folder))
-        if path.name in ("result.json", "arm.json"):
-            found[name] = timeless(json.loads(path.read_text()))
-        elif path.suffix == ".npz":
-            with np.load(path) as arrays:
-                found[name] = {key: arrays[key].tobytes() for key in arrays.files}
-        else:
-            found[name] = path.read_bytes()
-    return found
 
 
 def newest(folder: Path, arm: str) -> int:
@@ -58,7 +34,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", list(CASES))
-def test_killed_at_random_steps(tables, tmp_path, processes, own_cache, case):
+def test_killed_at_random_steps(tables, tmp_path, processes, own_cache, case, everything):
     backbone, tune, method, training = CASES[case]
     options = {
         **tables(),
@@ -95,7 +71,7 @@ def test_killed_at_random_steps(tables, tmp_path, processes, own_cache, case):
 
 
 def test_channels_last_and_text_resume_to_the_bit(
-    tmp_path, points, reviews, write_csv, tiny_text, processes, own_cache
+    tmp_path, points, reviews, write_csv, tiny_text, processes, own_cache, everything
 ):
     lines = [reviews(topic="phone"), reviews(topic="film", seed=1)]
     texts = [write_csv(tmp_path / f"text{k}.csv", "text,label", line) for k, line in enumerate(lines)]
@@ -150,7 +126,7 @@ def stopped(tables, tmp_path, processes, own_cache):
     return folder, status, ac.adapt(**options, out=tmp_path / "whole")
 
 
-def test_sigterm_saves_and_exits_143(stopped):
+def test_sigterm_saves_and_exits_143(stopped, everything):
     folder, status, whole = stopped
     assert status == 143
     assert newest(folder, "source_only") >= 12
@@ -158,7 +134,7 @@ def test_sigterm_saves_and_exits_143(stopped):
     assert everything(folder) == everything(whole.folder)
 
 
-def test_a_truncated_checkpoint_is_not_trusted(stopped):
+def test_a_truncated_checkpoint_is_not_trusted(stopped, everything):
     folder, _, whole = stopped
     kept = [path / ".git" for path in (folder, whole.folder)]
     for path in kept:
@@ -192,7 +168,7 @@ def test_a_finished_run_is_returned_as_it_is(tables, tmp_path):
     assert before == {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in run.folder.rglob("*")}
 
 
-def test_data_from_memory_are_to_be_given_again(tmp_path, monkeypatch):
+def test_data_from_memory_are_to_be_given_again(tmp_path, monkeypatch, timeless):
     rng = np.random.default_rng(0)
     source = ac.read((rng.normal(size=(40, 2)).astype(np.float32), np.arange(40) % 2), label="label")
     options = {"backbone": "mlp", "method": "source_only", "training": {"steps": 4}, "plain_baseline": False}
@@ -203,7 +179,7 @@ def test_data_from_memory_are_to_be_given_again(tmp_path, monkeypatch):
     assert timeless(ac.resume(run.folder, source=source).result) == timeless(run.result)
 
 
-def test_the_recipe_that_was_written_gives_the_same_run(tables, tmp_path):
+def test_the_recipe_that_was_written_gives_the_same_run(tables, tmp_path, everything):
     from acclimate.runs.recipe import parse, read
 
     options = {"backbone": "columns", "method": "dann", "training": {"steps": 4, "batch_size": 8}}

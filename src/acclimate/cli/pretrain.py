@@ -25,7 +25,7 @@ def add(verbs: options.Verbs) -> None:
     """Declare the options."""
     about = "teach a backbone on unlabelled rows of source and target; other commands take it as --backbone FOLDER"
     parser = options.verb(verbs, "pretrain", about, run)
-    parser.epilog = "No label is read, of either domain. `acclimate resume FOLDER` continues after a kill."
+    parser.epilog = "Nothing but inputs is read, of either domain. `acclimate resume FOLDER` continues after a kill."
     parser.add_argument("-o", "--out", dest="folder", metavar="FOLDER", required=True, help="folder of the encoder")
     parser.add_argument("--force", action="store_true", help="replace what is in that folder")
     parser.add_argument("--recipe", metavar="FILE", help="settings as YAML; FOLDER/recipe.yaml is one")
@@ -74,7 +74,7 @@ def found(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
         if side in value:
             seen = value[side]
             say(args, f"{side}: {seen['name']}, {seen['rows']} rows, {seen['held_out']} of them held out")
-    say(args, "setting: unsupervised; no label is read")
+    say(args, "setting: unsupervised; nothing but the inputs is read")
 
 
 def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:

@@ -105,14 +105,15 @@ def canonical_with_missing(values: Any, where: str = "labels") -> tuple[np.ndarr
         raise DataError(f"{where}: {min(broken)!a} holds half a character, as names do that are not UTF-8; rename it")
     missing = result == ""
     nan = np.array([text.lower() == "nan" for text in result], dtype=bool)
-    if nan.any() and all(_is_number(text) for text in set(result[~(missing | nan)])):
+    if nan.any() and all(is_number(text) for text in set(result[~(missing | nan)])):
         missing |= nan  # among numbers "NaN" is no class name
     return np.where(missing, "", result), missing
 
 
-def _is_number(text: str) -> bool:
+def is_number(value: object) -> bool:
+    """Whether what it is written as reads as a number."""
     try:
-        float(text)
+        float(str(value))
     except ValueError:
         return False
     return True

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from acclimate.domains.domain import Domain
+from acclimate.domains.labels import is_number
 from acclimate.domains.tables import need_columns
 from acclimate.errors import DataError
 
@@ -95,15 +96,7 @@ def _check_columns(source: Domain, target: Domain, columns: Sequence[str]) -> No
     ours, theirs = (domain.rows.take(np.arange(min(len(domain), ROWS))) for domain in (source, target))
     for column in columns:
         if ours[column].dtype != object and theirs[column].dtype == object and theirs[column].notna().any():
-            example = next((cell for cell in theirs[column].dropna() if not _is_number(cell)), "")
+            example = next((cell for cell in theirs[column].dropna() if not is_number(cell)), "")
             raise DataError(
                 f"column '{column}' holds numbers in {source.name}, but text in {target.name} (for example '{example}')"
             )
-
-
-def _is_number(cell: object) -> bool:
-    try:
-        float(str(cell))
-    except ValueError:
-        return False
-    return True

@@ -66,6 +66,14 @@ class Data:
         """Whether source and target ask for the same labels."""
         return self.source_task == self.target_task
 
+    @property
+    def unknown_class(self) -> str:
+        """Names a class of the target that the source does not have, empty if there is none."""
+        if not self.has["classes"] or not hasattr(self.target_task, "classes"):
+            return ""
+        new = sorted(set(self.target_task.classes) - set(self.source_task.classes))  # type: ignore[attr-defined]
+        return f", and '{new[0]}' is no label of the source" if new else ""
+
     @cached_property
     def difference(self) -> Difference | None:
         """How the columns of source and target differ, None where they do not."""
@@ -164,7 +172,7 @@ class Method:
                 f"{hint if 'target_labels' in lacking else ''}"
             )
         if self.same_labels and data.source is not None and not data.same_task:
-            return f"method '{self.name}' needs the same labels in source and target"
+            return f"method '{self.name}' needs the same labels in source and target{data.unknown_class}"
         if self.same_columns and data.difference is not None:
             return f"method '{self.name}' needs the same columns in source and target"
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any
@@ -195,7 +196,8 @@ def check(method: Method, data: Data) -> None:
         SettingsError: why, and the methods that would work.
     """
     if why := method.misses(data) or _apart(method, data):
-        raise SettingsError(f"{why}. Methods that would work: {', '.join(works_with(data))}")
+        works = works_with(replace(data, labelled_target=data.labelled_target or data.labelled_target_validation))
+        raise SettingsError(f"{why}{f'. Methods that would work: {names}' if (names := ', '.join(works)) else ''}")
 
 
 def works_with(data: Data) -> list[str]:

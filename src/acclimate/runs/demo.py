@@ -14,7 +14,7 @@ from acclimate.domains.sample import font_digits, handwritten_digits
 from acclimate.runs import execute
 from acclimate.runs.inspect import inspect
 from acclimate.runs.log import Found, Show, silent, unsaid
-from acclimate.runs.recipe import Recipe, parse
+from acclimate.runs.recipe import MEMORY, Recipe, parse
 from acclimate.runs.run import Run
 
 SOURCE_ROWS = 5000
@@ -59,7 +59,7 @@ def digits() -> Digits:
 
 def recipe() -> Recipe:
     """What the demo asks for."""
-    return parse({**SETTINGS, "source": execute.MEMORY, "target": execute.MEMORY}, "demo")
+    return parse({**SETTINGS, "source": MEMORY, "target": MEMORY}, "demo")
 
 
 def demo(

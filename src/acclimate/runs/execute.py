@@ -23,15 +23,12 @@ from acclimate.runs.evidence import arrays_of, weigh
 from acclimate.runs.folder import Lock, check_free, clear
 from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
 from acclimate.runs.prepare import Prepared, label_map, prepare, read_source, read_target
-from acclimate.runs.recipe import Recipe, parse, read
+from acclimate.runs.recipe import Recipe, again
 from acclimate.runs.shares import contradiction, judge
 from acclimate.runs.workers import train
 from acclimate.runs.workshop import Workshop
 from acclimate.tasks.registry import restore
 from acclimate.training.device import Place, place
-
-MEMORY = "memory"
-"""What a recipe says of a domain that came as a Python object."""
 
 
 def adapt(
@@ -97,12 +94,7 @@ def resume(
         raise DataError(f"{folder}: no run to resume (recipe.yaml is missing)")
     if (folder / "result.json").is_file():
         return result.load(folder)
-    recipe = parse(read(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
-    for name, given in (("source", source), ("target", target)):
-        if MEMORY in getattr(recipe, name) and given is None:
-            raise SettingsError(
-                f"{folder}: the {name} was a Python object; resume in Python: ac.resume({str(folder)!r}, {name}=...)"
-            )
+    recipe = again(folder, f"ac.resume({str(folder)!r})", source=source, target=target)
     prepared, arms = _prepare(recipe, source, target, backbones)
     if read_json(folder / "data.json") != fingerprints(prepared.data):
         raise DataError(f"{folder}: the data have changed since the run began; start a new one")
@@ -206,7 +198,7 @@ def _write_result(
     asked = data.source_task if data.same_task or main.method.needs == ("source_labels",) else data.target_task
     folders = {name: folder / "arms" / path_name(name) for name in records}
     asking = [arm for arm in arms if arm.role in ("candidate", "plain") and not arm.method.echoes]
-    voters = {arm.role + arm.method.name: arm.name for arm in reversed(asking)}.values()  # of one method's settings one
+    voters = {(arm.role, arm.method.name): arm.name for arm in reversed(asking)}.values()  # one setting each
     decision, scores = weigh(asked, records, folders, data, main.name, reference, recipe.seed, prepared.shares, voters)
     if data.difference is not None and not data.difference.shared and data.labelled_target is None:
         decision = replace(decision, choice="do_not_deploy", reasons=(UNLINKED, *decision.reasons))

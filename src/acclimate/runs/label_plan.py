@@ -16,11 +16,10 @@ from acclimate.errors import DataError, SettingsError
 from acclimate.files import path_name, read_json
 from acclimate.runs import result
 from acclimate.runs.evidence import arrays_of
-from acclimate.runs.execute import MEMORY, fingerprints
+from acclimate.runs.execute import fingerprints
 from acclimate.runs.predictor import Predictor, free_name
 from acclimate.runs.prepare import Prepared, prepare, read_source, read_target
-from acclimate.runs.recipe import parse
-from acclimate.runs.recipe import read as read_recipe
+from acclimate.runs.recipe import again
 from acclimate.selection.labels import Curve, disagreement, informative, learning_curve, worth
 
 if TYPE_CHECKING:
@@ -64,10 +63,7 @@ def label_plan(
     if n < 1:
         raise SettingsError(f"-n must be at least 1, found {n}")
     value = result.load(folder)
-    recipe = parse(read_recipe(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
-    for name, given in (("source", source), ("target", target)):
-        if MEMORY in getattr(recipe, name) and given is None:
-            raise SettingsError(f"{folder}: the {name} was a Python object; give it again: run.label_plan({name}=...)")
+    recipe = again(folder, "run.label_plan", source=source, target=target)
     origin = read_source(recipe, source)
     there = read_target(recipe, origin, target)
     if there is None:

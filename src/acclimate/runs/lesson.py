@@ -72,6 +72,8 @@ class Lesson:
             side: {"name": rows.name, "rows": len(rows), "held_out": held_out[side], "hash": rows.fingerprint}
             for side, rows in self.wholes.items()
         }
+        if self.recipe.input == ("*",) and self.recipe.label is None:
+            notes["--input '*' takes every column; if a label is among them, --label NAME keeps it out"] = None
         return {**sides, "notes": list(notes)}
 
 

@@ -16,17 +16,16 @@ from acclimate import __version__
 from acclimate.backbones import saved
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
-from acclimate.errors import DataError, SettingsError
+from acclimate.errors import DataError
 from acclimate.files import read_json, write_json
 from acclimate.methods.pretrain.base import Objective, Unasked
 from acclimate.methods.registry import PRETRAINING
 from acclimate.runs import encoder, lesson
 from acclimate.runs.encoder import RECORD
-from acclimate.runs.execute import MEMORY
 from acclimate.runs.folder import Lock, check_free, clear
 from acclimate.runs.lesson import Lesson
 from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
-from acclimate.runs.recipe import MAIN_KEY, Recipe, parse, read
+from acclimate.runs.recipe import MAIN_KEY, Recipe, again, read
 from acclimate.runs.result import environment
 from acclimate.selection.validators import rankme
 from acclimate.tasks.base import Task
@@ -106,12 +105,7 @@ def resume(
     """
     if (folder / RECORD).is_file():
         return encoder.load(folder)
-    recipe = parse(read(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
-    for name, given in (("source", source), ("target", target)):
-        if MEMORY in getattr(recipe, name) and given is None:
-            raise SettingsError(
-                f"{folder}: the {name} was a Python object; resume in Python: ac.resume({str(folder)!r}, {name}=...)"
-            )
+    recipe = again(folder, f"ac.resume({str(folder)!r})", source=source, target=target)
     plan = lesson.prepare(recipe, source, target)
     if read_json(folder / "data.json") != plan.fingerprints:
         raise DataError(f"{folder}: the data have changed since the run began; start a new one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +13,13 @@ from typing import Any, Literal
 import yaml
 
 from acclimate import settings
-from acclimate.domains.labels import canonical_one
+from acclimate.domains.labels import canonical_one, is_number
 from acclimate.errors import DataError, SettingsError, unknown
 from acclimate.files import writing
 
 VERSION = 1
+MEMORY = "memory"
+"""What a recipe says of a domain that came as a Python object."""
 SECTIONS = ("backbone", "method", "tune", "training")
 """Parts of a recipe that are mappings; an option that names one sets its main key."""
 MAIN_KEY = {"backbone": "name", "method": "name", "tune": "kind"}
@@ -193,6 +195,25 @@ def assignments(pairs: list[str]) -> dict[str, Any]:
     return values
 
 
+def again(folder: Path, call: str, **given: Sequence[Any] | None) -> Recipe:
+    """The recipe of a run's folder, whose domains are read again.
+
+    Args:
+        folder: of the run.
+        call: what the user would write to give them.
+        given: source and target as objects, None where the recipe is to say where they are.
+
+    Raises:
+        SettingsError: the data came from Python and are not given again.
+    """
+    path = folder / "recipe.yaml"
+    recipe = parse(read(path), str(path))
+    for name, value in given.items():
+        if MEMORY in getattr(recipe, name) and value is None:
+            raise SettingsError(f"{folder}: the {name} was a Python object; give it again, as {name}=... to {call}")
+    return recipe
+
+
 def environment() -> dict[str, Any]:
     """Settings from ``ACCLIMATE_DEVICE``, ``ACCLIMATE_PRECISION`` and the like."""
     found = {name: os.environ.get(f"ACCLIMATE_{name.upper()}") for name in FROM_ENVIRONMENT}
@@ -207,7 +228,7 @@ def class_shares(value: Any) -> dict[str, Any]:
     """
     if isinstance(value, str):
         parts = [part.rpartition("=") for part in value.split(",")]
-        if not all(name.strip() and equals and _is_number(share) for name, equals, share in parts):
+        if not all(name.strip() and equals and is_number(share) for name, equals, share in parts):
             raise SettingsError(f"target_shares {value!r}: expected CLASS=SHARE,CLASS=SHARE,... as in yes=0.3,no=0.7")
         pairs: list[tuple[Any, Any]] = [(name.strip(), float(share)) for name, _, share in parts]
     elif isinstance(value, Mapping):
@@ -218,14 +239,6 @@ def class_shares(value: Any) -> dict[str, Any]:
     if len(named) < len(pairs):
         raise SettingsError(f"target_shares: a class is named twice in {value!r}")
     return named
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def seconds(text: str | float, what: str = "budget") -> float:

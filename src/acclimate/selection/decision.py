@@ -190,14 +190,15 @@ def _by_few_target_labels(
     sign = 1 if metric.higher_is_better else -1
     bounds = sorted(sign * end for end in (difference.low, difference.high) if end is not None)
     told = "" if not bounds else f" (95 % interval {difference.low:+.3g} to {difference.high:+.3g})"
+    permitted = "the target labels that were permitted decide (they weighed the average too, which flatters it)"
     said = (
         f"on the labelled target rows {metric.name} of {adapted} minus {source_only} is {difference.value:+.3g}{told}"
     )
     if free.choice == "do_not_deploy" or not bounds or bounds[0] <= 0 <= bounds[1]:
         return replace(free, reasons=(*free.reasons, f"{said}: too few to overrule that"))
     if bounds[0] > 0:
-        return Decision("adapt", adapted, (said, "the target labels that were permitted decide"))
-    return Decision("keep_source", source_only, (said, "the target labels that were permitted decide"))
+        return Decision("adapt", adapted, (said, permitted))
+    return Decision("keep_source", source_only, (said, permitted))
 
 
 def _no_better_than_constant(

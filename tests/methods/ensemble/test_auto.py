@@ -141,3 +141,21 @@ def test_stated_shares_are_applied_to_the_target_alone(adapt):
     no, yes = json.loads((run.folder / "arms" / "auto" / "arm.json").read_text())["offsets"]
     assert no - yes > 1
     assert answers(run, "auto")[:, 0].mean() == pytest.approx(0.9, abs=0.01)
+
+
+def test_settings_of_one_method_have_one_vote(adapt):
+    few = adapt({"candidates": ["mcc"], "settings": 6}, training={"steps": 5, "batch_size": 16})
+    assert sum(row["role"] == "candidate" for row in few.result["arms"]) == 6
+    assert "votes" not in few.result["arms"][-1]["label_free"]
+
+
+def test_five_methods_vote(adapt):
+    many = ["mcc", "coral", "bnm", "mmd", "afn"]
+    found = adapt({"candidates": [*many, "mlls", "bbse"]}, training={"steps": 5, "batch_size": 16})
+    assert found.result["arms"][-1]["label_free"]["votes"]["voters"] == 5  # mlls and bbse echo source_only
+
+
+def test_a_class_that_the_source_lacks_is_named(few):
+    run, truth = few
+    with pytest.raises(SettingsError, match=r"'maybe' is no label of the source\. Methods that would work: .*finetune"):
+        run(np.where(np.arange(len(truth)) < 3, "maybe", truth))
