@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from benchmarks.atlas import opening, page, rules
+from benchmarks.atlas import opening, page, rules, worth
 from benchmarks.atlas.cells import CELLS, QUICK, manifest
 from benchmarks.atlas.train import train
 from benchmarks.common import RESULTS, say
@@ -28,6 +28,7 @@ elif arguments.step == "open":
         cells = [cell for cell in chosen if cell.part == part]
         say(opening.write(part, cells, seeds))
         rules.study(part, opening.opened(cells, seeds))
+        worth.study(part, opening.opened(cells, seeds))
 elif arguments.step == "page":
     page.write()
 else:

@@ -33,8 +33,8 @@ def teacher(auto: Auto, shop: Workshop, names: Sequence[str]) -> Teacher:
     arrays = {name: arrays_of(shop.arm_folder(name)) for name in names}
     arms = {name: predictions(found) for name, found in arrays.items()}
     rated = score(arms, [auto.validator], shop.recipe.seed)[auto.validator]
-    weights = {name: np.exp(-np.array(_offsets(shop, name) or 0.0)) for name in names}
-    answers = {name: correct(arm.target_probabilities, weights[name]) for name, arm in arms.items()}
+    before = {name: np.exp(-np.array(_offsets(shop, name) or 0.0)) for name in names}
+    answers = {name: correct(arm.target_probabilities, before[name]) for name, arm in arms.items()}
     chosen = best(rated, auto.top)
     labels = arrays[names[0]].get("labelled_labels")
     if labels is None:
@@ -42,11 +42,25 @@ def teacher(auto: Auto, shop: Workshop, names: Sequence[str]) -> Teacher:
     rows = np.arange(len(labels))
     given = np.stack([found["labelled_probabilities"][rows, labels] for found in arrays.values()], axis=1)
     # the labels judge the answers that are deployed: those that fit stated shares
-    prior = np.array([(1 - OPEN) * (name in chosen) / len(chosen) + OPEN / len(names) for name in names])
-    parts = stack(given.astype(np.float64), prior)
+    parts = weights(chosen, names, given.astype(np.float64))
     mixed = np.tensordot(parts, np.stack([answers[name] for name in names]), 1)
     ordered = sorted(zip(parts, names, strict=True), reverse=True)
     return Teacher(tuple(name for part, name in ordered if part >= SHOWN), mixed)
+
+
+def weights(chosen: Sequence[str], names: Sequence[str], given: np.ndarray) -> np.ndarray:
+    """Of the average, where a few labels are known.
+
+    Args:
+        chosen: the best arms without labels.
+        names: all arms.
+        given: the probability that each of these gives the label of each row ``[n, arms]``.
+
+    Returns:
+        ``[arms]``, adds up to 1.
+    """
+    prior = np.array([(1 - OPEN) * (name in chosen) / len(chosen) + OPEN / len(names) for name in names])
+    return stack(given, prior)
 
 
 def _offsets(shop: Workshop, name: str) -> list[float]:
