@@ -13,8 +13,11 @@ from torch.nn import functional as F
 from acclimate.domains.batch import Batch
 from acclimate.methods.base import Data, Need, Tail
 from acclimate.methods.source_free.pieces import TINY, centroids, diversity, entropy, nearest
-from acclimate.tasks.base import Site, Width
+from acclimate.tasks.base import Width
 from acclimate.training.stage import Loop, Pass, Stage, Update
+
+UNKNOWN = -1
+"""The pseudo-label of a row that has none yet."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,12 @@ class SHOT(Tail):
 
         L = H(p)  -  diversity * H(mean p)  +  pseudo * CE(p, nearest centroid)
 
-    Sure answers, varied answers, and pseudo-labels from class centroids of the target's own features. The paper
-    computes centroids in a full pass before each epoch; here they come from a memory of every row's last features
-    and answers, refreshed at each step (as NRC keeps it, Yang et al., NeurIPS 2021): nothing stops for a pass, but
-    during the first epoch only the rows seen so far count. Label smoothing of the source training, which the paper
-    uses, is left to source_only's settings.
+    Sure answers, varied answers, and pseudo-labels from class centroids of the target's own features. As in the paper
+    the labels are made for all rows at once and stay for an epoch; held against centroids of older features, features
+    that move would be labelled as another class. The paper computes them in a full pass before each epoch; here they
+    come from a memory of every row's features and answers in the epoch before (as NRC keeps them, Yang et al., NeurIPS
+    2021): nothing stops for a pass, and the first epoch has no pseudo-labels. Label smoothing of the source training,
+    which the paper uses, is left to source_only's settings.
 
     Helps when the target has the source's classes in like shares, and clusters; no source data are needed once the
     model is trained. Hurts when class shares differ (variety pulls them towards equal; lower ``diversity``), when
@@ -64,21 +68,33 @@ class SHOT(Tail):
 
 
 class Memory(nn.Module):
-    """The last features and answers of every target row; zeros before a row is first seen."""
+    """The last features and answers of every target row, and the pseudo-labels that those of an epoch gave."""
 
     features: Tensor
     probs: Tensor
+    seen: Tensor
+    labels: Tensor
 
     def __init__(self, rows: int, width: Width):
         super().__init__()
         self.register_buffer("features", torch.zeros(rows, width.values))
         self.register_buffer("probs", torch.zeros(rows, width.probs))
+        self.register_buffer("seen", torch.zeros(rows, dtype=torch.bool))
+        self.register_buffer("labels", torch.full((rows,), UNKNOWN))
 
     @torch.no_grad()
-    def keep(self, rows: Tensor, features: Tensor, probs: Tensor) -> None:
-        """Remember features ``[n, d]`` and answers ``[n, classes]`` of these rows ``[n]``."""
-        self.features[rows] = features
-        self.probs[rows] = probs
+    def keep(self, rows: Tensor, features: Tensor, probs: Tensor) -> Tensor:
+        """Remember features ``[n, d]`` and answers ``[n, classes]`` of these rows ``[n]``.
+
+        Returns:
+            Their pseudo-labels ``[n]``, made when a row comes again for the first time; `UNKNOWN` before.
+        """
+        if self.seen[rows].any():
+            found = nearest(self.features, centroids(self.features, self.probs))
+            self.labels.copy_(torch.where(self.probs.any(dim=1), found, UNKNOWN))
+            self.seen.zero_()
+        self.features[rows], self.probs[rows], self.seen[rows] = features, probs, True
+        return self.labels[rows]
 
 
 class Transfer:
@@ -99,13 +115,9 @@ class Transfer:
                 continue
             losses[f"entropy_{name}"] = entropy(site.probs)
             losses[f"diversity_{name}"] = -self.settings.diversity * diversity(site.probs)
-            label = self._label(step.parts[f"memory_{name}"], batch, site, site.probs)
-            taught = F.nll_loss(site.probs.clamp_min(TINY).log(), label)
-            losses[f"pseudo_{name}"] = self.settings.pseudo * taught
+            memory = step.parts[f"memory_{name}"]
+            assert isinstance(memory, Memory) and batch.rows is not None
+            labels = memory.keep(batch.rows[site.owner], site.values, site.probs)
+            missed = F.nll_loss(site.probs.clamp_min(TINY).log(), labels, ignore_index=UNKNOWN, reduction="sum")
+            losses[f"pseudo_{name}"] = self.settings.pseudo * missed / (labels != UNKNOWN).sum().clamp_min(1)
         yield Update(losses, ("features",))
-
-    @staticmethod
-    def _label(memory: nn.Module, batch: Batch, site: Site, probs: Tensor) -> Tensor:
-        assert isinstance(memory, Memory) and batch.rows is not None
-        memory.keep(batch.rows[site.owner], site.values, probs)
-        return nearest(site.values, centroids(memory.features, memory.probs))
