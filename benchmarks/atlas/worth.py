@@ -38,7 +38,7 @@ def study(part: str, trained: Iterable[Opened]) -> None:
     shares: dict[str, list[Outcome]] = {}
     labels: dict[str, list[Outcome]] = {}
     for one in trained:
-        said = {name: values for name, values in known(one)[0].items() if name not in ECHOES}
+        said = known(one)[0]
         for error in ERRORS:
             _gather(shares, _by_shares(one, said, error), f"{error:.0%}")
         for count in LABELS:
@@ -71,7 +71,7 @@ def _by_shares(one: Opened, said: Probabilities, error: float) -> dict[str, Outc
     stated = np.maximum(np.bincount(one.truth, minlength=classes) / len(one.truth), RARE)
     noise = generator(one.seed, "atlas", one.cell.name, "shares", str(error)).normal(0, error or 0, classes)
     stated = stated * np.exp(noise) / (stated * np.exp(noise)).sum()
-    fitting = {name: _fitted(values, stated) for name, values in said.items()}
+    fitting = {name: _fitted(values, stated) for name, values in said.items() if name not in ECHOES}
     mean = _fitted(average(said, _rated(fitting), DEFAULT.top), stated)
     source = fitting["source_only"]
     others = [values for name, values in fitting.items() if name != "source_only"]
@@ -89,7 +89,8 @@ def _by_labels(one: Opened, said: Probabilities, count: int, draw: int) -> dict[
     """Judged on the rows whose labels were not looked at."""
     order = generator(one.seed, "atlas", one.cell.name, "labels", str(draw)).permutation(len(one.truth))
     rows, rest = order[:count], order[count:]
-    names, rated = list(said), _rated(said)
+    asked = {name: values for name, values in said.items() if name not in ECHOES}
+    names, rated = list(asked), _rated(asked)
     if not count:
         free = {"auto": average(said, rated, DEFAULT.top), "pick": said[best(rated, 1)[0]]}
         return {name: outcome(one, said, answers) for name, answers in free.items()}
