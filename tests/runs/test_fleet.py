@@ -70,7 +70,7 @@ def test_arms_of_a_fleet_are_those_that_they_would_have_been_alone(compare):
         assert told[0] == told[1]
 
 
-@pytest.mark.parametrize("training", [{"keep": "source"}, {"accumulate": 2}])
+@pytest.mark.parametrize("training", [{"keep": "source", "patience": 3}, {"accumulate": 2}])
 def test_what_a_fleet_cannot_do_is_trained_alone(compare, training):
     run = compare("run", ["mcc", "mcc:strength=0.1"], training={**TRAINING, "steps": 4, **training})
     assert not any("together" in stage for row in run.result["arms"] for stage in row["stages"])

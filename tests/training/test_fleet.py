@@ -20,7 +20,7 @@ from acclimate.training import checkpoint
 from acclimate.training.device import place
 from acclimate.training.fleet import Fleet, Member
 from acclimate.training.guard import Guard
-from acclimate.training.loop import Report, Trainer
+from acclimate.training.loop import Report, Trainer, Watch
 from acclimate.training.model import Model
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop
@@ -95,7 +95,8 @@ def alone(model, loop, options) -> Make:
     def make(word: str, **more: Any) -> Trainer:
         guard = more.pop("guard", None)
         report = more.pop("report", None)
-        return Trainer(model(), loop(word), guard=guard, report=report, **options(**more))
+        watch = more.pop("watch", None)
+        return Trainer(model(), loop(word), guard=guard, report=report, watch=watch, **options(**more))
 
     return make
 
@@ -213,6 +214,35 @@ def test_each_member_tells_its_own_losses(fleet, alone):
     assert {row["losses"]["confusion_features"] for row in said[0]} == {0.0}
     for left, right in zip(said[1], said[2], strict=True):
         assert left["losses"] == pytest.approx(right["losses"], abs=2e-6)
+
+
+def test_each_member_keeps_the_state_that_scored_best(fleet, alone, model, tmp_path, same_bits):
+    settings = {"strength": [0.1, 3.0]}
+    watch = Watch(lambda model: -abs(model.neck.project[0].weight[0, 0].item() - 0.2))
+
+    def members() -> list[Member]:
+        return [Member(model(), watch=watch) for _ in range(2)]
+
+    together = fleet("mcc", settings, members=members())
+    assert 2 * together.epoch < 25
+    together.train()
+    for number, member in enumerate(together.members):
+        single = alone(word("mcc", settings, number), watch=watch)
+        single.train()
+        record, known = together.record_of(number), single.record()
+        assert record["best_step"] == known["best_step"]
+        assert record["best"] == pytest.approx(known["best"], abs=1e-5)
+        close(member.model, single.model)
+    assert {together.record_of(number)["best_step"] for number in range(2)} != {25}
+    half = fleet("mcc", settings, members=members(), folder=tmp_path)
+    half.counters.total = 15
+    half.train()
+    resumed = fleet("mcc", settings, members=members(), folder=tmp_path)
+    resumed.counters.total = 15
+    resumed.train()  # which is over: what it knows is from the checkpoint
+    for number in range(2):
+        assert resumed.record_of(number)["best_step"] == half.record_of(number)["best_step"]
+        same_bits(half.members[number].model, resumed.members[number].model)
 
 
 def test_each_member_is_guarded_as_it_would_be_alone(fleet, alone, model):

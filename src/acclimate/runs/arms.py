@@ -70,7 +70,8 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     def arm(method: Method, role: str, title: str | None = None) -> Arm:
         _check(network, tune, method)
         own, called = replace(tune, bottleneck=_bottleneck(tune, method, data)), title or method.name
-        found = Arm(called, method, backbone, settings, own, training, role)
+        keep = training.keep or ("infomax" if role == "candidate" else "last")
+        found = Arm(called, method, backbone, settings, own, replace(training, keep=keep), role)
         _check_training(found, data, where.world)
         return found
 
@@ -168,11 +169,11 @@ def _shape(arm: Arm, data: Data, where: Place) -> tuple[Any, ...] | None:
     if arm.tune.kind != "frozen" or not isinstance(first, Loop) or not isinstance(first.method, Method):
         return None
     training = arm.training
-    plain = training.keep == "last" and training.accumulate == 1 and where.world == 1 and where.precision != "fp16"
+    plain = training.patience is None and training.accumulate == 1 and where.world == 1 and where.precision != "fp16"
     if not plain or not first.method.batched:
         return None
     common = first.method.given(dict.fromkeys(first.method.batched))
-    return first.name, common, tuple(first.streams), arm.tune.bottleneck
+    return first.name, common, tuple(first.streams), arm.tune.bottleneck, training.keep
 
 
 def _check(network: Backbone, tune: Tune, method: Method) -> None:

@@ -138,7 +138,7 @@ def describe(prepared: Prepared, arms: Sequence[Arm]) -> dict[str, Any]:
 def _resolved(recipe: Recipe, arms: Sequence[Arm]) -> Recipe:
     """The recipe with every default of the adapted arm written out.
 
-    The bottleneck stays as it was asked for: left open, it is 256 for one arm and 0 for another.
+    What is another for one arm than for others stays as it was asked for: bottleneck and kept state.
     """
     main = next(arm for arm in arms if arm.role == "adapted")
     return replace(
@@ -147,7 +147,7 @@ def _resolved(recipe: Recipe, arms: Sequence[Arm]) -> Recipe:
         method=main.method.recipe(),
         backbone={"name": main.backbone, **main.backbone_settings},
         tune={**settings.as_dict(main.tune), "bottleneck": recipe.tune.get("bottleneck")},
-        training=settings.as_dict(main.training),
+        training={**settings.as_dict(main.training), "keep": recipe.training.get("keep")},
     )
 
 

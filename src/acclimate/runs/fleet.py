@@ -48,7 +48,7 @@ def train_crew(arms: Sequence[Arm], shop: Workshop) -> dict[str, dict[str, Any]]
         return _one_by_one(arms, shop)
     end = None if shop.seconds is None else time.monotonic() + shop.seconds
     try:
-        record, lost = _together(benches, end)
+        ended, lost = _together(benches, end)
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, AcclimateError) or not out_of_memory(error):
             raise
@@ -56,7 +56,7 @@ def train_crew(arms: Sequence[Arm], shop: Workshop) -> dict[str, dict[str, Any]]
     records: dict[str, dict[str, Any]] = {}
     for number, bench in enumerate(benches):
         left = None if end is None else max(0.0, end - time.monotonic()) / (len(arms) - number)
-        records[bench.arm.name] = _finish(bench, record, left, lost.get(number))
+        records[bench.arm.name] = _finish(bench, ended[number], left, lost.get(number))
     return records
 
 
@@ -65,7 +65,7 @@ def _one_by_one(arms: Sequence[Arm], shop: Workshop) -> dict[str, dict[str, Any]
     return {arm.name: attempt(arm, partial(train_arm, arm, replace(shop, seconds=shares))) for arm in arms}
 
 
-def _together(benches: Sequence[Bench], end: float | None) -> tuple[dict[str, Any], Mapping[int, str]]:
+def _together(benches: Sequence[Bench], end: float | None) -> tuple[list[dict[str, Any]], Mapping[int, str]]:
     """Train the first stage; returns what the record of each says of it, and who was lost."""
     first, begun = benches[0], time.monotonic()
     loops = max(sum(isinstance(stage, Loop) for stage in bench.stages) for bench in benches)
@@ -75,8 +75,9 @@ def _together(benches: Sequence[Bench], end: float | None) -> tuple[dict[str, An
     with ExitStack() as reading:
         for bench in benches:
             reading.enter_context(bench.reading())
+        reports = [bench.shop.log.report(bench.arm.name, stage.name, name) for bench in benches]
         fleet = Fleet(
-            [Member(b.model, b.shop.log.report(b.arm.name, stage.name, name), b.guard) for b in benches],
+            [Member(b.model, told, b.guard, b.watch(stage)) for b, told in zip(benches, reports, strict=True)],
             stage,
             trained[0].given,
             {key: [method.numbers[key] for method in trained] for key in trained[0].numbers},
@@ -84,7 +85,7 @@ def _together(benches: Sequence[Bench], end: float | None) -> tuple[dict[str, An
             **first.options(f"0-{stage.name}", name),
         )
         fleet.train()
-    return fleet.record(), fleet.lost
+    return [fleet.record_of(number) for number in range(len(benches))], fleet.lost
 
 
 def _finish(bench: Bench, record: dict[str, Any], seconds: float | None, lost: str | None) -> dict[str, Any]:

@@ -186,6 +186,6 @@ def _training(
             f"training.batch_size {training.batch_size} is more than the {fewest} rows of a domain: a batch would hold "
             "rows twice"
         )
-    if training.keep != "last" or training.patience is not None:
+    if training.keep not in (None, "last") or training.patience is not None:
         raise SettingsError("training.keep and training.patience judge a model by its answers; pretraining has none")
     return training

@@ -143,7 +143,7 @@ class Bench:
             trainer = Trainer(
                 self.model,
                 stage,
-                watch=self._watch(stage),
+                watch=self.watch(stage),
                 deadline=deadline,
                 report=self.shop.log.report(self.arm.name, stage.name),
                 guard=self.guard,
@@ -225,11 +225,11 @@ class Bench:
             inputs = self.model.backbone.collate(rows.take(np.arange(start, min(start + size, len(rows)))))
             yield move(Batch(inputs), self.place.device)
 
-    def _watch(self, stage: Loop) -> Watch | None:
+    def watch(self, stage: Loop) -> Watch | None:
         """What chooses the kept state: held-out labels that were permitted, or no labels at all."""
         keep = self.arm.training.keep
         judged = stage.validation if keep == "source" else self.shop.prepared.data.target
-        if keep == "last" or judged is None:
+        if keep in (None, "last") or judged is None:
             return None
 
         def score(model: Model) -> float:

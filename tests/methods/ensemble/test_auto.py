@@ -143,6 +143,15 @@ def test_stated_shares_are_applied_to_the_target_alone(adapt):
     assert answers(run, "auto")[:, 0].mean() == pytest.approx(0.9, abs=0.01)
 
 
+def test_candidates_keep_their_best_state_by_infomax_unless_told_otherwise(adapt):
+    def kept(**training):
+        run = adapt({"candidates": ["mcc", "coral"]}, training={**QUICK, **training}, force=True)
+        return {row["name"] for row in run.result["arms"] for stage in row["stages"] if "best_step" in stage}
+
+    assert kept() == {"mcc"}  # the closed form of coral, source_only and auto itself have one state only
+    assert kept(keep="last") == set()
+
+
 def test_settings_of_one_method_have_one_vote(adapt):
     few = adapt({"candidates": ["mcc"], "settings": 6}, training={"steps": 5, "batch_size": 16})
     assert sum(row["role"] == "candidate" for row in few.result["arms"]) == 6
