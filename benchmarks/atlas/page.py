@@ -25,7 +25,8 @@ without labels can know. Harm is the share of runs whose paired 95 % interval ag
 """
 STATE = {
     "dev": "Development cells: the defaults of `auto` were chosen on these, so its figures here are no test. "
-    "`deployed` was measured when mlls and bbse, which only weigh source_only's answers anew, still had a vote.",
+    "Measured before `shot` kept its pseudo-labels for an epoch, before candidates kept their best epoch by InfoMax, "
+    "and when mlls and bbse, which only weigh source_only's answers anew, still had a vote.",
     "test": "Test cells: opened once, after everything was fixed.",
 }
 SHOWN = (
@@ -42,7 +43,8 @@ def page() -> str:
         if lines.is_file():
             rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
             rules = json.loads((RESULTS / f"atlas_rules_{part}.json").read_text(encoding="utf-8"))["rules"]
-            sections += [_head(part, said, rows), _rules(rules), _modalities(rules), _methods(rows), _cells(rows)]
+            sections += [_head(part, said, rows), _rules(rules), _modalities(rules), *_worth(part)]
+            sections += [_methods(rows), _cells(rows)]
     return "\n".join(sections)
 
 
@@ -84,6 +86,27 @@ def _modalities(rules: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     head = ["natural cells", "cells", "source_only", *(f"{name}: regret / gain / harm %" for name in names)]
     return f"### By modality\n\n{table(head, body)}"
+
+
+def _worth(part: str) -> list[str]:
+    file = RESULTS / f"atlas_worth_{part}.json"
+    if not file.is_file():
+        return []
+    found = json.loads(file.read_text(encoding="utf-8"))
+    tables = []
+    for what in ("shares", "labels"):
+        first = next(iter(found[what].values()))
+        kinds = [kind for kind in ("natural", "shares", "missing") if kind in first]
+        body = [[name, *(_triple(value[kind]) for kind in kinds)] for name, value in found[what].items()]
+        tables.append(table([f"who, {what} known", *(f"{kind}: regret / gain / harm %" for kind in kinds)], body))
+    told = (
+        "*shares*: those of the target's classes are stated, each wrong by a factor whose logarithm has the given "
+        "standard deviation; the gain is over source_only as it is without them, and regret may be negative, as no arm "
+        f"knew them. *labels*: so many random target rows are labelled ({found['draws']} draws), and the other rows "
+        "judge; `auto` weighs its average by them, `pick` takes the arm that has most of them right (with none, the "
+        "first by label-free rank). Here `auto` is the average itself, before the pupil learns it."
+    )
+    return [f"### What knowing something is worth\n\n{told}\n\n{tables[0]}\n{tables[1]}"]
 
 
 def _methods(rows: list[dict[str, Any]]) -> str:
