@@ -17,7 +17,7 @@ from acclimate.methods.label_shift.pieces import correct
 from acclimate.runs.teacher import weights
 from acclimate.seeds import generator
 from acclimate.selection.decision import MAJORITY
-from acclimate.selection.shares import match
+from acclimate.selection.shares import SLACK, match
 from acclimate.selection.validators import ArmPredictions, average, best, score
 from acclimate.selection.votes import votes
 from benchmarks.atlas.opening import Opened
@@ -82,7 +82,7 @@ def _by_shares(one: Opened, said: Probabilities, error: float) -> dict[str, Outc
 
 
 def _fitted(answers: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    return correct(answers, np.exp(match(answers, shares)))
+    return correct(answers, np.exp(match(answers, shares, SLACK)))
 
 
 def _by_labels(one: Opened, said: Probabilities, count: int, draw: int) -> dict[str, Outcome]:

@@ -8,6 +8,7 @@ import pytest
 import acclimate as ac
 from acclimate.errors import SettingsError
 from acclimate.files import read_json
+from acclimate.selection.shares import SLACK
 
 CLOSED = {"backbone": "columns", "plain_baseline": False}
 
@@ -36,7 +37,7 @@ def test_stated_shares_correct_every_arm_and_the_deployed_model(shifted, tmp_pat
     assert told.result["shares"]["stated"] == pytest.approx({"no": 0.88, "yes": 0.12})
     for arm in ("source_only", "mlls"):
         mean = told.arm(arm).predict_proba(labelled[0]).mean(axis=0)
-        np.testing.assert_allclose(mean, [0.88, 0.12], atol=1e-3)
+        np.testing.assert_allclose(mean, [0.88, 0.12], atol=SLACK * 0.12 + 1e-3)
     accuracy = [run.evaluate(labelled, label="label")["metrics"]["accuracy"] for run in (blind, told)]
     assert accuracy[1] > accuracy[0] + 0.05
     own, corrected = (run.result["arms"][0]["source_validation"]["metrics"] for run in (blind, told))

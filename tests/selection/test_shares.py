@@ -45,6 +45,17 @@ def test_the_mean_matched_answer_is_the_stated_shares() -> None:
     assert offsets.mean() == pytest.approx(0, abs=1e-9)
 
 
+def test_with_slack_answers_move_no_further_than_into_the_box() -> None:
+    target = answered(SHIFTED, 0)[2]
+    before, wanted = target.mean(axis=0), np.array([0.2, 0.3, 0.5])
+    mean = correct(target, np.exp(match(target, wanted, 0.3))).mean(axis=0)
+    apart = np.abs(mean / wanted - 1)
+    assert apart.max() == pytest.approx(0.3, abs=1e-4), "on its edge, where it was outside"
+    assert np.abs(before / wanted - 1).max() > 0.4
+    near = before * np.array([1.2, 1.0, 0.9])
+    assert np.abs(match(target, near / near.sum(), 0.3)).max() < 1e-6, "inside, nothing moves"
+
+
 def test_of_two_classes_the_solution_is_known() -> None:
     """Rows that all have one answer p: the corrected one is q, so the offsets differ by logit q - logit p."""
     offsets = match(np.tile([0.8, 0.2], (10, 1)), np.array([0.5, 0.5]))

@@ -19,7 +19,7 @@ from acclimate.selection.bootstrap import ArmScores, Difference, evaluate
 from acclimate.selection.calibrate import temperature
 from acclimate.selection.constant import constant_answer
 from acclimate.selection.decision import VOTERS, ArmEvidence, Decision, Validation, decide
-from acclimate.selection.shares import fit, match
+from acclimate.selection.shares import SLACK, fit, match
 from acclimate.selection.votes import Votes, votes
 from acclimate.tasks.base import Answers, Task
 
@@ -76,7 +76,7 @@ def gather(
     if shares is not None and "target" in decoded and task == data.target_task:
         said = decoded["target"].probabilities
         assert said is not None
-        offsets = tuple(match(said, shares).tolist())
+        offsets = tuple(match(said, shares, SLACK).tolist())
         for name in ("target", "labelled"):
             if name in outputs:
                 decoded[name] = task.decode(outputs[name], heat, offsets)

@@ -17,6 +17,8 @@ from acclimate.selection.bootstrap import fewest_units
 
 FLOOR = 1e-4
 """Least share that answers are matched to: a class that is said to be absent may still come."""
+SLACK = 0.3
+"""By what part of itself a share that a person states may be wrong; chosen on development cells of the atlas."""
 TINY = 1e-12
 AGREED = 0.05
 """Total variation up to which two estimates are the same for every purpose."""
@@ -74,18 +76,21 @@ def stated(shares: Mapping[str, float], classes: Sequence[str]) -> tuple[np.ndar
     return values / total, (f"target_shares sum to {total:.4g}, not to 1; taken as {told}",)
 
 
-def match(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Offsets ``b`` under which the mean answer is the shares: mean of ``softmax(log p + b)`` = ``shares``.
+def match(probabilities: np.ndarray, shares: np.ndarray, slack: float = 0.0) -> np.ndarray:
+    """Offsets ``b`` under which the mean answer is nearly the shares: mean of ``softmax(log p + b)`` within
+    ``shares * (1 +- slack)``.
 
-    ``min_b mean_i logsumexp_k(log p_ik + b_k) - sum_k q_k b_k``, convex, with one solution up to a constant; it is the
-    dual of the answers nearest to ``p`` in Kullback-Leibler divergence whose mean is ``q``. Under pure label shift and
-    with calibrated answers ``b`` is ``log(q / s)``, the correction of Saerens et al. 2002; unlike that one it does not
-    rest on the source's prior, and also undoes a bias towards a class that the change of domain brought. Liusie et
-    al., Mitigating Word Bias in Zero-shot Prompt-based Classifiers, AACL 2023, call it prior matching.
+    ``min_b mean_i logsumexp_k(log p_ik + b_k) - sum_k q_k b_k + slack * sum_k q_k |b_k|``, convex; the dual of the
+    answers nearest to ``p`` in Kullback-Leibler divergence whose mean lies in that box. Under pure label shift, with
+    calibrated answers and without slack ``b`` is ``log(q / s)``, the correction of Saerens et al. 2002; unlike that one
+    it does not rest on the source's prior, and also undoes a bias towards a class that the change of domain brought.
+    Liusie et al., Mitigating Word Bias in Zero-shot Prompt-based Classifiers, AACL 2023, call it prior matching. The
+    slack is for shares that are known roughly: answers that fit them well enough stay as they are.
 
     Args:
         probabilities: calibrated answers on the target ``[n, classes]``.
         shares: ``q`` ``[classes]``, sums to 1.
+        slack: by what part of itself each share may be wrong.
 
     Returns:
         ``b`` ``[classes]``, mean 0, between -9.2 and 9.2.
@@ -95,24 +100,28 @@ def match(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
     wanted = np.maximum(shares, FLOOR) / np.maximum(shares, FLOOR).sum()
     logs = np.log(np.maximum(probabilities, TINY))
 
-    def objective(offsets: np.ndarray) -> tuple[float, np.ndarray]:
-        raised = logs + offsets
+    def objective(halves: np.ndarray) -> tuple[float, np.ndarray]:
+        up, down = np.split(halves, 2)
+        raised = logs + up - down
         top = raised.max(axis=1, keepdims=True)
         powers = np.exp(raised - top)
         sums = powers.sum(axis=1, keepdims=True)
-        loss = float((top + np.log(sums)).mean() - wanted @ offsets)
-        return loss, (powers / sums).mean(axis=0) - wanted
+        loss = float((top + np.log(sums)).mean() - wanted @ (up - down) + slack * (wanted @ (up + down)))
+        excess = (powers / sums).mean(axis=0) - wanted
+        return loss, np.concatenate([excess, -excess]) + slack * np.tile(wanted, 2)
 
-    bounds = [(np.log(FLOOR), -np.log(FLOOR))] * len(wanted)
+    bounds = [(0.0, -np.log(FLOOR))] * (2 * len(wanted))
     options = {"ftol": 1e-14, "gtol": 1e-8, "maxiter": 500}
-    found = minimize(objective, np.zeros(len(wanted)), jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    start = np.zeros(2 * len(wanted))
+    up, down = np.split(minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x, 2)
+    found = up - down
     return np.clip(found - found.mean(), np.log(FLOOR), -np.log(FLOOR))
 
 
 def fit(probabilities: np.ndarray, shares: np.ndarray) -> float:
     """How well answers fit stated shares: 1 minus the distance of the answered classes' shares from them.
 
-    Of answers that were `match`-ed the mean fits always; their likeliest classes do if the model tells classes apart.
+    Of answers that were `match`-ed the mean fits; their likeliest classes do if the model tells classes apart.
     """
     said = np.bincount(probabilities.argmax(axis=1), minlength=len(shares)) / len(probabilities)
     return 1.0 - distance(said, shares)
