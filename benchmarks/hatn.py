@@ -1,4 +1,7 @@
-"""The 12 pairs of Amazon reviews in HATN's protocol: MiniLM fine-tuned once a source, the rest on cached features."""
+"""The 12 pairs of Amazon reviews in HATN's protocol: MiniLM fine-tuned once a source, the rest on cached features.
+
+What was measured is kept in ``runs/hatn`` and not measured again; delete that folder to begin anew.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ DONE = ROOT / "runs" / "hatn"
 
 def main(seeds: tuple[int, ...] = SEEDS) -> None:
     """Protocol: 5,600 labelled reviews of the source, 400 held out; all 6,000 of the target without labels, on which
-    the figures are then taken (transductive). auto chooses without labels. What was measured is not measured again."""
+    the figures are then taken (transductive). auto chooses without labels."""
     pairs: dict[str, list[dict[str, Any]]] = {}
     encoders: dict[str, list[float]] = {}
     for seed in seeds:

@@ -35,9 +35,10 @@ def test_stated_shares_correct_every_arm_and_the_deployed_model(shifted, tmp_pat
     )
     assert blind.result["shares"]["stated"] is None
     assert told.result["shares"]["stated"] == pytest.approx({"no": 0.88, "yes": 0.12})
-    for arm in ("source_only", "mlls"):
-        mean = told.arm(arm).predict_proba(labelled[0]).mean(axis=0)
-        np.testing.assert_allclose(mean, [0.88, 0.12], atol=SLACK * 0.12 + 1e-3)
+    low, high = 0.12 * (1 - SLACK), 0.12 * (1 + SLACK)
+    yes = {arm: told.arm(arm).predict_proba(labelled[0])[:, 1].mean() for arm in ("source_only", "mlls")}
+    assert yes["source_only"] == pytest.approx(high, abs=1e-3), "to the edge of what was stated, no further"
+    assert low < yes["mlls"] < high, "mlls found it by itself"
     accuracy = [run.evaluate(labelled, label="label")["metrics"]["accuracy"] for run in (blind, told)]
     assert accuracy[1] > accuracy[0] + 0.05
     own, corrected = (run.result["arms"][0]["source_validation"]["metrics"] for run in (blind, told))

@@ -20,7 +20,8 @@ from acclimate.training import checkpoint
 from acclimate.training.device import place
 from acclimate.training.fleet import Fleet, Member
 from acclimate.training.guard import Guard
-from acclimate.training.loop import Report, Trainer, Watch
+from acclimate.training.keep import Watch
+from acclimate.training.loop import Report, Trainer
 from acclimate.training.model import Model
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop

@@ -15,7 +15,8 @@ from torch import nn
 from acclimate.errors import DivergedError, InterruptedRunError
 from acclimate.methods import DANN
 from acclimate.training import checkpoint, interrupt
-from acclimate.training.loop import Report, Watch
+from acclimate.training.keep import Watch
+from acclimate.training.loop import Report
 from acclimate.training.step import Now
 
 
@@ -269,7 +270,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_rest(domain, make_trainer)
     trainer = make_trainer({"source": domain(32)}, steps=400, watch=Watch(score, patience=2))
     done = trainer.train()
     assert trainer.epoch == 4
-    assert (done.step, done.best, done.best_step, len(states)) == (16, 0.9, 8, 4)
+    assert (done.step, trainer.best.score, trainer.best.step, len(states)) == (16, 0.9, 8, 4)
     kept = trainer.model.state_dict()
     assert all(torch.equal(kept[name], states[1][name]) for name in kept)
     assert not all(torch.equal(states[3][name], states[1][name]) for name in kept)

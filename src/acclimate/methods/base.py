@@ -69,10 +69,8 @@ class Data:
     @property
     def unknown_class(self) -> str:
         """Names a class of the target that the source does not have, empty if there is none."""
-        if not self.has["classes"] or not hasattr(self.target_task, "classes"):
-            return ""
-        new = sorted(set(self.target_task.classes) - set(self.source_task.classes))  # type: ignore[attr-defined]
-        return f", and '{new[0]}' is no label of the source" if new else ""
+        known, asked = (set(getattr(task, "classes", ())) for task in (self.source_task, self.target_task))
+        return f", and '{min(asked - known)}' is no label of the source" if known and asked - known else ""
 
     @cached_property
     def difference(self) -> Difference | None:

@@ -31,7 +31,8 @@ from acclimate.selection.scores import infomax
 from acclimate.training.convex import fit_convex
 from acclimate.training.device import Place, place
 from acclimate.training.infer import infer, outputs_and_features
-from acclimate.training.loop import Trainer, Watch
+from acclimate.training.keep import Watch
+from acclimate.training.loop import Trainer
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Convex, Loop
 from acclimate.training.stream import move

@@ -20,20 +20,12 @@ from acclimate.domains.batch import Batch
 from acclimate.tasks.base import Site
 from acclimate.training import checkpoint
 from acclimate.training.guard import Guard
-from acclimate.training.loop import Counters, Report, Trainer, Watch, diverged
+from acclimate.training.keep import Best, Watch
+from acclimate.training.loop import Counters, Report, Trainer, diverged
 from acclimate.training.model import Model, Step
 from acclimate.training.stage import Loop
 from acclimate.training.step import Losses
 from acclimate.training.together import Given, Seen, Together
-
-
-@dataclass(frozen=True)
-class Best:
-    """The state of a member that scored best, and after which step."""
-
-    score: float
-    step: int
-    state: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ class Fleet(Trainer):
         self.members = members
         self.together = Together(self.stepper, given, settings)
         self.lost: dict[int, str] = {}
-        self.best: dict[int, Best] = {}
+        self.bests: dict[int, Best] = {}
         for member in members:
             if member.guard is not None:
                 member.guard.begin(stage.method)
@@ -89,8 +81,8 @@ class Fleet(Trainer):
         done = super().train()
         for number, member in enumerate(self.members):
             self._fill(number)
-            if number in self.best:
-                member.model.load_state_dict(self.best[number].state)
+            if number in self.bests:
+                member.model.load_state_dict(self.bests[number].state)
             member.model.eval()
         return done
 
@@ -104,9 +96,7 @@ class Fleet(Trainer):
         """What a run keeps of the loop for a member: its share of the seconds, and how many shared them."""
         count = len(self.members)
         found = {**super().record(), "seconds": round(self.counters.seconds / count, 3), "together": count}
-        if (best := self.best.get(number)) is not None:
-            found |= {"best": best.score, "best_step": best.step, "best_epoch": round(best.step / self.epoch, 2)}
-        return found
+        return found | self.bests[number].record(self.epoch) if number in self.bests else found
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
@@ -116,7 +106,7 @@ class Fleet(Trainer):
             "optimizer": checkpoint.optimizer_state(self.together.optimizer),
             "counters": vars(self.counters),
             "lost": {str(number): why for number, why in self.lost.items()},
-            "best": {str(number): vars(best) for number, best in self.best.items()},
+            "best": {str(number): vars(best) for number, best in self.bests.items()},
             "guards": guards,
         }
 
@@ -128,7 +118,7 @@ class Fleet(Trainer):
         checkpoint.restore_optimizer(self.together.optimizer, state.get("optimizer", {}))
         self.counters = Counters(**state["counters"])
         self.lost = {int(number): why for number, why in state.get("lost", {}).items()}
-        self.best = {int(number): Best(**best) for number, best in state.get("best", {}).items()}
+        self.bests = {int(number): Best(**best) for number, best in state.get("best", {}).items()}
         for number, member in enumerate(self.members):
             if member.guard is not None:
                 member.guard.load(state.get("guards", {}).get(str(number), {}))
@@ -156,7 +146,7 @@ class Fleet(Trainer):
                 self._ask(guard, self.members[number].model, self.members[number].report)
 
     def _judge(self) -> None:
-        """As `Trainer._judge`, each member by itself."""
+        """Each member by itself."""
         done = self.counters
         if done.step % self.epoch and done.step != done.total:
             return
@@ -164,11 +154,7 @@ class Fleet(Trainer):
             if member.watch is None or number in self.lost:
                 continue
             self._fill(number)
-            score = member.watch.score(member.model)
-            member.report.log({"step": done.step, "score": score})
-            if number not in self.best or score > self.best[number].score:
-                state = {name: value.detach().clone() for name, value in member.model.state_dict().items()}
-                self.best[number] = Best(score, done.step, state)
+            self.bests[number] = self._scored(member.watch, member.model, member.report, self.bests.get(number))
 
     def _enough(self) -> bool:
         return len(self.lost) == len(self.members)

@@ -22,6 +22,7 @@ from acclimate.training import checkpoint, interrupt
 from acclimate.training.ahead import Ahead
 from acclimate.training.device import Place
 from acclimate.training.guard import Guard
+from acclimate.training.keep import Best, Watch
 from acclimate.training.model import Model, seeded
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop
@@ -32,14 +33,6 @@ from acclimate.training.tune import Tuning
 WARM_STEPS = 10
 """Steps after which a time budget is turned into a number of steps."""
 LOG_EVERY = 10
-
-
-@dataclass
-class Watch:
-    """Which state is kept: a score of the model, higher is better, taken after each epoch."""
-
-    score: Callable[[Model], float]
-    patience: int | None = None
 
 
 @dataclass
@@ -58,14 +51,11 @@ class Counters:
     Attributes:
         step: steps done.
         total: steps planned; a budget may lower it.
-        best: best score so far, at ``best_step``.
         seconds: time spent, over all sittings.
     """
 
     step: int = 0
     total: int = 0
-    best: float | None = None
-    best_step: int = 0
     seconds: float = 0.0
 
 
@@ -118,7 +108,7 @@ class Trainer:
         self.epoch = next(iter(self.streams.values())).batches
         self.planned = training.steps or max(1, round(training.epochs * self.epoch))
         self.counters = Counters(total=self.planned)
-        self.best_state: dict[str, Tensor] | None = None
+        self.best: Best | None = None
 
     def train(self) -> Counters:
         """Run to the end, or from the last checkpoint to the end.
@@ -136,8 +126,8 @@ class Trainer:
                 self._heed_signals()
         finally:
             torch.set_rng_state(before)
-        if self.best_state is not None:
-            self.model.load_state_dict(self.best_state)
+        if self.best is not None:
+            self.model.load_state_dict(self.best.state)
         self.tuning.at(1.0)
         self.model.eval()
         return self.counters
@@ -185,13 +175,15 @@ class Trainer:
     def _judge(self) -> None:
         """At the end of an epoch, score the model and remember the best."""
         done = self.counters
-        if self.watch is None or (done.step % self.epoch and done.step != done.total):
+        if done.step % self.epoch and done.step != done.total:
             return
-        score = self.place.first(self.watch.score(self.model))
-        self.report.log({"step": done.step, "score": score})
-        if done.best is None or score > done.best:
-            done.best, done.best_step = score, done.step
-            self.best_state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        if self.watch is not None:
+            self.best = self._scored(self.watch, self.model, self.report, self.best)
+
+    def _scored(self, watch: Watch, model: Model, report: Report, best: Best | None) -> Best:
+        score = self.place.first(watch.score(model))
+        report.log({"step": self.counters.step, "score": score})
+        return Best.of(best, model, score, self.counters.step)
 
     def _look(self) -> None:
         """Let the guard look."""
@@ -212,9 +204,9 @@ class Trainer:
             report.warn(sentence)
 
     def _enough(self) -> bool:
-        if self.watch is None or self.watch.patience is None:
+        if self.watch is None or self.watch.patience is None or self.best is None:
             return False
-        return self.counters.step - self.counters.best_step >= self.watch.patience * self.epoch
+        return self.counters.step - self.best.step >= self.watch.patience * self.epoch
 
     def _fit_budget(self, now: float, rate: float) -> None:
         """After a few steps, plan as many as the time allows; the plan is part of the checkpoint."""
@@ -247,9 +239,8 @@ class Trainer:
             "epochs": round(done.step / self.epoch, 2),
             "seconds": round(done.seconds, 3),
         }
-        if done.best is not None:
-            best_epoch = round(done.best_step / self.epoch, 2)
-            found |= {"best": done.best, "best_step": done.best_step, "best_epoch": best_epoch}
+        if self.best is not None:
+            found |= self.best.record(self.epoch)
         if self.stepper.pieces > 1:
             found["accumulated"] = self.stepper.pieces
         return found
@@ -259,7 +250,7 @@ class Trainer:
         scaler = self.stepper.scaler
         return {
             "model": self.model.state_dict(),
-            "best": self.best_state or {},
+            "best": {} if self.best is None else vars(self.best),
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             "optimizer": checkpoint.optimizer_state(self.stepper.optimizer),
             "counters": vars(self.counters),
@@ -271,7 +262,7 @@ class Trainer:
     def load(self, state: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
         self.model.load_state_dict(state.get("model", {}))
-        self.best_state = state.get("best") or None
+        self.best = Best(**state["best"]) if state.get("best") else None
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         checkpoint.restore_optimizer(self.stepper.optimizer, state.get("optimizer", {}))
