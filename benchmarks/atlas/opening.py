@@ -95,6 +95,7 @@ def _lines(one: Opened) -> Iterable[dict[str, Any]]:
             "setting": setting,
             "rows": len(one.truth),
             "accuracy": round(one.accuracy(said), 3),
+            "commonest_class": round(100 * float(np.bincount(one.truth).max()) / len(one.truth), 3),
             "balanced_accuracy": round(one.balanced(said), 3),
             "gain": round(gain, 3),
             "interval": [round(low, 3), round(high, 3)],

@@ -107,6 +107,8 @@ def study(part: str, trained: Iterable[Opened]) -> None:
         named = rules(sorted(scores)) | {"deployed": _deployed(one), "auto": _auto(one)}
         for name, rule in named.items():
             found.setdefault(name, []).append(outcome(one, said, rule(said, scores)))
+        if one.result["decision"] != "do_not_deploy":
+            found.setdefault("deployed, not refused", []).append(found["deployed"][-1])
         oracle = max(said, key=lambda name: one.accuracy(said[name]))
         found.setdefault("oracle", []).append(outcome(one, said, said[oracle]))
     values = {}

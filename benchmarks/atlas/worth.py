@@ -16,7 +16,6 @@ from acclimate.methods.ensemble.auto import Auto
 from acclimate.methods.label_shift.pieces import correct
 from acclimate.runs.teacher import weights
 from acclimate.seeds import generator
-from acclimate.selection.decision import MAJORITY
 from acclimate.selection.shares import SLACK, match
 from acclimate.selection.validators import ArmPredictions, average, best, score
 from acclimate.selection.votes import votes
@@ -75,7 +74,7 @@ def _by_shares(one: Opened, said: Probabilities, error: float) -> dict[str, Outc
     mean = _fitted(average(said, _rated(fitting), DEFAULT.top), stated)
     source = fitting["source_only"]
     others = [values for name, values in fitting.items() if name != "source_only"]
-    sided = votes(mean, source, others).margin > MAJORITY
+    sided = votes(mean, source, others).margin > 0
     answers = {"source_only": source, "average of all": np.mean(list(fitting.values()), axis=0), "auto": mean}
     answers["deployed"] = mean if sided else source
     return {name: outcome(one, said, values) for name, values in answers.items()}

@@ -10,7 +10,7 @@ A simple rule, in this order:
    mean of all arms, average thresholded confidence, and where the target's class shares were stated the fit to
    them) by more than 0.005 than it loses against the source model. Where at least five other arms were trained,
    these vote instead: on the rows where the adapted and the source model differ, more of them must side with the
-   adapted one, by 3 points; what it forgot of the source is then not asked, for the target is what counts;
+   adapted one; what it forgot of the source is then not asked, for the target is what counts;
 3. *adapt* otherwise, and also where only the answers of the source model collapse.
 
 If the user permitted target labels (the inductive setting), the target's own validation rows decide:
@@ -42,8 +42,6 @@ MARGIN = 0.005
 """A label-free score must differ by more than this (nats, or half a point of the rows) to count."""
 VOTERS = 5
 """Other arms that make a vote; fewer say too little."""
-MAJORITY = 0.03
-"""By how much more of the others' answers the adapted model must have."""
 SCORES = {
     "infomax": "InfoMax",
     "agreement": "agreement with the mean of all arms",
@@ -241,7 +239,7 @@ def _poll(votes: Votes, adapted: str, source_only: str) -> Decision:
         f"on the {votes.rows} rows where the two differ, {votes.adapted:.0%} of the answers of {votes.voters} other "
         f"arms are those of {adapted}, {votes.source_only:.0%} those of {source_only}"
     )
-    if votes.margin > MAJORITY:
+    if votes.margin > 0:
         return Decision("adapt", adapted, (f"the other arms side with {adapted}", said))
     return Decision("keep_source", source_only, (f"the other arms do not side with {adapted}", said))
 
