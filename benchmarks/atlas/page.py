@@ -138,9 +138,20 @@ def _worth(part: str) -> list[str]:
         "standard deviation; the gain is over source_only as it is without them, and regret may be negative, as no arm "
         f"knew them. *labels*: so many random target rows are labelled ({found['draws']} draws), and the other rows "
         "judge; `auto` weighs its average by them, `pick` takes the arm that has most of them right (with none, the "
-        "first by label-free rank). Here `auto` is the average itself, before the pupil learns it."
+        "first by label-free rank). Here `auto` is the average itself, before the pupil learns it. "
+        f"{_equal(found['labels'])}"
     )
     return [f"### What knowing something is worth\n\n{told}\n\n{tables[0]}\n{tables[1]}"]
+
+
+def _equal(labels: Mapping[str, Any]) -> str:
+    """How many labels buy, by picking the arm they like best, what the choice without any gives."""
+    regret = {name: value["natural"]["regret"] for name, value in labels.items() if "natural" in value}
+    free = regret.get("auto, 0", 0.0)
+    bought = [name.split(", ")[1] for name, value in regret.items() if name.startswith("pick, ") and value <= free]
+    enough = [count for count in bought if count != "0"]
+    said = f"{enough[0]} labels are the first that make" if enough else "No number of labels tried makes"
+    return f"{said} a pick on natural cells as good as `auto` without any."
 
 
 def _methods(rows: list[dict[str, Any]]) -> str:
