@@ -96,10 +96,27 @@ def test_flips_are_mirror_images(photos):
     assert 4 < sum(mirrored) < 16
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_random_colours_give_each_channel_another_contrast_and_invert_half(channels):
+    black_to_white = np.linspace(0, 255, 256).astype(np.uint8).reshape(16, 16)
+    preprocess = ImagePreprocess(16, channels, augment="color")
+    plain = ImagePreprocess(16, channels)([black_to_white])[0]
+    looks = preprocess([black_to_white] * 400, training=True, rng=np.random.default_rng(0))
+    assert torch.equal(preprocess([black_to_white])[0], plain)
+    dark, bright = looks[:, :, 0, 0], looks[:, :, -1, -1]
+    contrast = (bright - dark).numpy()
+    assert 0.3 <= np.abs(contrast).min() < 0.32 and 0.98 < np.abs(contrast).max() <= 1 + 1e-6
+    assert 0.45 < (contrast < 0).mean() < 0.55
+    assert looks.min() >= -1e-6 and looks.max() <= 1 + 1e-6
+    assert all(len(np.unique(values)) == channels for values in contrast)
+    expected = dark[:, :, None, None] + (bright - dark)[:, :, None, None] * plain
+    torch.testing.assert_close(looks, expected)
+
+
 def test_random_crops_stay_inside():
     preprocess = ImagePreprocess(8, augment="crop")
-    boxes, flips = preprocess._draw(2000, np.random.default_rng(0))
-    assert flips is None
+    boxes, flips, colors = preprocess._draw(2000, np.random.default_rng(0))
+    assert flips is None and colors is None
     assert boxes.min() >= 0 and boxes.max() <= 1
     sides = boxes[:, 2:] - boxes[:, :2]
     assert 0.45 < sides.prod(axis=1).min() < 0.55 and sides.max() <= 1

@@ -16,13 +16,14 @@ from acclimate.errors import DataError, SettingsError
 
 Crop = Literal["none", "ink"]
 Square = Literal["crop", "stretch"]
-Augment = Literal["none", "flip", "crop", "crop_flip"]
+Augment = Literal["none", "flip", "crop", "crop_flip", "color", "crop_color", "crop_flip_color"]
 Box = tuple[float, float, float, float]
 
 _INK = 0.25  # of the contrast: what counts as ink when its bounding box is sought
 _MARGIN = 0.1  # of the ink's longer side, on every side
 _AREA = (0.5, 1.0)  # of the image, that a random crop keeps
 _RATIO = 5 / 4  # by which, at most, a random crop changes width to height
+_CONTRAST = (0.3, 1.0)  # of a channel, that random colours keep
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class ImagePreprocess:
         square: "crop" takes the largest centred square, as networks trained on photos expect; "stretch"
             keeps the whole image and gives up its proportions.
         crop: "ink" finds what stands out from the background, makes it bright on black, and centres it.
-        augment: what happens to training images: random crops, horizontal flips, both or nothing.
+        augment: what happens to training images: random crops, horizontal flips, random colours (each channel gets
+            another contrast and brightness, and half of them are inverted), some of these or nothing.
     """
 
     size: int
@@ -57,7 +59,7 @@ class ImagePreprocess:
         self, images: Sequence[np.ndarray], *, training: bool = False, rng: np.random.Generator | None = None
     ) -> Tensor:
         """Images as uint8 arrays ``[h, w]`` or ``[h, w, 1..4]``; ``rng`` is needed for augmentation."""
-        boxes, flips = self._draw(len(images), rng if training else None)
+        boxes, flips, colors = self._draw(len(images), rng if training else None)
         pixels = np.empty((len(images), self.size, self.size, self.channels), dtype=np.uint8)
         for k, array in enumerate(images):
             image = as_image(array, self.channels)
@@ -71,15 +73,20 @@ class ImagePreprocess:
         if flips is not None:
             pixels[flips] = pixels[flips, :, ::-1]
         tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+        if colors is not None:
+            scale, shift = torch.from_numpy(colors.astype(np.float32))[:, :, :, None, None]
+            tensor.mul_(scale).add_(shift)
         mean = torch.tensor(self.mean).reshape(1, -1, 1, 1) * 255
         std = torch.tensor(self.std).reshape(1, -1, 1, 1) * 255
         return tensor.sub_(mean).div_(std)
 
-    def _draw(self, n: int, rng: np.random.Generator | None) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Boxes ``[n, 4]`` (left, top, right, bottom, in 0..1) and flips ``[n]``, or None for neither."""
-        if rng is None or self.augment == "none":
-            return None, None
-        boxes = flips = None
+    def _draw(self, n: int, rng: np.random.Generator | None) -> tuple[np.ndarray | None, ...]:
+        """Boxes ``[n, 4]`` (left, top, right, bottom, in 0..1), flips ``[n]``, and scales and shifts of the values of
+        each channel ``[2, n, channels]``; None for those that are not asked for.
+        """
+        boxes = flips = colors = None
+        if rng is None:
+            return boxes, flips, colors
         if "crop" in self.augment:
             area = rng.uniform(*_AREA, size=n)
             ratio = np.exp(rng.uniform(-math.log(_RATIO), math.log(_RATIO), size=n))
@@ -88,7 +95,12 @@ class ImagePreprocess:
             boxes = np.clip(np.hstack([corner, corner + sides]), 0.0, 1.0)
         if "flip" in self.augment:
             flips = rng.random(n) < 0.5
-        return boxes, flips
+        if "color" in self.augment:
+            scale = rng.uniform(*_CONTRAST, size=(n, self.channels))
+            shift = rng.uniform(size=scale.shape) * (1 - scale) * 255
+            inverted = rng.random(scale.shape) < 0.5
+            colors = np.where(inverted, (-scale, 255 - shift), (scale, shift))
+        return boxes, flips, colors
 
 
 def as_image(array: np.ndarray, channels: int) -> Image.Image:
