@@ -85,6 +85,18 @@ def test_target_label_is_a_permission_and_recorded(acclimate, tables, tmp_path):
     assert done.json["arms"][-1]["target_validation"]["n"] == 20
 
 
+@pytest.mark.parametrize(
+    ("method", "said"), [("finetune", "were trained on"), ("auto", "were used to choose by, not to train on")]
+)
+def test_what_was_done_with_permitted_labels_is_told(acclimate, tables, tmp_path, method, said):
+    named = ("--source", tables / "source.csv", "--target", tables / "test.csv", "--input", "*", "--label", "label")
+    few = ("--set", "method.candidates=[coral]") if method == "auto" else ()
+    words = ("--target-label", "label", "--method", method, *few, "--plain-baseline", "no")
+    done = acclimate("adapt", *named, *words, *QUICK, "-o", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert f"target labels of column 'label' {said}, as permitted" in done.err
+
+
 def test_several_sources_and_a_star(acclimate, tables, tmp_path):
     named = ("--source", tables / "source.csv", "--source", tables / "test.csv", "--input", "*", "--label", "label")
     words = ("--target", tables / "target.csv", "--plain-baseline", "no")

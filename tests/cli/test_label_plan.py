@@ -101,6 +101,18 @@ def test_the_filled_file_is_a_target_with_labels(acclimate, run, tables, tmp_pat
         assert split["target"] == 20 + (0 if number else len(rows(sealed)))
 
 
+def test_labels_that_were_filled_in_are_not_lost(acclimate, run, tmp_path):
+    words = ("label-plan", run, "-n", 4, "-o", tmp_path / "plan.csv")
+    assert acclimate(*words).code == 0
+    fill(tmp_path / "plan.csv", tmp_path / "plan.csv")
+    filled = (tmp_path / "plan.csv").read_text()
+    again = acclimate(*words)
+    assert again.code == 2 and "may hold labels; --force replaces it" in again.err
+    assert (tmp_path / "plan.csv").read_text() == filled
+    assert acclimate(*words, "--force").code == 0
+    assert {row["label"] for row in rows(tmp_path / "plan.csv")} == {""}
+
+
 def test_rows_that_were_labelled_are_not_asked_for_again(acclimate, run, tables, tmp_path):
     assert acclimate("label-plan", run, "-n", 20, "-o", tmp_path / "plan.csv").code == 0
     fill(tmp_path / "plan.csv", tmp_path / "filled.csv", 12)
@@ -119,7 +131,7 @@ def test_the_report_is_documented_and_measured_once_opened(acclimate, run, table
     assert {guess["by"] for guess in report["expected"].values()} == {"confidence"}
     assert report["curve"] is report["bought"] is report["worth"] is None, "30 held-out rows are too few"
     found = acclimate("evaluate", run, "--data", tables / "test.csv", "--label", "label", "--json").json
-    report = acclimate("label-plan", run, "-n", 10, "-o", tmp_path / "plan.csv", "--json").json
+    report = acclimate("label-plan", run, "-n", 10, "-o", tmp_path / "plan.csv", "--force", "--json").json
     for name, guess in report["expected"].items():
         assert guess["by"] == "evaluation" and guess["value"] == found["arms"][name]["metrics"]["accuracy"]
 
@@ -143,7 +155,7 @@ def test_what_labels_buy(acclimate, points, write_csv, tmp_path, backbone):
     assert list(report["worth"]) == list(report["expected"]) == ["mcc", "source_only"]
     for amount in report["worth"].values():
         assert amount["low"] is None or amount["low"] >= 1
-    said = acclimate("label-plan", tmp_path / "run", "-n", 30, "-o", tmp_path / "plan.csv").err
+    said = acclimate("label-plan", tmp_path / "run", "-n", 30, "-o", tmp_path / "plan.csv", "--force").err
     assert "rough guide" in said and "30 labels alone" in said and "what mcc gives is worth" in said
 
 

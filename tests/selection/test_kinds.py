@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from acclimate.selection.kinds import Kind, Rows, far, kind
+from acclimate.selection.kinds import Kind, Rows, Seen, far, kind
 from acclimate.selection.probe import answers, reduced
 
 
@@ -158,6 +158,17 @@ def test_copies_of_rows_are_no_shift() -> None:
     values = rng.normal(size=(60, 40))[content]
     known = kind(Rows(values[:600], values[600:], content=content))
     assert known.auc < 0.7 < kind(Rows(values[:600], values[600:])).auc
+
+
+def test_a_target_that_is_the_source_again_is_no_shift() -> None:
+    """A classifier that learns nothing gives every row the same score: ties are half won."""
+    values = np.random.default_rng(0).normal(size=(200, 5))
+    found = kind(Rows(values, values, content=np.tile(np.arange(200), 2)))
+    assert (found.name, found.auc) == ("none", pytest.approx(0.5, abs=0.01))
+    is_target, ones = np.repeat([False, True], 3), np.ones(6)
+    assert Seen(np.zeros(6), is_target, ones, np.arange(6)).auc() == 0.5
+    one_higher = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+    assert Seen(one_higher, is_target, ones, np.arange(6)).auc() == pytest.approx((3 + 6 * 0.5) / 9)
 
 
 def test_few_rows_are_less_sure() -> None:

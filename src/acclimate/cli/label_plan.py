@@ -16,13 +16,14 @@ def add(verbs: options.Verbs) -> None:
     parser = options.verb(verbs, "label-plan", about, run)
     parser.epilog = (
         "No target label is looked at. Fill the empty column, rows may stay empty, and give the file back: "
-        "acclimate adapt --source S --target FILE --target-label COLUMN ..."
+        "acclimate adapt --source S --target T --target FILE --target-label COLUMN ..."
     )
     parser.add_argument("run", metavar="RUN", help="folder of the run")
     parser.add_argument("-n", type=int, default=50, metavar="N", help="how many rows (default 50)")
     parser.add_argument(
         "-o", "--out", required=True, metavar="FILE", help="csv, tsv, jsonl (also .gz), parquet or arrow"
     )
+    parser.add_argument("--force", action="store_true", help="replace that file, and labels that it may hold")
     options.place(parser, precision=False)
 
 
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the file, and say what is in it."""
     from acclimate.runs.run import Run
 
-    report = Run(args.run).label_plan(args.n, args.out, device=args.device or "auto")
+    report = Run(args.run).label_plan(args.n, args.out, device=args.device or "auto", force=args.force)
     put(args, report, args.out)
     say(args, *lines(report))
 

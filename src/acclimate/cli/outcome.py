@@ -154,5 +154,10 @@ def _seal(result: Mapping[str, Any]) -> str:
     if opened:
         return f"target labels were opened {opened} time{'s' if opened > 1 else ''}"
     if result["permission"]:
-        return f"target labels of column '{result['permission']}' were trained on, as permitted"
+        did = (
+            "were trained on"
+            if result["data"]["split"]["labelled_target"]
+            else "were used to choose by, not to train on"
+        )
+        return f"target labels of column '{result['permission']}' {did}, as permitted"
     return "the target's labels are still sealed"

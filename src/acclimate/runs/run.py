@@ -89,15 +89,18 @@ class Run:
         source: Any = None,
         target: Any = None,
         device: str = "auto",
+        force: bool = False,
     ) -> dict[str, Any]:
         """Write the ``n`` target rows to label next into a file, and say what labels would buy (docs/result.md).
 
         ``source`` and ``target`` are given again where they came from Python. No target label is looked at that the run
-        was not permitted to train on.
+        was not permitted to train on. A file that is there is replaced with ``force`` alone: it may hold labels.
         """
         from acclimate.domains.writer import FrameWriter
         from acclimate.runs.label_plan import label_plan
 
+        if Path(output).exists() and not force:
+            raise SettingsError(f"{output} is there already, and may hold labels; --force replaces it")
         given = {name: None if data is None else [data] for name, data in (("source", source), ("target", target))}
         writer = FrameWriter(output)
         frame, report = label_plan(self.folder, n, partial(self.arm, device=device), **given)

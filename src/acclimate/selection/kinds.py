@@ -106,12 +106,14 @@ class Seen:
     order: np.ndarray
 
     def auc(self, times: np.ndarray | None = None) -> float:
-        """How often a target row scores above a source row; rows count ``times`` their weight."""
+        """How often a target row scores above a source row, half for a tie; rows count ``times`` their weight."""
         weight = (self.weight if times is None else self.weight * times)[self.order]
-        target = self.is_target[self.order]
-        below = np.cumsum(np.where(target, 0.0, weight))
-        sums = below[-1], weight[target].sum()
-        return float((weight[target] * below[target]).sum() / max(sums[0] * sums[1], 1e-12))
+        target, score = self.is_target[self.order], self.score[self.order]
+        tied = np.cumsum(np.diff(score, prepend=score[0]) != 0)
+        source = np.bincount(tied, np.where(target, 0.0, weight))
+        below = np.cumsum(source) - source / 2
+        whole = source.sum() * weight[target].sum()
+        return float((weight[target] * below[tied[target]]).sum() / max(whole, 1e-12))
 
 
 def kind(rows: Rows, seed: int = 0, moved: float = 0.0) -> Kind:
