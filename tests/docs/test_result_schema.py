@@ -54,6 +54,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]]
     labelled = replace(target, labels=answers, schema=source.schema)
     first, second = np.arange(60), np.arange(60, 120)
     plain = ac.adapt(source, target, method="dann", training=QUICK, out=folder / "plain")
+    brief = ac.adapt(source, training=QUICK | {"steps": 10**7}, budget=0.2, out=folder / "brief")
     permitted = ac.adapt(
         source, labelled.select(first), target_label="label", method="joint", training=QUICK, out=folder / "permitted"
     )
@@ -67,7 +68,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]]
         source, target, method=closed, backbone="columns", training={"steps": 6}, target_shares=stated,
         out=folder / "auto",
     )  # fmt: skip
-    return [plain.result, permitted.result, auto.result], evaluations
+    return [plain.result, permitted.result, auto.result, brief.result], evaluations
 
 
 def test_every_key_of_the_result_is_documented_and_the_other_way_round(runs: Any) -> None:
@@ -92,7 +93,7 @@ def test_the_version_on_the_page_is_the_one_written(runs: Any) -> None:
 
 
 def test_the_words_on_the_page_are_the_ones_written(runs: Any) -> None:
-    plain, permitted, auto = runs[0]
+    plain, permitted, auto, _ = runs[0]
     assert (plain["setting"], permitted["setting"]) == ("transductive", "inductive")
     assert plain["permission"] is None and permitted["permission"] == "label"
     assert plain["transductive"] is True and permitted["transductive"] is False

@@ -220,8 +220,11 @@ def test_a_budget_is_shared_and_the_steps_really_taken_are_recorded(tables, tmp_
     for arm in rows(run).values():
         for stage in arm["stages"]:
             assert stage["planned"] == 1_000_000
-            assert 1 <= stage["steps"] < 10_000
+            assert 1 <= stage["steps"] == stage["cut"] < 10_000
         assert arm["steps"] == sum(stage["steps"] for stage in arm["stages"])
+    (said,) = [note for note in run.result["data"]["notes"] if note.startswith("the budget cut")]
+    assert f"the budget cut 2 of {len(rows(run))} arms short" in said
+    assert f"finetune {rows(run)['finetune']['stages'][0]['steps']} of 1000000 steps" in said
 
 
 def test_the_kept_epoch_is_the_best(tables, tmp_path):

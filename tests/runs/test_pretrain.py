@@ -224,6 +224,7 @@ def test_a_budget_ends_it_early(teach):
     encoder = teach("simclr", "table", training={"steps": 100_000, "batch_size": 8}, budget=1)
     assert 10 <= encoder.result["steps"] < 100_000
     assert encoder.result["planned"] == 100_000
+    assert encoder.result["notes"][0] == f"the budget allowed {encoder.result['steps']} of 100000 steps"
 
 
 @pytest.mark.parametrize(

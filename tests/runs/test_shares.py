@@ -54,6 +54,17 @@ def test_the_evidence_is_weighed_against_what_was_stated(shifted, tmp_path):
     notes = [note for note in run.result["data"]["notes"] if "contradict the evidence" in note]
     assert len(notes) == 1 and "no 0.10, which the answers put between" in notes[0]
     assert run.result["shares"]["estimated"]["yes"] == pytest.approx(0.1, abs=0.06)
+    assert run.result["decision"] == "do_not_deploy"
+    assert run.result["reasons"][0] == notes[0]
+    assert read_json(tmp_path / "run" / "model" / "model.json")["origin"]["decision"] == "do_not_deploy"
+
+
+def test_shares_that_are_rather_wrong_are_remarked_and_used(shifted, tmp_path):
+    source, target, _ = shifted
+    shares = {"yes": 0.4, "no": 0.6}
+    run = ac.adapt(source, target, method="source_only", target_shares=shares, out=tmp_path / "run", **CLOSED)
+    assert any("contradict the evidence" in note for note in run.result["data"]["notes"])
+    assert run.result["decision"] == "keep_source"
 
 
 def test_it_is_told_what_knowing_the_shares_would_be_worth(shifted, tmp_path):

@@ -75,6 +75,13 @@ def test_adapt_if_only_the_source_model_collapses() -> None:
     assert found == Decision("adapt", "dann", ("source_only collapses on the target: all are a",))
 
 
+def test_do_not_deploy_if_the_source_model_collapses_and_adapting_lost_a_class() -> None:
+    lost = {"b": "class 'b' has 50% of the source and 1% of the answers"}
+    found = choose(source_only={"collapse": ("all are a",)}, dann={"vanished": lost})
+    reasons = ("source_only collapses on the target: all are a", f"dann lost a class: {lost['b']}")
+    assert found == Decision("do_not_deploy", "source_only", reasons)
+
+
 def test_do_not_deploy_if_all_collapse() -> None:
     found = choose(dann={"collapse": ("all are a",)}, source_only={"collapse": ("all are b",)})
     assert (found.choice, found.arm) == ("do_not_deploy", "source_only")

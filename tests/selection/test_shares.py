@@ -138,6 +138,8 @@ def test_what_is_stated() -> None:
     values, remarks = stated({"yes": 60, "no": 20}, ("no", "yes"))
     assert values.tolist() == [0.25, 0.75]
     assert remarks == ("target_shares sum to 80, not to 1; taken as no 0.250, yes 0.750",)
+    values, remarks = stated({"yes": 0.33, "no": 0.66}, ("no", "yes"))
+    assert values[1] == pytest.approx(1 / 3) and "sum to 0.99" in remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,8 @@ def test_what_is_stated() -> None:
         ({"ye": 0.5, "no": 0.5}, "unknown class 'ye'; did you mean 'yes'"),
         ({"yes": 0.5}, "no share for no; every class needs one"),
         ({"yes": -0.5, "no": 1.5}, "at least 0"),
+        ({"yes": 0.7, "no": 0.7}, "sum to 1.4, not to 1"),
+        ({"yes": 0.2, "no": 0.6}, "sum to 0.8, not to 1"),
         ({"yes": 0.0, "no": 0.0}, "at least 0, some above"),
         ({"yes": float("nan"), "no": 1.0}, "at least 0"),
     ],

@@ -24,7 +24,7 @@ from acclimate.runs.folder import Lock, check_free, clear
 from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
 from acclimate.runs.prepare import Prepared, label_map, prepare, read_source, read_target
 from acclimate.runs.recipe import Recipe, again
-from acclimate.runs.shares import contradiction, judge
+from acclimate.runs.shares import contradiction, gate, judge
 from acclimate.runs.workers import train
 from acclimate.runs.workshop import Workshop
 from acclimate.tasks.registry import restore
@@ -175,11 +175,24 @@ def _carry_out(
         note = f"arm '{name}' is left out: {records.pop(name)['left_out']}"
         warnings.warn(note, stacklevel=2)
         prepared = replace(prepared, notes=(*prepared.notes, note))
+    if recipe.budget is not None:
+        prepared = replace(prepared, notes=prepared.notes + _cut_short(records))
     if where.rank == 0:
         _write_rows(folder / "rows.npz", prepared.data)
         _write_result(recipe, folder, prepared, arms, records, time.monotonic() - begun)
     where.wait()
     return result.load(folder)
+
+
+def _cut_short(records: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """A remark if a budget ended loops before the steps that were planned."""
+    cut = []
+    for name, record in records.items():
+        first = next((stage for stage in record["stages"] if "cut" in stage), None)
+        cut += [] if first is None else [f"{name} {first['steps']} of {first['planned']} steps"]
+    if not cut:
+        return ()
+    return (f"the budget cut {len(cut)} of {len(records)} arms short, judge them with care: {', '.join(cut)}",)
 
 
 def _write_result(
@@ -202,11 +215,12 @@ def _write_result(
     decision, scores = weigh(asked, records, folders, data, main.name, reference, recipe.seed, prepared.shares, voters)
     if data.difference is not None and not data.difference.shared and data.labelled_target is None:
         decision = replace(decision, choice="do_not_deploy", reasons=(UNLINKED, *decision.reasons))
-    store.copy(folders[decision.arm] / "model", folder / "model", {"decision": decision.choice})
     chosen = records[decision.arm]
     arrays = arrays_of(folders[decision.arm])
     shares = judge(restore(chosen["task"]), data, arrays, chosen["offsets"], prepared.shares, recipe.seed)
     prepared = replace(prepared, notes=prepared.notes + contradiction(shares))
+    decision = gate(decision, shares)
+    store.copy(folders[decision.arm] / "model", folder / "model", {"decision": decision.choice})
     value = result.assemble(
         recipe=recipe,
         prepared=prepared,

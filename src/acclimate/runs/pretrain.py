@@ -125,6 +125,7 @@ def _carry_out(plan: Lesson, folder: Path, where: Place, show: Show) -> dict[str
     path = folder / "metrics.jsonl"
     desk = Desk(plan, where, folder / "checkpoints" / name / f"0-{name}", Log(path if first else None, show))
     before = desk.look() if first else {}
+    desk.trainer.deadline = None if plan.recipe.budget is None else time.monotonic() + plan.recipe.budget
     done = desk.trainer.train()
     if plan.tune.kind == "lora":
         merge_lora(desk.model)
@@ -177,7 +178,6 @@ class Desk:
             place=where,
             seed=recipe.seed,
             folder=checkpoints,
-            deadline=None if recipe.budget is None else time.monotonic() + recipe.budget,
             report=log.report(method.name, method.name),
         )
 
@@ -243,6 +243,8 @@ def _beside(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
 def remarks(record: Mapping[str, Any]) -> list[str]:
     """What the evidence says of the encoder, side by side, in sentences."""
     said = []
+    if record["steps"] < record["planned"]:
+        said.append(f"the budget allowed {record['steps']} of {record['planned']} steps")
     for side, seen in record["evidence"].items():
         rank, held = seen["effective_rank"], seen["held_out_loss"]
         if rank["after"] < COLLAPSED * rank["before"]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from acclimate.methods.base import Data
 from acclimate.methods.label_shift.pieces import correct
+from acclimate.selection.decision import Decision
 from acclimate.selection.shares import Shares, distance, estimate, hinge, plausible
 from acclimate.tasks.base import Task
 
 REPLICATES = 50
 AGAINST = 0.05
 """How far outside of an interval a stated share has to be before it is remarked: it need be rough only."""
+FAR = 0.35
+"""Distance at which stated shares and answers that nothing speaks against cannot both be nearly right."""
 
 
 def judge(
@@ -89,5 +93,17 @@ def contradiction(shares: Mapping[str, Any] | None) -> tuple[str, ...]:
     ]
     if not outside:
         return ()
-    apart = distance(*(np.array(list(shares[key].values())) for key in ("stated", "estimated")))
-    return (f"target_shares contradict the evidence (distance {apart:.2f}): {'; '.join(outside)}",)
+    return (f"target_shares contradict the evidence (distance {_apart(shares):.2f}): {'; '.join(outside)}",)
+
+
+def gate(decision: Decision, shares: Mapping[str, Any] | None) -> Decision:
+    """*Do not deploy* where stated shares contradict the evidence by far: either they or the answers are wrong."""
+    remark = contradiction(shares)
+    if shares is None or not remark or _apart(shares) <= FAR:
+        return decision
+    advice = "either these or the model's answers are wrong: check the shares, leave them out, or label some rows"
+    return replace(decision, choice="do_not_deploy", reasons=(*remark, advice, *decision.reasons))
+
+
+def _apart(shares: Mapping[str, Any]) -> float:
+    return distance(*(np.array(list(shares[key].values())) for key in ("stated", "estimated")))

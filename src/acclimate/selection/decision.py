@@ -3,7 +3,8 @@
 A simple rule, in this order:
 
 1. *do not deploy*: the better of the adapted and the source model is not shown to beat the best constant
-   answer on the source's validation rows, or the answers of both collapse on the target;
+   answer on the source's validation rows, or the answers of both collapse on the target, or those of the source
+   model collapse and the adapted ones lose a class that it answers with;
 2. *keep the source model*: nothing was adapted; or the adapted answers collapse, or lose a class that the
    source model answers with; or the adapted model forgot more than 5 points (and more than its interval)
    on the source; or it does not win more of the label-free scores (calibrated InfoMax, agreement with the
@@ -146,9 +147,12 @@ def _without_target_labels(
         return Decision("adapt", adapted, ("there is no source model to compare with",))
     if arms[adapted].collapse:
         return Decision("keep_source", source_only, _collapses(arms, [adapted]))
-    lost = [why for name, why in arms[adapted].vanished.items() if name not in arms[source_only].vanished]
-    if lost and not arms[source_only].collapse:
-        return Decision("keep_source", source_only, tuple(f"{adapted} lost a class: {why}" for why in lost))
+    gone = [why for name, why in arms[adapted].vanished.items() if name not in arms[source_only].vanished]
+    lost = tuple(f"{adapted} lost a class: {why}" for why in gone)
+    if lost and arms[source_only].collapse:
+        return Decision("do_not_deploy", source_only, (*_collapses(arms, [source_only]), *lost))
+    if lost:
+        return Decision("keep_source", source_only, lost)
     voted = arms[adapted].votes
     forgot = () if voted else _forgot(metric, arms, adapted, source_only)
     if forgot:

@@ -20,6 +20,8 @@ FLOOR = 1e-4
 SLACK = 0.3
 """By what part of itself a share that a person states may be wrong; chosen on development cells of the atlas."""
 TINY = 1e-12
+ROUGH = 0.1
+"""How far from 1 stated shares may add up."""
 AGREED = 0.05
 """Total variation up to which two estimates are the same for every purpose."""
 WIDEST = 0.4
@@ -55,7 +57,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def stated(shares: Mapping[str, float], classes: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Stated shares in the order of the classes, summing to 1, and a remark if they did not.
+    """Stated shares in the order of the classes, summing to 1, and a remark if they did not: percents, or rounded.
 
     Raises:
         SettingsError: an unknown class, a class without a share, or shares that cannot be.
@@ -72,6 +74,8 @@ def stated(shares: Mapping[str, float], classes: Sequence[str]) -> tuple[np.ndar
         raise SettingsError(f"target_shares: shares are numbers of at least 0, some above; found {dict(shares)}")
     if abs(total - 1) <= 1e-6:
         return values / total, ()
+    if values.max() <= 1 and abs(total - 1) > ROUGH:
+        raise SettingsError(f"target_shares sum to {total:.4g}, not to 1; found {dict(shares)}")
     told = ", ".join(f"{name} {share:.3f}" for name, share in zip(classes, values / total, strict=True))
     return values / total, (f"target_shares sum to {total:.4g}, not to 1; taken as {told}",)
 

@@ -239,6 +239,8 @@ class Trainer:
             "epochs": round(done.step / self.epoch, 2),
             "seconds": round(done.seconds, 3),
         }
+        if done.total < self.planned:
+            found["cut"] = done.total
         if self.best is not None:
             found |= self.best.record(self.epoch)
         if self.stepper.pieces > 1:
