@@ -174,6 +174,15 @@ def test_an_own_network_is_a_backbone(shift: tuple[np.ndarray, ...]) -> None:
     assert (network[0].weight == before).all()
 
 
+def test_stated_shares_and_a_budget_reach_the_run(shift: tuple[np.ndarray, ...]) -> None:
+    X, y, X_target, _ = shift
+    shares, classes = {1: 0.45, 0: 0.55}, np.unique(y)
+    adapter = ac.Adapter("mcc", training={"steps": 10**7}, target_shares=shares, budget=1, jobs=1)
+    adapter.fit(X, y, X_target)
+    assert adapter.result_["shares"]["stated"] == {str(k): shares[int(k)] for k in classes}
+    assert all(0 < arm["steps"] < 10**7 for arm in adapter.result_["arms"])
+
+
 def test_nothing_is_left_on_disk(shift: tuple[np.ndarray, ...], tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     X, y, _, _ = shift

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import acclimate as ac
+from acclimate.domains.sample import toy_shift
+from acclimate.errors import SettingsError
 
 
 def test_long_texts_are_texts_and_no_paths(own_cache, tmp_path, reviews):
@@ -16,3 +19,15 @@ def test_long_texts_are_texts_and_no_paths(own_cache, tmp_path, reviews):
         modality="text", out=tmp_path / "run",
     )  # fmt: skip
     assert run.result["data"]["target"]["rows"] == len(texts)
+
+
+def test_inspect_takes_what_adapt_takes(own_cache):
+    source, target, _ = toy_shift(60)
+    assert ac.inspect(source, target, top=1)["shifts"] == ac.inspect(source, target)["shifts"][:1]
+    with pytest.raises(SettingsError, match="did you mean 'target_shares'"):
+        ac.inspect(source, target, target_share={"0": 0.5, "1": 0.5})
+
+
+def test_names_are_there_for_completion():
+    assert {"inspect", "compare", "selection"} <= set(dir(ac))
+    assert {"DANN", "mmd", "bbse"} <= set(dir(ac.methods))

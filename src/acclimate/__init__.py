@@ -27,6 +27,7 @@ _EXPORTS = {
     "adapt": "api",
     "compare": "api",
     "embed": "api",
+    "inspect": "api",
     "load": "api",
     "pretrain": "api",
     "read": "domains.read",
@@ -44,6 +45,7 @@ __all__ = [
     "adapt",
     "compare",
     "embed",
+    "inspect",
     "load",
     "pretrain",
     "read",
@@ -52,7 +54,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from acclimate.adapter import Adapter
-    from acclimate.api import adapt, compare, embed, load, pretrain, resume
+    from acclimate.api import adapt, compare, embed, inspect, load, pretrain, resume
     from acclimate.domains.domain import Domain
     from acclimate.domains.read import read
     from acclimate.errors import AcclimateError

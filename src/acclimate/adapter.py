@@ -54,6 +54,9 @@ class Adapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         task: classify or regress.
         training: settings of the loop (`acclimate.training.settings.Training`).
         validation: share of the labelled rows that is held out for calibration and the decision.
+        target_shares: what is roughly known of the target's class shares, class to share.
+        budget: time for the training loops: seconds, or "90s", "5m", "1.5h".
+        jobs: arms that are trained at once (method auto).
         heed_decision: predict with the model that the decision chose; False: with the method's own, whatever
             the decision says.
         device: auto, cpu, cuda, ...
@@ -76,6 +79,9 @@ class Adapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         task: str = "classify",
         training: Mapping[str, Any] | None = None,
         validation: float = 0.2,
+        target_shares: Mapping[Any, float] | None = None,
+        budget: float | str | None = None,
+        jobs: int = 1,
         heed_decision: bool = True,
         device: str = "auto",
         precision: str = "fp32",
@@ -87,6 +93,9 @@ class Adapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.task = task
         self.training = training
         self.validation = validation
+        self.target_shares = target_shares
+        self.budget = budget
+        self.jobs = jobs
         self.heed_decision = heed_decision
         self.device = device
         self.precision = precision
@@ -137,6 +146,9 @@ class Adapter(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 task=self.task,
                 training=self._training(),
                 validation=self.validation,
+                target_shares=self.target_shares,
+                budget=self.budget,
+                jobs=self.jobs,
                 plain_baseline=False,
                 device=self.device,
                 precision=self.precision,

@@ -1,27 +1,25 @@
-"""The ten-line program: read, pretrain, adapt, load, embed, inspect."""
+"""The ten-line program: read, inspect, pretrain, adapt, compare, load, embed."""
 
 from __future__ import annotations
 
-import copy
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from acclimate.domains.domain import Domain
 from acclimate.domains.read import read
 from acclimate.errors import SettingsError
-from acclimate.runs import execute
+from acclimate.runs import execute, given
+from acclimate.runs import inspect as inspection
 from acclimate.runs import pretrain as pretraining
 from acclimate.runs.encoder import Encoder
 from acclimate.runs.lesson import HELD_OUT
 from acclimate.runs.log import Found, Show, silent, unsaid
 from acclimate.runs.predictor import Predictor
-from acclimate.runs.recipe import MEMORY, Recipe, environment, merge, parse
+from acclimate.runs.recipe import Recipe
 from acclimate.runs.run import Run
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from acclimate.backbones.base import Backbone
     from acclimate.methods.base import Method
 
-__all__ = ["adapt", "carry_out", "compare", "embed", "load", "pretrain", "read", "resume"]
+__all__ = ["adapt", "carry_out", "compare", "embed", "inspect", "load", "pretrain", "read", "resume"]
 
 
 def adapt(
@@ -68,23 +66,17 @@ def adapt(
     Raises:
         AcclimateError: what is wrong, and what to do.
     """
-    sources, targets = _several(source), _several(target)
-    backbone = _named(backbone)
-    objects = _objects(backbone, sources or targets)
-    values = merge(
-        environment(),
-        _columns(sources or targets),
-        {
-            "source": [_place(s) for s in sources],
-            "target": [_place(t) for t in targets],
-            "backbone": next(iter(objects)) if objects else backbone,
-            "method": _method(method),
-            "tune": tune,
-            "target_label": target_label,
-            **options,
-        },
-    )
-    recipe = parse(values, "adapt")
+    sources, targets = given.several(source), given.several(target)
+    backbone = given.named(backbone)
+    objects = given.networks(backbone, sources or targets)
+    asked = {
+        "backbone": next(iter(objects)) if objects else backbone,
+        "method": given.named_method(method),
+        "tune": tune,
+        "target_label": target_label,
+        **options,
+    }
+    recipe = given.written("adapt", sources, targets, asked)
     folder = _fresh(out)
     execute.adapt(
         recipe, folder, source=sources or None, target=targets or None, backbones=objects, force=force, show=show
@@ -119,6 +111,27 @@ def compare(
     return adapt(source, target, method={"name": "auto", "settings": settings, "top": top, **candidates}, **options)
 
 
+def inspect(source: Any, target: Any = None, *, top: int = 10, **options: Any) -> dict[str, Any]:
+    """What source and target are, the gap between them, and what to try first; trains nothing.
+
+    Args:
+        source: as for `adapt`, or None.
+        target: as for `adapt`; its labels are not read, unless ``target_label`` permits it.
+        top: how many shifts are told.
+        **options: settings of `Recipe` that speak of the data: ``input``, ``label``, ``target_label``,
+            ``target_shares``, ``backbone`` (whose frozen features the gap is measured on), ``seed``, ...
+
+    Returns:
+        What ``acclimate inspect --json`` prints; docs/result.md lists it.
+
+    Raises:
+        AcclimateError: domains that cannot be read or do not fit each other.
+    """
+    sources, targets = given.several(source), given.several(target)
+    recipe = given.written("inspect", sources, targets, options)
+    return inspection.inspect(recipe, source=sources or None, target=targets or None, top=top)
+
+
 def pretrain(
     source: Any = None,
     target: Any = None,
@@ -148,24 +161,12 @@ def pretrain(
     Raises:
         AcclimateError: what is wrong, and what to do.
     """
-    sources, targets = _several(source), _several(target)
-    given = _named(backbone)
-    if given is not None and not isinstance(given, str | Mapping):
-        raise SettingsError(f"pretrain: backbone is a name, a folder or a mapping, found {type(given).__name__}")
-    values = merge(
-        {"validation": HELD_OUT},
-        environment(),
-        _columns(sources or targets),
-        {
-            "source": [_place(s) for s in sources],
-            "target": [_place(t) for t in targets],
-            "backbone": given,
-            "method": method,
-            "tune": tune,
-            **options,
-        },
-    )
-    recipe, folder = parse(values, "pretrain"), _fresh(out)
+    sources, targets = given.several(source), given.several(target)
+    encoder = given.named(backbone)
+    if encoder is not None and not isinstance(encoder, str | Mapping):
+        raise SettingsError(f"pretrain: backbone is a name, a folder or a mapping, found {type(encoder).__name__}")
+    asked = {"backbone": encoder, "method": method, "tune": tune, **options}
+    recipe, folder = given.written("pretrain", sources, targets, asked, {"validation": HELD_OUT}), _fresh(out)
     pretraining.pretrain(recipe, folder, source=sources or None, target=targets or None, force=force, show=show)
     return Encoder(folder)
 
@@ -188,11 +189,11 @@ def resume(
     show: Show = silent,
 ) -> Run | Encoder:
     """Continue a run or a pretraining after a kill, bit for bit. What came from Python is to be given again."""
-    sources, targets = _several(source) or None, _several(target) or None
+    sources, targets = given.several(source) or None, given.several(target) or None
     if pretraining.is_pretraining(Path(folder)):
         pretraining.resume(Path(folder), source=sources, target=targets, found=found, show=show)
         return Encoder(folder)
-    objects = _objects(backbone, sources or targets or [])
+    objects = given.networks(backbone, sources or targets or [])
     execute.resume(
         Path(folder),
         source=sources,
@@ -233,7 +234,7 @@ def embed(
     from acclimate.training.device import place
 
     domain = read(data, **options)
-    named = _named(backbone)
+    named = given.named(backbone)
     wanted = {"name": named} if isinstance(named, str) else dict(named)
     network = registry.create(wanted.pop("name"), domain.schema.modality, wanted)
     network.fit(domain)
@@ -252,66 +253,3 @@ def _fresh(out: str | Path | None) -> Path:
     if out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SettingsError("several processes train together: name the folder that they share with out=")
     return Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="acclimate-"))
-
-
-def _named(backbone: Any) -> Any:
-    """An encoder or a folder by its path, anything else as it is."""
-    return os.fspath(backbone) if isinstance(backbone, os.PathLike) else backbone
-
-
-def _several(value: Any) -> list[Any]:
-    """One domain or a list of them; a list of texts or rows is one domain."""
-    if value is None:
-        return []
-    if isinstance(value, list | tuple) and value and all(isinstance(item, Domain | Path) for item in value):
-        return list(value)
-    if isinstance(value, list | tuple) and value and all(isinstance(v, str) and _is_place(v) for v in value):
-        return list(value)
-    return [value]
-
-
-def _is_place(text: str) -> bool:
-    try:
-        return text.startswith("hf:") or Path(text.split("?")[0]).exists()
-    except (OSError, ValueError):  # a text that no path can be
-        return False
-
-
-def _place(value: Any) -> str:
-    """What the recipe says of a domain: where it can be read again, or that it came from memory."""
-    if isinstance(value, Domain):
-        return value.locator or MEMORY
-    return str(value) if isinstance(value, str | Path) else MEMORY
-
-
-def _columns(domains: Sequence[Any]) -> dict[str, Any]:
-    """What a Domain knows of its columns, so that the recipe alone can read it again."""
-    schemas = [domain.schema for domain in domains if isinstance(domain, Domain)]
-    if not schemas:
-        return {}
-    first = schemas[0]
-    return {"input": first.inputs, "label": first.label, "group": first.group, "modality": first.modality}
-
-
-def _method(method: str | Mapping[str, Any] | Method | None) -> Any:
-    if method is None or isinstance(method, str | Mapping):
-        return method
-    if not hasattr(method, "stages"):
-        raise SettingsError(f"method: expected a name or an object of acclimate.methods, found {type(method).__name__}")
-    return method.recipe()
-
-
-def _objects(backbone: Any, places: Sequence[Any]) -> dict[str, Any]:
-    """A network from Python as a named function that gives fresh copies of it."""
-    if backbone is None or isinstance(backbone, str | Mapping):
-        return {}
-    from acclimate.backbones.base import Backbone
-
-    if not isinstance(backbone, Backbone):
-        from acclimate.backbones.module import from_module
-
-        domain = places[0] if places and isinstance(places[0], Domain) else None
-        if domain is None:
-            raise SettingsError("a torch.nn.Module as backbone needs source and target as Domains; use acclimate.read")
-        backbone = from_module(backbone, domain.schema.modality, example=domain.rows.take(domain.order[:1]))
-    return {backbone.spec.name: partial(copy.deepcopy, backbone)}

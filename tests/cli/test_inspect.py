@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+
+import acclimate as ac
+
 
 def test_for_people(acclimate, columns):
     done = acclimate("inspect", *columns)
@@ -51,3 +55,11 @@ def test_what_cannot_be_inspected(acclimate, tables):
     done = acclimate("inspect", *words, "--target-shares", "yess=0.5,no=0.5")
     assert done.code == 2
     assert "unknown class 'yess'; did you mean 'yes'?" in done.err
+
+
+def test_python_says_the_same(acclimate, points, write_csv, tmp_path):
+    paths = [write_csv(tmp_path / f"{k}.csv", "x0,x1,label", points(60, seed=k)) for k in range(2)]
+    words = ("--source", paths[0], "--target", paths[1], "--input", "x0", "--input", "x1", "--label", "label")
+    told = acclimate("inspect", *words, "--json").json
+    found = ac.inspect(str(paths[0]), str(paths[1]), input=["x0", "x1"], label="label")
+    assert {**json.loads(json.dumps(found)), "seconds": 0} == {**told, "seconds": 0}

@@ -101,6 +101,11 @@ def test_the_filled_file_is_a_target_with_labels(acclimate, run, tables, tmp_pat
         assert split["target"] == 20 + (0 if number else len(rows(sealed)))
 
 
+def test_fewer_rows_than_asked_for_are_told(acclimate, run, tmp_path):
+    done = acclimate("label-plan", run, "-n", 10_000, "-o", tmp_path / "plan.csv")
+    assert f"asked for 10000 rows: no more than {len(rows(tmp_path / 'plan.csv'))} differ" in done.err
+
+
 def test_labels_that_were_filled_in_are_not_lost(acclimate, run, tmp_path):
     words = ("label-plan", run, "-n", 4, "-o", tmp_path / "plan.csv")
     assert acclimate(*words).code == 0

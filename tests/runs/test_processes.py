@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -18,6 +20,7 @@ import acclimate as ac
 run = ac.adapt(**json.loads(sys.argv[1]))
 sys.stdout.write(run.decision + chr(10))  # at once: two processes share this pipe
 """
+COMMAND = "import sys; from acclimate.cli.main import main; sys.exit(main())"
 
 
 def test_two_processes_train_as_one(tables, tmp_path, own_cache):
@@ -49,3 +52,28 @@ def test_two_processes_train_as_one(tables, tmp_path, own_cache):
     logs = [(run.folder / "metrics.jsonl").read_text().splitlines() for run in (one, two)]
     assert len(logs[0]) == len(logs[1])
     assert two.decision == one.decision
+
+
+def test_a_signal_ends_all_jobs(tables, tmp_path, own_cache):
+    """Also those that wait: with steps without end, a worker that began another arm would never come back."""
+    folder, at = tmp_path / "run", tables()
+    words = ["--source", at["source"], "--target", at["target"], "--input", "x0", "--input", "x1"]
+    methods = ["--label", "label", "--backbone", "mlp", "--methods", "dann,mcc,bnm,mmd,coral,cdan,mcd,afn"]
+    training = ["--set", "training.steps=100000000", "--set", "training.checkpoint_seconds=0"]
+    run = subprocess.Popen(
+        [
+            sys.executable, "-c", COMMAND, "compare", *words, *methods, *training,
+            "--jobs", "2", "--plain-baseline", "no", "-o", str(folder),
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "XDG_CACHE_HOME": str(own_cache)},
+    )  # fmt: skip
+    begun: set[str] = set()
+    while len(begun) < 2:
+        assert run.poll() is None, run.communicate()[1]
+        time.sleep(0.1)
+        begun = {path.parts[-4] for path in folder.glob("checkpoints/*/*/*/state.json")}
+    run.send_signal(signal.SIGTERM)
+    told = run.communicate(timeout=120)[1]
+    assert run.returncode == 143 and "acclimate resume" in told
+    assert {path.parts[-4] for path in folder.glob("checkpoints/*/*/*/state.json")} == begun

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> None:
 
     report = Run(args.run).label_plan(args.n, args.out, device=args.device or "auto", force=args.force)
     put(args, report, args.out)
+    if report["rows"] < args.n:
+        say(args, f"asked for {args.n} rows: no more than {report['rows']} differ and are not labelled yet")
     say(args, *lines(report))
 
 
@@ -40,8 +42,9 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     """What was chosen, and what labels buy, as sentences."""
     label, expected, found = report["label"], report["expected"], report["worth"]
     told = [
-        f"{report['rows']} of {report['of']} target rows, those first that teach most: {len(report['committee'])} arms "
-        f"dispute them, and they differ; fill the column '{label}' (rows may stay empty)",
+        f"{report['rows']} of {report['of']} target rows, in the order to label them: {len(report['committee'])} arms "
+        f"dispute each one (its score), and it differs from those before; fill the column '{label}' (rows may stay "
+        "empty)",
     ]
     for name, guess in expected.items():
         by = "measured by evaluate" if guess["by"] == "evaluation" else "estimated from confidence, which may flatter"
@@ -62,5 +65,6 @@ def lines(report: Mapping[str, Any]) -> list[str]:
 def _labels(amount: Mapping[str, float | None]) -> str:
     if amount["low"] is None:
         return "more than any number of"
-    middle, high = (f"{amount[name]:.0f}" if amount[name] is not None else "no number" for name in ("value", "high"))
-    return f"about {middle} ({amount['low']:.0f} to {high})"
+    if amount["value"] is None or amount["high"] is None:
+        return f"at least {amount['low']:.0f}, maybe more than any number of"
+    return f"about {amount['value']:.0f} ({amount['low']:.0f} to {amount['high']:.0f})"

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from acclimate.errors import InterruptedRunError
 from acclimate.methods.ensemble.auto import Auto
 from acclimate.runs.arms import Arm
 from acclimate.runs.fleet import crews, train_crew
@@ -26,6 +27,7 @@ from acclimate.training import interrupt
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Where libraries look how many threads they may start."""
+_stopped = threading.Event()
 
 
 def train(arms: Sequence[Arm], shop: Workshop, lock: Lock) -> dict[str, dict[str, Any]]:
@@ -109,8 +111,15 @@ def _end_with_parent() -> None:
 
 
 def _train_in_process(crew: Sequence[Arm], shop: Workshop) -> dict[str, dict[str, Any]]:
-    with interrupt.graceful():
-        return train_crew(crew, shop)
+    """Train in a worker. One that was stopped does not begin what the pool had queued for it already."""
+    if _stopped.is_set():
+        raise InterruptedRunError("stopped before it began", signal.SIGTERM)
+    try:
+        with interrupt.graceful():
+            return train_crew(crew, shop)
+    except (KeyboardInterrupt, InterruptedRunError):
+        _stopped.set()
+        raise
 
 
 def _share(end: float | None, crew: Sequence[Arm], left: Sequence[Sequence[Arm]], together: int = 1) -> float | None:
