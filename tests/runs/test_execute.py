@@ -227,6 +227,17 @@ def test_a_budget_is_shared_and_the_steps_really_taken_are_recorded(tables, tmp_
     assert f"finetune {rows(run)['finetune']['stages'][0]['steps']} of 1000000 steps" in said
 
 
+def test_states_are_scored_on_a_bounded_number_of_target_rows(tables, tmp_path, monkeypatch):
+    found = {}
+    for most in (20, 60, 1000):
+        monkeypatch.setattr("acclimate.runs.train.JUDGED", most)
+        training = {"epochs": 2, "batch_size": 8, "keep": "infomax"}
+        run = adapt(tables, tmp_path, method="dann", training=training, out=tmp_path / str(most))
+        lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+        found[most] = [row["score"] for row in lines if row["arm"] == "dann" and "score" in row]
+    assert found[20] != found[60] == found[1000]
+
+
 def test_the_kept_epoch_is_the_best(tables, tmp_path):
     for keep in ("source", "infomax"):
         training = {"epochs": 6, "batch_size": 8, "keep": keep, "learning_rate": 0.05}
