@@ -5,7 +5,19 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "overhead", "features", "fleet", "digits", "shot_digits", "mnist_m", "amazon", "pacs", "reviews", "hatn")
+NAMES = (
+    "startup",
+    "overhead",
+    "features",
+    "fleet",
+    "digits",
+    "shot_digits",
+    "mnist_m",
+    "amazon",
+    "pacs",
+    "reviews",
+    "hatn",
+)
 
 for name in sys.argv[1:] or NAMES:
     import_module(f"benchmarks.{name}").main()

@@ -46,7 +46,7 @@ SHOWN = (
 
 def page() -> str:
     """The whole page."""
-    sections = [INTRODUCTION]
+    sections, every = [INTRODUCTION], []
     for part, said in STATE.items():
         lines = RESULTS / f"atlas_{part}.jsonl"
         if lines.is_file():
@@ -54,7 +54,8 @@ def page() -> str:
             rules = json.loads((RESULTS / f"atlas_rules_{part}.json").read_text(encoding="utf-8"))["rules"]
             sections += [_head(part, said, rows), _rules(rules), _modalities(rules), _decisions(rows), *_worth(part)]
             sections += [_methods(rows), _cells(rows)]
-    return "\n".join(sections)
+            every += rows
+    return "\n".join([*sections, _whole(every)])
 
 
 def _head(part: str, said: str, rows: list[dict[str, Any]]) -> str:
@@ -181,14 +182,55 @@ def _cells(rows: list[dict[str, Any]]) -> str:
     return f"### Cells\n\nMean over the seeds, with the standard deviation in brackets.\n\n{table(head, body)}"
 
 
+def _whole(rows: list[dict[str, Any]]) -> str:
+    """Data sets of which every pair is there, over both parts."""
+    body = []
+    for dataset in dict.fromkeys(cell.dataset for cell in CELLS.values()):
+        cells = [c for c in CELLS.values() if c.dataset == dataset and c.kind == "natural" and c.tune == "frozen"]
+        seeds = [{row["seed"] for row in rows if row["cell"] == cell.name} for cell in cells]
+        both = sorted(set.intersection(*seeds)) if seeds else []
+        if both:
+            means = {
+                name: [_over(rows, cells, seed, name) for seed in both] for name in ("source_only", "auto", "deployed")
+            }
+            gain = [new - old for new, old in zip(means["deployed"], means["source_only"], strict=True)]
+            body.append(
+                [
+                    dataset,
+                    str(len(cells)),
+                    ", ".join(map(str, both)),
+                    *map(_spread, means.values()),
+                    f"{mean(gain):+.1f}",
+                ]
+            )
+    told = (
+        "All natural pairs on frozen features, over both parts: mean over the pairs, then over the seeds that all have."
+    )
+    head = ["data", "pairs", "seeds", "source_only", "auto", "deployed", "gain of deployed"]
+    return f"## Whole data sets\n\n{told}\n\n{table(head, body)}"
+
+
+def _over(rows: list[dict[str, Any]], cells: list[Cell], seed: int, name: str) -> float:
+    """The mean accuracy over these cells of an arm, or of the deployed model."""
+    found = []
+    for cell in cells:
+        run = {row["method"]: row for row in rows if row["cell"] == cell.name and row["seed"] == seed}
+        chosen = "auto" if run["auto"]["decision"] == "adapt" else "source_only"
+        found.append(run[chosen if name == "deployed" else name]["accuracy"])
+    return mean(found)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{mean(values):.1f} ({stdev(values) if len(values) > 1 else 0:.1f})" if values else ""
+
+
 def _names(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return [row["cell"] for row in rows]
 
 
 def _cell(cell: Cell, rows: list[dict[str, Any]]) -> list[str]:
     def spread(name: str) -> str:
-        values = [row["accuracy"] for row in rows if _arm(row) == name]
-        return f"{mean(values):.1f} ({stdev(values) if len(values) > 1 else 0:.1f})" if values else ""
+        return _spread([row["accuracy"] for row in rows if _arm(row) == name])
 
     arms = sorted({_arm(row) for row in rows} - {"auto"})
     best = max(arms, key=lambda name: mean(row["accuracy"] for row in rows if _arm(row) == name))

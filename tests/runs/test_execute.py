@@ -212,6 +212,15 @@ def test_arms_trained_together_have_the_same_bits(tables, tmp_path):
     assert (one.decision, one.reasons) == (two.decision, two.reasons)
 
 
+def test_classes_of_which_nothing_is_held_out_are_named(tables, tmp_path):
+    options = tables()
+    with open(options["source"], "a") as file:
+        file.write("0.5,0.5,maybe\n")
+    run = ac.adapt(**options, backbone="columns", method="source_only", plain_baseline=False, out=tmp_path / "run")
+    said = "no row could be held out of maybe 1: nothing tells how well these classes are known"
+    assert said in run.result["data"]["notes"]
+
+
 def test_a_budget_is_shared_and_the_steps_really_taken_are_recorded(tables, tmp_path):
     run = adapt(
         tables, tmp_path, method="finetune", target_label="label", budget="1s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from acclimate.tasks.base import Task
 
 LOOKED_AT = 10_000
 """Rows in which oddities of columns are looked for."""
+SHOWN = 5
+"""Classes that a remark names."""
 
 
 @dataclass(frozen=True)
@@ -215,8 +218,23 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
         notes += (f"target labels: {len(labelled)} of {len(target)} rows have one",)
         target = target.sealed()
     wholes = tuple(domain.sealed() for domain in (source, target) if domain is not None)
+    notes += _unjudged(data)
     shares, remark = _stated(recipe, target_task, target)
     return Prepared(data, setting, notes + remark, _report(data, source, target, labelled), wholes, shares)
+
+
+def _unjudged(data: Data) -> tuple[str, ...]:
+    """A remark on classes of the source of which no row is held out."""
+    if data.source_task.name != "classify" or data.source is None or data.source_validation is None:
+        return ()
+    assert data.source.labels is not None and data.source_validation.labels is not None
+    counts = Counter(data.source.labels.tolist())
+    missing = sorted(set(counts) - set(data.source_validation.labels.tolist()))
+    if not missing:
+        return ()
+    told = ", ".join(f"{name} {counts[name]}" for name in missing[:SHOWN])
+    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+    return (f"no row could be held out of {told}{more}: nothing tells how well these classes are known",)
 
 
 def _stated(recipe: Recipe, task: Task, target: Domain | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
