@@ -18,7 +18,8 @@ REPLICATES = 50
 AGAINST = 0.05
 """How far outside of an interval a stated share has to be before it is remarked: it need be rough only."""
 FAR = 0.35
-"""Distance at which stated shares and answers that nothing speaks against cannot both be nearly right."""
+"""Distance at which stated shares and answers that nothing speaks against cannot both be nearly right; chosen on
+development cells of the atlas."""
 
 
 def judge(
