@@ -21,6 +21,8 @@ opened once.
 
 Accuracies are per cent on the unlabelled target rows that training saw (transductive), at most 1,500 rows a domain;
 a fifth of the source is held out. *shares*: {DECAY_SENTENCE} *missing*: half of the classes are not in the target.
+`auto` has more candidates here than by default: `adabn`, `tent` (where a network has what it moves), and `mlls` and
+`bbse`, which are neither averaged nor asked.
 Gain and regret are points of accuracy: over source_only on the same features, and below the best arm, which nobody
 without labels can know. Harm is the share of runs whose paired 95 % interval against source_only lies below zero.
 """

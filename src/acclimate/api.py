@@ -88,7 +88,7 @@ def compare(
     source: Any,
     target: Any,
     *,
-    methods: Sequence[str] | None = None,
+    methods: str | Sequence[str] | None = None,
     settings: int = 1,
     top: int = 3,
     **options: Any,
@@ -98,8 +98,8 @@ def compare(
     Args:
         source: as for `adapt`.
         target: as for `adapt`.
-        methods: names, with settings if wanted (``"mcc:strength=0.3"``), or ``("all",)``; by default those that
-            suit the data.
+        methods: names, with settings if wanted (``"mcc:strength=0.3"``), in a list or with commas between them, or
+            ``"all"``; by default those that suit the data.
         settings: how many settings of each method are tried; 1 is that named, more come from its search range.
         top: how many of the best arms are averaged.
         **options: the other arguments of `adapt`.
@@ -107,7 +107,8 @@ def compare(
     Raises:
         AcclimateError: what is wrong, and what to do.
     """
-    candidates = {} if methods is None else {"candidates": list(methods)}
+    named = methods.split(",") if isinstance(methods, str) else methods
+    candidates = {} if named is None else {"candidates": list(named)}
     return adapt(source, target, method={"name": "auto", "settings": settings, "top": top, **candidates}, **options)
 
 

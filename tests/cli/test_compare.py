@@ -28,6 +28,18 @@ def test_candidates_are_told_beside_each_other_and_the_last_arm_is_the_model(acc
     assert set(found["arms"]) == {"source_only", "coral", "mlls", "auto"}
 
 
+def test_one_method_is_refused(acclimate, columns, tmp_path):
+    done = acclimate("compare", *columns, *QUICK, "--set", "method.name=dann", "-o", tmp_path / "run")
+    assert done.code == 2 and "name them with --methods" in done.err
+
+
+def test_python_takes_names_with_commas(tables, tmp_path):
+    place = [str(tables / f"{side}.csv") for side in ("source", "target")]
+    options = {"input": ["a", "b"], "label": "label", "backbone": "columns", "plain_baseline": False}
+    run = ac.compare(*place, methods="coral,mlls", training={"steps": 5}, out=tmp_path / "run", **options)
+    assert [row["name"] for row in run.result["arms"]] == ["source_only", "coral", "mlls", "auto"]
+
+
 def test_it_is_adapt_with_method_auto(acclimate, columns, tmp_path):
     assert acclimate("compare", *columns, *QUICK, "--methods", "coral,mlls", "-o", tmp_path / "one").code == 0
     settings = ("--set", "method.candidates=[coral, mlls]")

@@ -30,6 +30,18 @@ def test_an_opened_run_ranks_by_the_truth_and_says_the_regret(acclimate, run, ta
     assert acclimate("evaluate", run, "--data", tables / "test.csv", "--label", "label").out.count("oracle: ") == 1
 
 
+def test_true_scores_stand_before_those_of_a_few_labels(acclimate, tables, tmp_path):
+    words = ("--source", tables / "source.csv", "--target", tables / "test.csv", "--label", "label")
+    model = ("--input", "a", "--input", "b", "--backbone", "mlp", "--set", "training.steps=5", "--quiet")
+    asked = ("--target-label", "label", "--method", "joint", "-o", tmp_path / "run")
+    assert acclimate("adapt", *words, *model, *asked).code == 0
+    other = tables / "source.csv"  # rows of another domain: the figures differ from those that were held out
+    found = acclimate("evaluate", tmp_path / "run", "--data", other, "--label", "label", "--force", "--json").json
+    lines = acclimate("leaderboard", tmp_path / "run").out.splitlines()
+    row = next(line for line in lines if line.startswith("joint"))
+    assert f"{found['arms']['joint']['metrics']['accuracy']:.3f} (" in row
+
+
 def test_regret_is_never_negative_and_has_an_interval_around_it(acclimate, run, tables):
     """The deployed model is made a worse one than the oracle."""
     found = acclimate("evaluate", run, "--data", tables / "test.csv", "--label", "label", "--json").json

@@ -79,3 +79,8 @@ def test_a_correction_of_shares_moves_the_bias_alone(adapt):
     plain, corrected = load_file(adapt("mcc")["mcc"]), load_file(adapt("mcc+mlls")["mcc+mlls"])
     assert not torch.equal(plain["head.bias"], corrected["head.bias"])
     assert all(torch.equal(plain[name], corrected[name]) for name in plain if name != "head.bias")
+
+
+def test_what_only_weighs_source_only_anew_is_an_echo_under_any_name():
+    assert registry.create("mlls").echoes and registry.create("source_only+mlls").echoes
+    assert not registry.create("dann+mlls").echoes and not registry.create("adabn+mlls").echoes

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from acclimate.selection.bootstrap import Difference
 from acclimate.selection.decision import ArmEvidence, Decision, Validation, decide
 from acclimate.tasks.base import Task
 from acclimate.tasks.classify import Classify
@@ -153,6 +154,27 @@ def test_permitted_target_labels_decide(mine: float, other: float, choice: str, 
     assert (found.choice, found.arm) == (choice, arm)
     assert found.reasons[0].startswith(reason)
     assert found.reasons[1] == "the target labels that were permitted decide, on rows that no arm was trained on"
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "changes", "choice", "reason"),
+    [
+        (0.45, 0.15, {}, "do_not_deploy", "dann is worse than a constant answer on the labelled target rows"),
+        (0.85, 0.65, {}, "adapt", "on the labelled target rows accuracy of dann minus source_only is +0.2"),
+        (0.95, 0.65, {"collapse": ("all are a",)}, "adapt", "on the labelled target rows"),
+    ],
+)
+def test_a_few_labels_overrule_a_collapse_and_forbid_what_is_worse_than_a_constant(
+    mine: float, other: float, changes: dict[str, object], choice: str, reason: str
+) -> None:
+    against = Difference(mine - other, mine - other - 0.05, mine - other + 0.05)
+    found = choose(
+        dann={"target": accuracy(mine, constant=0.9, half=0.06), "against": against, **changes},
+        source_only={"target": accuracy(other, constant=0.9, half=0.06), **changes},
+    )
+    assert found.choice == choice
+    assert found.reasons[0].startswith(reason)
+    assert not any("too few" in why for why in found.reasons)
 
 
 def test_another_label_set_has_no_source_model_to_compare_with() -> None:

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from acclimate.cli import adapt, options
+from acclimate.errors import SettingsError
 
 
 def add(verbs: options.Verbs) -> None:
@@ -26,4 +27,8 @@ def run(args: argparse.Namespace) -> None:
     method: dict[str, Any] = {"name": "auto"}
     if args.methods is not None:
         method["candidates"] = [name.strip() for name in args.methods.split(",")]
+    if any(word.partition("=")[0].strip() in ("method", "method.name") for word in args.set or ()):
+        raise SettingsError(
+            "compare trains several methods: name them with --methods, or use `acclimate adapt --method`"
+        )
     adapt.carry_out(args, {"method": method})

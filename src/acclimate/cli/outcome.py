@@ -124,7 +124,7 @@ def _arm(row: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
     marks = (" *" if row["name"] == result["model"] else "") + (" (oracle)" if row["name"] == result["oracle"] else "")
     cells = {"arm": row["name"] + marks, "backbone": row["backbone"], "tune": row["tune"]}
     for side in ("source", "target"):
-        scored = row[f"{side}_validation"] or (row["target"] if side == "target" else None)
+        scored = (row["target"] if side == "target" else None) or row[f"{side}_validation"]
         cells[f"{side} {primary} (95 %)"] = (
             between(scored["metrics"][primary], scored["intervals"][primary]) if scored else ""
         )

@@ -82,6 +82,8 @@ class Composite(Method):
         object.__setattr__(self, "name", "+".join(member.name for member in self.members))
         object.__setattr__(self, "needs", tuple(dict.fromkeys(need for member in every for need in member.needs)))
         object.__setattr__(self, "aligns", any(member.aligns for member in every))
+        plain = isinstance(self.trainer, SourceOnly) and all(tail.echoes for tail in self.tails)
+        object.__setattr__(self, "echoes", plain)
 
     def recipe(self) -> dict[str, Any]:
         """Names, and each member's settings under its name."""
@@ -159,7 +161,7 @@ class _Share:
     """The step as one member sees it: with its own parts."""
 
     def __init__(self, step: Pass, prefix: str):
-        self._step, self.progress = step, step.progress
+        self._step, self.progress, self.share = step, step.progress, step.share
         self.parts: Mapping[str, nn.Module] = _own(step.parts, prefix)
 
     def run(self, batch: Batch, draw: str = "") -> Step:

@@ -16,6 +16,7 @@ from acclimate import settings
 from acclimate.errors import DataError, SettingsError
 from acclimate.files import path_name, read_json, write_json, writing
 from acclimate.methods.base import Data
+from acclimate.methods.ensemble.auto import Auto
 from acclimate.runs import result, store
 from acclimate.runs.arms import Arm, plan
 from acclimate.runs.columns import UNLINKED
@@ -211,7 +212,9 @@ def _write_result(
     asked = data.source_task if data.same_task or main.method.needs == ("source_labels",) else data.target_task
     folders = {name: folder / "arms" / path_name(name) for name in records}
     asking = [arm for arm in arms if arm.role in ("candidate", "plain") and not arm.method.echoes]
-    voters = {(arm.role, arm.method.name): arm.name for arm in reversed(asking)}.values()  # one setting each
+    voters = list({(arm.role, arm.method.name): arm.name for arm in reversed(asking)}.values())  # one setting each
+    if isinstance(main.method, Auto) and len(voters) <= 2 * main.method.top:
+        voters = []  # those that are averaged would outvote the rest
     decision, scores = weigh(asked, records, folders, data, main.name, reference, recipe.seed, prepared.shares, voters)
     if data.difference is not None and not data.difference.shared and data.labelled_target is None:
         decision = replace(decision, choice="do_not_deploy", reasons=(UNLINKED, *decision.reasons))

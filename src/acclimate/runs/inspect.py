@@ -71,7 +71,7 @@ def inspect(
         "data": {**found.report, "notes": [*found.notes, *contradiction(between["shares"])]},
         **between,
         "methods": works,
-        "with_target_labels": permitted if unlabelled is not None else [],
+        "with_target_labels": permitted if unlabelled is not None and recipe.target_label is None else [],
     }
 
 

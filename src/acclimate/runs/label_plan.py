@@ -85,10 +85,12 @@ def label_plan(
     else:
         features = deployed.features(data.target.select(left), prepared.wholes)
     rows = left[informative(weights[left], features, n, recipe.seed)]
-    position = there.sealed().order[rows]  # where the rows stand in the files
+    ids, first = np.unique(there.ids, return_index=True)
+    position = first[np.searchsorted(ids, data.target.ids[rows])]  # where the rows stand in the files
 
     label = recipe.target_label or recipe.label or "label"
-    frame = _frame(list(target or recipe.target), there, position)
+    called = prepared.target_inputs(recipe)[0] or there.schema.inputs
+    frame = _frame(list(target or recipe.target), there, called, position)
     if label in frame:
         raise SettingsError(f"label '{label}' is an input of the target, so that no column of that name can be added")
     frame[label] = ""
@@ -127,12 +129,11 @@ def _unlabelled(folder: Path, target: Domain) -> np.ndarray:
     return np.flatnonzero(first & ~known)
 
 
-def _frame(places: Sequence[Any], target: Domain, position: np.ndarray) -> pd.DataFrame:
-    """The rows at these places of the joined target: number, path or inputs, as their source shows them."""
+def _frame(places: Sequence[Any], target: Domain, inputs: Sequence[str], position: np.ndarray) -> pd.DataFrame:
+    """The rows at these places of the joined target: number, path or ``inputs``, as their source shows them."""
     import pandas as pd
 
-    kept, start, inputs = [], 0, target.schema.inputs
-    like = target.schema
+    kept, start, like = [], 0, target.schema
     chunks = chain.from_iterable(
         stream(place, list(inputs) or None, like.modality, like=like)
         if not isinstance(place, Domain)
@@ -165,8 +166,9 @@ def _buys(
     value: Mapping[str, Any], prepared: Prepared, load: Callable[[str], Predictor], n: int, seed: int
 ) -> dict[str, Any]:
     """What adapting is expected to give, and how many labels would give as much."""
-    expected = _expected(value)
-    curve = _curve(value, prepared, load, seed) if value["task"] == "classify" else None
+    classes = value["task"] == "classify"
+    expected = _expected(value) if classes else {}
+    curve = _curve(value, prepared, load, seed) if classes else None
     found: dict[str, Any] = {"expected": expected, "curve": None, "bought": None, "worth": None}
     if curve is None:
         return found

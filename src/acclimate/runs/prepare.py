@@ -201,7 +201,7 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
         check_kinds(source, target)
     source_task = tasks.create(recipe.task, first)
     target_task = _task_of(labelled, source_task, source)
-    unlabelled = None if target is None else _canonical(target.sealed())
+    unlabelled = None if target is None else _canonical(_once(target, labelled).sealed())
     choosing = recipe.method.get("name") == "auto" and source is not None
     given = (None, labelled) if choosing else _halves(labelled, recipe, target_task)
     halves = _halves(source, recipe, source_task), given
@@ -221,6 +221,13 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     notes += _unjudged(data)
     shares, remark = _stated(recipe, target_task, target)
     return Prepared(data, setting, notes + remark, _report(data, source, target, labelled), wholes, shares)
+
+
+def _once(target: Domain, labelled: Domain | None) -> Domain:
+    """The target without those rows that lack a label and are there with one, too: a plan that was filled in."""
+    if labelled is None or len(labelled) == len(target):
+        return target
+    return target.select(np.flatnonzero(_known(target) | ~np.isin(target.ids, labelled.ids)))
 
 
 def _unjudged(data: Data) -> tuple[str, ...]:

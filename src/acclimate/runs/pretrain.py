@@ -215,7 +215,7 @@ class Desk:
 class Still:
     """A `Pass` that trains nothing."""
 
-    progress = 1.0
+    progress, share = 1.0, 0.0
 
     def __init__(self, model: Model, parts: Mapping[str, nn.Module], where: Place):
         self.model, self.parts, self.place = model, parts, where

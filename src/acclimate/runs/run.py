@@ -13,6 +13,7 @@ from acclimate.errors import SettingsError, unknown
 from acclimate.files import path_name
 from acclimate.runs import result
 from acclimate.runs.evaluate import open_seal
+from acclimate.runs.given import several
 from acclimate.runs.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Run:
 
         if Path(output).exists() and not force:
             raise SettingsError(f"{output} is there already, and may hold labels; --force replaces it")
-        given = {name: None if data is None else [data] for name, data in (("source", source), ("target", target))}
+        given = {name: several(data) or None for name, data in (("source", source), ("target", target))}
         writer = FrameWriter(output)
         frame, report = label_plan(self.folder, n, partial(self.arm, device=device), **given)
         with writer:

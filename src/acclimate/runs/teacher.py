@@ -32,7 +32,8 @@ def teacher(auto: Auto, shop: Workshop, names: Sequence[str]) -> Teacher:
     """
     arrays = {name: arrays_of(shop.arm_folder(name)) for name in names}
     arms = {name: predictions(found) for name, found in arrays.items()}
-    rated = score(arms, [auto.validator], shop.recipe.seed)[auto.validator]
+    # one arm alone has none to agree with
+    rated = score(arms, [auto.validator], shop.recipe.seed)[auto.validator] or dict.fromkeys(names, 0.0)
     before = {name: np.exp(-np.array(_offsets(shop, name) or 0.0)) for name in names}
     answers = {name: correct(arm.target_probabilities, before[name]) for name, arm in arms.items()}
     chosen = best(rated, auto.top)

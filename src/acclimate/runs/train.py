@@ -184,6 +184,8 @@ class Bench:
         if features is None or len(features.layers) == 1 or stage.validation is None:
             return
         train, task = next(iter(stage.streams.values())), stage.task or model.task
+        if train.labels is None:  # a pupil reads the default layer: no probe can be fitted
+            return
         key = (id(train), id(stage.validation), repr(task))  # `features` holds on to the domains that it has read
         if key not in features.best:
             probe = Model(model.backbone, task, standardize=model.neck.standardize, seed=self.shop.recipe.seed)

@@ -9,15 +9,17 @@ A simple rule, in this order:
    source model answers with; or the adapted model forgot more than 5 points (and more than its interval)
    on the source; or it does not win more of the label-free scores (calibrated InfoMax, agreement with the
    mean of all arms, average thresholded confidence, and where the target's class shares were stated the fit to
-   them) by more than 0.005 than it loses against the source model. Where at least five other arms were trained,
-   these vote instead: on the rows where the adapted and the source model differ, more of them must side with the
-   adapted one; what it forgot of the source is then not asked, for the target is what counts;
+   them) by more than 0.005 than it loses against the source model. Where at least five other arms were trained, and
+   more than twice as many as `auto` averages, these vote instead (those averaged among them): on the rows where
+   the adapted and the source model differ, more of them must side with the adapted one; what it forgot of the source
+   is then not asked, for the target is what counts;
 3. *adapt* otherwise, and also where only the answers of the source model collapse.
 
 If the user permitted target labels (the inductive setting), the target's own validation rows decide:
 they are compared with the constant answer and with the source model, and the rest is not asked. Where such rows were
-kept to choose by alone (method auto), they decide if the paired difference between the two models excludes zero; if
-they are too few for that, the rule above stands.
+kept to choose by alone (method auto), they decide if the paired difference between the two models excludes zero, and
+forbid both if the better one is shown to be worse than the constant answer; if they are too few for that, the rule
+above stands.
 """
 
 from __future__ import annotations
@@ -196,7 +198,10 @@ def _by_few_target_labels(
     said = (
         f"on the labelled target rows {metric.name} of {adapted} minus {source_only} is {difference.value:+.3g}{told}"
     )
-    if free.choice == "do_not_deploy" or not bounds or bounds[0] <= 0 <= bounds[1]:
+    worse = _worse_than_constant(metric, arms, (adapted, source_only))
+    if worse:
+        return Decision("do_not_deploy", source_only, (*worse, permitted))
+    if not bounds or bounds[0] <= 0 <= bounds[1]:
         return replace(free, reasons=(*free.reasons, f"{said}: too few to overrule that"))
     if bounds[0] > 0:
         return Decision("adapt", adapted, (said, permitted))
@@ -219,6 +224,22 @@ def _no_better_than_constant(
     return (
         f"{name} is not shown to beat a constant answer on the {place}'s validation rows: "
         f"{metric.name} {score:.4g}{bounds} against {best.constant:.4g}",
+    )
+
+
+def _worse_than_constant(metric: Metric, arms: Mapping[str, ArmEvidence], names: Sequence[str]) -> tuple[str, ...]:
+    """A reason if on labelled target rows even the better arm's interval does not reach the constant answer's score."""
+    known = [(name, found) for name in names if (found := arms[name].target) is not None and found.interval]
+    if not known:
+        return ()
+    name, best = max(known, key=lambda pair: _gain(metric, pair[1].metrics[metric.name], pair[1].constant))
+    assert best.interval is not None
+    if _gain(metric, best.interval[1 if metric.higher_is_better else 0], best.constant) >= 0:
+        return ()
+    score, (low, high) = best.metrics[metric.name], best.interval
+    return (
+        f"{name} is worse than a constant answer on the labelled target rows: "
+        f"{metric.name} {score:.4g} (95 % interval {low:.4g} to {high:.4g}) against {best.constant:.4g}",
     )
 
 

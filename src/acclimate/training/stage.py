@@ -38,6 +38,9 @@ class Pass(Protocol):
     """Share of the steps done, 0 to 1."""
     parts: Mapping[str, nn.Module]
     """The method's own networks."""
+    share: float
+    """What part of the step's rows these are, if they are seen for the first time, otherwise 0: by so much of a step
+    may a method move what it remembers. Below 1 where a batch is cut into pieces."""
 
     def run(self, batch: Batch, draw: str = "") -> Step:
         """Forward pass of the model, with the randomness of this step, stream and draw."""

@@ -148,7 +148,9 @@ class Stepper:
         players: tuple[str, ...] = ()
         for k in range(min(len(pieces) for pieces in cuts.values())):
             part = {name: pieces[k] for name, pieces in cuts.items()}
-            update = next(islice(self.method.updates(Now(self, number, progress, k, again), part), turn, None), None)
+            new = 0.0 if again else len(next(iter(part.values()))) / len(next(iter(batches.values())))
+            now = Now(self, number, progress, k, new)
+            update = next(islice(self.method.updates(now, part), turn, None), None)
             if update is None:
                 return None
             share = self._share(part)
@@ -211,11 +213,12 @@ class Now:
     Attributes:
         progress: share of the steps done.
         parts: the method's own networks.
+        share: of the step's rows, 0 if they were seen before.
     """
 
-    def __init__(self, stepper: Stepper, number: int, progress: float, piece: int = 0, again: bool = False):
-        self._stepper, self._number, self._piece, self._again = stepper, number, piece, again
-        self.progress = progress
+    def __init__(self, stepper: Stepper, number: int, progress: float, piece: int = 0, share: float = 1.0):
+        self._stepper, self._number, self._piece = stepper, number, piece
+        self.progress, self.share = progress, share
         self.parts = stepper.parts
 
     def run(self, batch: Batch, draw: str = "") -> Step:
@@ -232,7 +235,7 @@ class Now:
 
     def _forward(self, batch: Batch) -> Step:
         stepper, place = self._stepper, self._stepper.place
-        if batch.domain == "source" and not self._again:
+        if batch.domain == "source" and self.share:
             return stepper.model(batch, place.autocast())
         learning = [norm for norm in stepper.norms if norm.training]
         switch = "track_running_stats" if batch.domain == "source" else "training"

@@ -165,6 +165,32 @@ def test_five_methods_vote(adapt):
     assert found.result["arms"][-1]["label_free"]["votes"]["voters"] == 5  # mlls and bbse echo source_only
 
 
+def test_arms_that_are_averaged_do_not_outvote_the_rest(adapt):
+    found = adapt(
+        {"candidates": ["mcc", "coral", "bnm", "mmd", "afn"], "top": 3}, training={"steps": 5, "batch_size": 16}
+    )
+    assert "votes" not in found.result["arms"][-1]["label_free"]
+
+
+def test_where_all_candidates_echo_source_only_it_alone_teaches(adapt):
+    found = adapt({"candidates": ["mlls", "bbse", "source_only+mlls"]})
+    assert last_stage(found)["members"] == ["source_only"]
+    assert (answers(found, "auto").argmax(1) == answers(found, "source_only").argmax(1)).mean() > 0.95
+
+
+def test_a_pupil_of_several_layers_with_a_bottleneck(own_cache, tmp_path, reviews, write_csv, tiny_text):
+    source, target = (
+        write_csv(tmp_path / f"{topic}.csv", "text,label", reviews(topic=topic)) for topic in ("phone", "film")
+    )
+    found = ac.compare(
+        str(source), str(target), methods="mcc", input="text", label="label", modality="text", backbone=str(tiny_text),
+        tune={"kind": "frozen", "bottleneck": 8}, training={"steps": 4, "batch_size": 8}, plain_baseline=False,
+        out=tmp_path / "run",
+    )  # fmt: skip
+    assert [row["name"] for row in found.result["arms"]] == ["source_only", "mcc", "auto"]
+    assert set(last_stage(found)["members"]) == {"source_only", "mcc"}
+
+
 def test_a_class_that_the_source_lacks_is_named(few):
     run, truth = few
     with pytest.raises(SettingsError, match=r"'maybe' is no label of the source\. Methods that would work: .*finetune"):

@@ -156,3 +156,15 @@ def test_one_source_is_refused():
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(SettingsError, match=f"groupdro.*{next(iter(settings))}"):
         build(GroupDRO, settings, "method groupdro")
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_weights_move_once_a_step_whatever_it_is_cut_into(parts):
+    source = join([clues(64, True, 0), clues(64, False, 1)])
+    found = []
+    for accumulate in (1, parts):
+        one = trainer(GroupDRO(rate=0.1), source, steps=5, batch_size=128, accumulate=accumulate, learning_rate=1e-3)
+        one.train()
+        found.append(one.parts["groups"].weights)
+    assert (found[0] - 0.5).abs().max() > 0.02
+    assert (found[0] - found[1]).abs().max() < 0.1 * (found[0] - 0.5).abs().max()

@@ -72,6 +72,17 @@ def test_settings_out_of_range_are_refused(settings):
         FixMatch(**settings)
 
 
+def test_shares_remember_a_batch_as_much_as_its_halves():
+    answers = torch.tensor([[0.9, 0.1], [0.9, 0.1]])
+    whole, halves, again = Shares(2), Shares(2), Shares(2)
+    whole.align(answers, answers)
+    for _ in range(2):
+        halves.align(answers[:1], answers[:1], 0.5)
+    again.align(answers, answers, 0.0)
+    torch.testing.assert_close(whole.target, halves.target)
+    assert whole.target[0] > 0.5 and again.target.tolist() == [0.5, 0.5]
+
+
 @pytest.mark.parametrize("align", [False, True])
 def test_strength_0_is_source_only_bit_for_bit(same_as_source_only, align):
     same_as_source_only(FixMatch(strength=0.0, threshold=0.5, align_shares=align))

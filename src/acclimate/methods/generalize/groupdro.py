@@ -140,5 +140,5 @@ class _Weighing:
         means, present = group_losses(loss, batch.origin, len(groups.weights))
         judged = torch.where(present, means.detach() + groups.margin, 0.0)
         if judged.isfinite().all():  # what is not is refused with the loss, and must leave no mark here
-            groups.weights.copy_(group_weights_step(groups.weights, judged, self.method.rate))
+            groups.weights.copy_(group_weights_step(groups.weights, judged, self.method.rate * step.share))
         yield Update({"task": (groups.weights * means).sum()})

@@ -47,10 +47,12 @@ class Shares(nn.Module):
             self.register_buffer(name, torch.full((classes,), 1 / classes))
 
     @torch.no_grad()
-    def align(self, source: Tensor, target: Tensor) -> Tensor:
-        """Take in a batch's answers; returns the target's ``[n, classes]``, scaled to the source's shares."""
-        self.source.lerp_(source.mean(dim=0), 1 - MEMORY)
-        self.target.lerp_(target.mean(dim=0), 1 - MEMORY)
+    def align(self, source: Tensor, target: Tensor, share: float = 1.0) -> Tensor:
+        """Take in the answers of a batch, or of a ``share`` of it; returns the target's ``[n, classes]``, scaled to the
+        source's shares.
+        """
+        self.source.lerp_(source.mean(dim=0), 1 - MEMORY**share)
+        self.target.lerp_(target.mean(dim=0), 1 - MEMORY**share)
         scaled = target * (self.source / self.target)
         return scaled / scaled.sum(dim=1, keepdim=True)
 
@@ -118,6 +120,6 @@ class FixMatch(Align):
             if self.align_shares and (known := source.sites[name].probs) is not None:
                 shares = step.parts[f"shares_{name}"]
                 assert isinstance(shares, Shares)
-                plain = shares.align(known, plain)
+                plain = shares.align(known, plain, step.share)
             losses[f"consistency_{name}"] = self.strength * consistency(plain, told, self.threshold)
         return losses

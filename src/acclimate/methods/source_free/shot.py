@@ -117,7 +117,8 @@ class Transfer:
             losses[f"diversity_{name}"] = -self.settings.diversity * diversity(site.probs)
             memory = step.parts[f"memory_{name}"]
             assert isinstance(memory, Memory) and batch.rows is not None
-            labels = memory.keep(batch.rows[site.owner], site.values, site.probs)
+            rows = batch.rows[site.owner]
+            labels = memory.keep(rows, site.values, site.probs) if step.share else memory.labels[rows]
             missed = F.nll_loss(site.probs.clamp_min(TINY).log(), labels, ignore_index=UNKNOWN, reduction="sum")
             losses[f"pseudo_{name}"] = self.settings.pseudo * missed / (labels != UNKNOWN).sum().clamp_min(1)
         yield Update(losses, ("features",))
