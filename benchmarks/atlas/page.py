@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from benchmarks.atlas.cells import CELLS, DECAY_SENTENCE, Cell
+from benchmarks.atlas.findings import KINDS, arm, brief, failures, spread, whole
 from benchmarks.atlas.rules import NOISE
 from benchmarks.common import RESULTS, ROOT, table
 
@@ -24,13 +25,13 @@ a fifth of the source is held out. *shares*: {DECAY_SENTENCE} *missing*: half of
 `auto` has more candidates here than by default: `adabn`, `tent` (where a network has what it moves), and `mlls` and
 `bbse`, which are neither averaged nor asked.
 Gain and regret are points of accuracy: over source_only on the same features, and below the best arm, which nobody
-without labels can know. Harm is the share of runs whose paired 95 % interval against source_only lies below zero.
+without labels can know; in brackets behind a regret stands its standard deviation over the seeds. Harm is the share of
+runs whose paired 95 % interval against source_only lies below zero.
 """
 STATE = {
     "dev": "Development cells: the defaults of `auto` were chosen on these, so its figures here are no test.",
     "test": "Test cells: opened once, after everything was fixed.",
 }
-KINDS = ("natural", "shares", "missing")
 RIGHT: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "adapt": lambda run: run["auto"]["gain"] >= -NOISE,
     "keep_source": lambda run: run["auto"]["gain"] <= NOISE,
@@ -54,10 +55,17 @@ def page() -> str:
         if lines.is_file():
             rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
             rules = json.loads((RESULTS / f"atlas_rules_{part}.json").read_text(encoding="utf-8"))["rules"]
-            sections += [_head(part, said, rows), _rules(rules), _modalities(rules), _decisions(rows), *_worth(part)]
-            sections += [_methods(rows), _cells(rows)]
+            sections += [
+                _head(part, said, rows),
+                brief(rows, rules),
+                _rules(rules),
+                _modalities(rules),
+                _decisions(rows),
+                *_worth(part),
+            ]
+            sections += [_methods(rows), failures(rows, rules), _cells(rows)]
             every += rows
-    return "\n".join([*sections, _whole(every)])
+    return "\n".join([*sections, whole(every)])
 
 
 def _head(part: str, said: str, rows: list[dict[str, Any]]) -> str:
@@ -86,7 +94,10 @@ def _rules(rules: Mapping[str, Any]) -> str:
 
 
 def _triple(found: Mapping[str, float] | None) -> str:
-    return "" if found is None else f"{found['regret']:.1f} / {found['gain']:+.1f} / {found['harm']:.0f}"
+    if found is None:
+        return ""
+    seeds = f" ({found['regret_sd']:.1f})" if found.get("regret_sd") else ""
+    return f"{found['regret']:.1f}{seeds} / {found['gain']:+.1f} / {found['harm']:.0f}"
 
 
 def _modalities(rules: Mapping[str, Any]) -> str:
@@ -159,11 +170,11 @@ def _equal(labels: Mapping[str, Any]) -> str:
 
 def _methods(rows: list[dict[str, Any]]) -> str:
     natural = [row for row in rows if row["kind"] == "natural"]
-    names = sorted({_arm(row) for row in natural} - {"source_only"})
+    names = sorted({arm(row) for row in natural} - {"source_only"})
     modalities = sorted({row["modality"] for row in natural})
 
     def cell(name: str, modality: str | None) -> str:
-        own = [row for row in natural if _arm(row) == name and modality in (None, row["modality"])]
+        own = [row for row in natural if arm(row) == name and modality in (None, row["modality"])]
         if not own:
             return ""
         harmed = 100 * mean(row["interval"][1] < 0 for row in own)
@@ -174,56 +185,10 @@ def _methods(rows: list[dict[str, Any]]) -> str:
     return f"### Which method when\n\n{told}\n\n{table(['arm', 'all', *modalities], body)}"
 
 
-def _arm(row: Mapping[str, Any]) -> str:
-    return f"{row['method']}:{row['setting']}" if row["setting"] else str(row["method"])
-
-
 def _cells(rows: list[dict[str, Any]]) -> str:
     body = [_cell(CELLS[name], [row for row in rows if row["cell"] == name]) for name in dict.fromkeys(_names(rows))]
     head = ["cell", "kind", "source_only", "auto", "best arm", "decision by seed", "seconds", "published"]
     return f"### Cells\n\nMean over the seeds, with the standard deviation in brackets.\n\n{table(head, body)}"
-
-
-def _whole(rows: list[dict[str, Any]]) -> str:
-    """Data sets of which every pair is there, over both parts."""
-    body = []
-    for dataset in dict.fromkeys(cell.dataset for cell in CELLS.values()):
-        cells = [c for c in CELLS.values() if c.dataset == dataset and c.kind == "natural" and c.tune == "frozen"]
-        seeds = [{row["seed"] for row in rows if row["cell"] == cell.name} for cell in cells]
-        both = sorted(set.intersection(*seeds)) if seeds else []
-        if both:
-            means = {
-                name: [_over(rows, cells, seed, name) for seed in both] for name in ("source_only", "auto", "deployed")
-            }
-            gain = [new - old for new, old in zip(means["deployed"], means["source_only"], strict=True)]
-            body.append(
-                [
-                    dataset,
-                    str(len(cells)),
-                    ", ".join(map(str, both)),
-                    *map(_spread, means.values()),
-                    f"{mean(gain):+.1f}",
-                ]
-            )
-    told = (
-        "All natural pairs on frozen features, over both parts: mean over the pairs, then over the seeds that all have."
-    )
-    head = ["data", "pairs", "seeds", "source_only", "auto", "deployed", "gain of deployed"]
-    return f"## Whole data sets\n\n{told}\n\n{table(head, body)}"
-
-
-def _over(rows: list[dict[str, Any]], cells: list[Cell], seed: int, name: str) -> float:
-    """The mean accuracy over these cells of an arm, or of the deployed model."""
-    found = []
-    for cell in cells:
-        run = {row["method"]: row for row in rows if row["cell"] == cell.name and row["seed"] == seed}
-        chosen = "auto" if run["auto"]["decision"] == "adapt" else "source_only"
-        found.append(run[chosen if name == "deployed" else name]["accuracy"])
-    return mean(found)
-
-
-def _spread(values: list[float]) -> str:
-    return f"{mean(values):.1f} ({stdev(values) if len(values) > 1 else 0:.1f})" if values else ""
 
 
 def _names(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -231,15 +196,15 @@ def _names(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _cell(cell: Cell, rows: list[dict[str, Any]]) -> list[str]:
-    def spread(name: str) -> str:
-        return _spread([row["accuracy"] for row in rows if _arm(row) == name])
+    def shown(name: str) -> str:
+        return spread([row["accuracy"] for row in rows if arm(row) == name])
 
-    arms = sorted({_arm(row) for row in rows} - {"auto"})
-    best = max(arms, key=lambda name: mean(row["accuracy"] for row in rows if _arm(row) == name))
+    arms = sorted({arm(row) for row in rows} - {"auto"})
+    best = max(arms, key=lambda name: mean(row["accuracy"] for row in rows if arm(row) == name))
     seeds = {row["seed"]: row for row in rows if row["method"] == "auto"}
     seconds = sum(row["seconds"] for row in rows) / max(1, len(seeds))
     decisions = ", ".join(row["decision"] for row in seeds.values())
-    return [cell.name, cell.kind, spread("source_only"), spread("auto"), f"{best} {spread(best)}", decisions,
+    return [cell.name, cell.kind, shown("source_only"), shown("auto"), f"{best} {shown(best)}", decisions,
             f"{seconds:.0f}", cell.published]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -81,9 +81,11 @@ def outcome(one: Opened, said: Probabilities, answer: np.ndarray) -> Outcome:
 
 
 def summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """Means over cells (seeds averaged within a cell), and the shares of runs that were harmed."""
+    """Means over cells (seeds averaged within a cell), the spread over seeds that all have, and the share harmed."""
     outcomes = list(outcomes)
     cells = sorted({one.cell for one in outcomes})
+    seeds = set.intersection(*({one.seed for one in outcomes if one.cell == cell} for cell in cells))
+    each = [mean(one.regret for one in outcomes if one.seed == seed) for seed in sorted(seeds)]
 
     def over(value: Callable[[Outcome], float]) -> float:
         return round(mean(mean(value(one) for one in outcomes if one.cell == cell) for cell in cells), 2)
@@ -93,6 +95,7 @@ def summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
         "runs": len(outcomes),
         "accuracy": over(lambda one: one.accuracy),
         "regret": over(lambda one: one.regret),
+        "regret_sd": round(stdev(each), 2) if len(each) > 1 else 0.0,
         "gain": over(lambda one: one.gain),
         "harm": over(lambda one: 100.0 * (one.high < 0)),
         "loss": over(lambda one: 100.0 * (one.gain < -NOISE)),
