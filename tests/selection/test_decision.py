@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from acclimate.selection.bootstrap import Difference
-from acclimate.selection.decision import ArmEvidence, Decision, Validation, decide
+from acclimate.selection.decision import Decision, decide
+from acclimate.selection.evidence import ArmEvidence, Validation
 from acclimate.tasks.base import Task
 from acclimate.tasks.classify import Classify
 from acclimate.tasks.regress import Regress

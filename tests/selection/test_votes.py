@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from acclimate.selection.bootstrap import Difference
-from acclimate.selection.decision import ArmEvidence, Validation, decide
+from acclimate.selection.decision import decide
+from acclimate.selection.evidence import ArmEvidence, Validation
 from acclimate.selection.votes import Votes, votes
 from acclimate.tasks.classify import Classify
 

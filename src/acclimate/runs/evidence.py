@@ -18,7 +18,8 @@ from acclimate.selection import scores
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate
 from acclimate.selection.calibrate import temperature
 from acclimate.selection.constant import constant_answer
-from acclimate.selection.decision import VOTERS, ArmEvidence, Decision, Validation, decide
+from acclimate.selection.decision import VOTERS, Decision, decide
+from acclimate.selection.evidence import ArmEvidence, Validation
 from acclimate.selection.shares import SLACK, fit, match
 from acclimate.selection.votes import Votes, votes
 from acclimate.tasks.base import Answers, Task
