@@ -176,7 +176,8 @@ def _hatn(found: Mapping[str, Any]) -> str:
     rows.append(["mean", *(f"{value['mean']:.2f} ({value['sd']:.2f})" for value in found["summary"].values()), "", ""])
     minutes = max(found["encoder_seconds"].values()) / 60
     published = "Published under this protocol: HATN 86.6 (Li et al., AAAI 2018)."
-    told = f"{_flat(found)} Fine-tuning took at most {minutes:.0f} minutes a source. {published}"
+    older = "The pairs of seed 0 were measured before candidates of auto kept their best state."
+    told = f"{_flat(found)} Fine-tuning took at most {minutes:.0f} minutes a source. {published} {older}"
     head = ["pair", *(arm.replace("_", " ") for arm in arms), "best arm by seed", "decision / verdict by seed"]
     return f"## Amazon reviews, HATN's protocol\n\n{told}\n\n{table(head, rows)}"
 
