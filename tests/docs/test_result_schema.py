@@ -62,6 +62,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]]
     stated = {"0": 0.5, "1": 0.5}
     closed = {
         "name": "auto",
+        "top": 2,
         "candidates": ("importance_weighting", "mlls", "bbse", "adabn", "coral", "mcc", "bnm", "bnm:strength=3"),
     }
     auto = ac.adapt(
