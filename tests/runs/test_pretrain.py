@@ -280,10 +280,11 @@ def test_a_collapse_is_told():
         effective = {"before": 30.0, "after": rank, "width": 64, "rows": 500}
         return {"effective_rank": effective, "held_out_loss": {"before": 5.5, "after": loss}}
 
-    assert remarks({"evidence": {"source": side(29.0, 4.0), "target": side(40.0, 4.0)}}) == []
-    (collapsed,) = remarks({"evidence": {"source": side(29.0, 4.0), "target": side(1.2, 4.0)}})
+    done = {"steps": 9, "planned": 9}
+    assert remarks({**done, "evidence": {"source": side(29.0, 4.0), "target": side(40.0, 4.0)}}) == []
+    (collapsed,) = remarks({**done, "evidence": {"source": side(29.0, 4.0), "target": side(1.2, 4.0)}})
     assert "target: the features' effective rank fell from 30.0 to 1.2" in collapsed
-    (idle,) = remarks({"evidence": {"source": side(29.0, 5.6)}})
+    (idle,) = remarks({**done, "evidence": {"source": side(29.0, 5.6)}})
     assert "source: the loss on rows held out did not fall" in idle
 
 

@@ -20,7 +20,7 @@ from acclimate.training.model import Step
 class Fixed:
     """A pass whose features are what the batch holds, times a learnable matrix."""
 
-    progress = 0.5
+    progress, share = 0.5, 1.0
 
     def __init__(self, parts):
         self.parts = parts
