@@ -7,9 +7,11 @@ from typing import Any
 from benchmarks.common import DATA, SEEDS, measure, say, summary, write
 
 PAIRS = (("mnist", "usps"), ("usps", "mnist"))
-BACKBONE = {"name": "small_cnn", "crop": "ink", "augment": "crop"}
-METHOD = {"name": "auto", "candidates": ["mcc", "fixmatch", "cdan+mcc"]}
-TRAINING = {"steps": 3000, "batch_size": 64}
+SETTINGS = {
+    "backbone": {"name": "small_cnn", "crop": "ink", "augment": "crop"},
+    "method": {"name": "auto", "candidates": ["mcc", "fixmatch", "cdan+mcc"]},
+    "training": {"steps": 3000, "batch_size": 64},
+}
 """All were settled on MNIST to USPS, a development pair of the atlas, with 10,000 rows; nothing on USPS to MNIST."""
 
 
@@ -27,10 +29,8 @@ def main(seeds: tuple[int, ...] = SEEDS) -> None:
                     f"{DATA}/digits/{target}.npz?x=x_test&y=y_test",
                     label="y",
                     seed=seed,
-                    backbone=BACKBONE,
-                    method=METHOD,
-                    training=TRAINING,
                     plain_baseline=False,
+                    **SETTINGS,
                 )
             )
             said = {name: round(100 * arm["accuracy"], 2) for name, arm in runs[-1]["arms"].items()}
@@ -39,6 +39,5 @@ def main(seeds: tuple[int, ...] = SEEDS) -> None:
 
 
 def _report(pairs: dict[str, list[dict[str, Any]]]) -> None:
-    content = {"protocol": main.__doc__, "backbone": BACKBONE, "method": METHOD, "training": TRAINING}
     found = {name: {"summary": summary(runs), "runs": runs} for name, runs in pairs.items() if runs}
-    write("shot_digits", {**content, "pairs": found})
+    write("shot_digits", {"protocol": main.__doc__, **SETTINGS, "pairs": found})
