@@ -48,7 +48,7 @@ class InterruptedRunError(AcclimateError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that does not exist: names the nearest one, or all (of many the first 30)."""
     known = sorted(set(known))
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    near = [same for same in known if same.lower() == name.lower()] or get_close_matches(name, known, n=1, cutoff=0.5)
     shown = ", ".join(known[:30]) + (f", ... ({len(known)})" if len(known) > 30 else "")
     hint = f"did you mean '{near[0]}'?" if near else f"known: {shown}" if known else "there are none"
     return f"unknown {kind} '{name}'; {hint}"

@@ -71,6 +71,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         f"decision: {DECISIONS[result['decision']]}",
         *reasons,
         *opened,
+        *members_line(result),
         *shares_lines(result.get("shares")),
     ]
 
@@ -84,6 +85,12 @@ def leaderboard(result: Mapping[str, Any]) -> str:
         scored.sort(key=lambda row: abs(row["target"]["metrics"][primary] - best))
         rows = [*scored, *(row for row in rows if not row["target"])]
     return table([_arm(row, result) for row in rows])
+
+
+def members_line(result: Mapping[str, Any]) -> list[str]:
+    """Which arms the average of auto is made of."""
+    stages = (stage for row in result["arms"] if row["name"] == "auto" for stage in row["stages"])
+    return [f"auto learned from the average of {', '.join(s['members'])}" for s in stages if "members" in s]
 
 
 def regret_line(value: Mapping[str, Any]) -> str:
@@ -160,4 +167,4 @@ def _seal(result: Mapping[str, Any]) -> str:
             else "were used to choose by, not to train on"
         )
         return f"target labels of column '{result['permission']}' {did}, as permitted"
-    return "the target's labels are still sealed"
+    return "the target's labels are still sealed" if "target" in result["data"] else "there is no target"

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from torch import Tensor, nn
 
+from acclimate.backbones.base import Backbone
 from acclimate.domains.augment import View
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
@@ -173,6 +174,10 @@ class Method:
             return f"method '{self.name}' needs the same labels in source and target{data.unknown_class}"
         if self.same_columns and data.difference is not None:
             return f"method '{self.name}' needs the same columns in source and target"
+        return ""
+
+    def lacks(self, backbone: Backbone, frozen: bool) -> str:
+        """What keeps this method from working with this network, as a sentence without its stop; empty if nothing."""
         return ""
 
     @property

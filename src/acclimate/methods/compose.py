@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
 from acclimate.errors import SettingsError
 from acclimate.methods.base import Align, Data, Method, Tail
@@ -106,6 +107,10 @@ class Composite(Method):
     def misses(self, data: Data) -> str:
         """The first that a member misses."""
         return next((why for member in self.members if (why := member.misses(data))), "")
+
+    def lacks(self, backbone: Backbone, frozen: bool) -> str:
+        """The first that a member lacks."""
+        return next((why for member in self.members if (why := member.lacks(backbone, frozen))), "")
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """The trainer's, then what changes its model."""

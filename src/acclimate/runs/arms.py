@@ -105,7 +105,7 @@ def _candidates(auto: Auto, data: Data, network: Backbone, tune: Tune) -> dict[s
             continue  # it is there already
         if named:
             _check_candidate(method, data)
-        elif not _suits(method, data, network, tune):
+        elif not suits(method, data, network, tune):
             continue
         if (title := methods.title(method)) in found:
             raise SettingsError(f"method.candidates: '{title}' is named twice; once is enough")
@@ -124,7 +124,8 @@ def _check_candidate(method: Method, data: Data) -> None:
     methods.check(method, data)
 
 
-def _suits(method: Method, data: Data, network: Backbone, tune: Tune) -> bool:
+def suits(method: Method, data: Data, network: Backbone, tune: Tune) -> bool:
+    """Whether the method can work with these data, this network and this tuning."""
     if method.misses(data):
         return False
     try:
@@ -138,6 +139,12 @@ def _suits(method: Method, data: Data, network: Backbone, tune: Tune) -> bool:
 def _method_name(recipe: Recipe, data: Data) -> tuple[str, dict[str, Any]]:
     """The method, and the settings of the tuning; `linear_probe` is a name for both."""
     has, name = data.has, recipe.method.get("name")
+    if name == "":
+        raise SettingsError("method '': name one; `acclimate list methods` shows all")
+    if name is not None and ":" in name:
+        raise SettingsError(
+            f"method '{name}': only --methods of `acclimate compare` takes settings so; here they are --set method.NAME="
+        )
     if name == "linear_probe":
         kind = recipe.tune.get("kind", "frozen")
         if kind != "frozen" or recipe.tune.get("bottleneck"):
@@ -188,6 +195,8 @@ def _check(network: Backbone, tune: Tune, method: Method) -> None:
         raise SettingsError(f"backbone '{spec.name}' has nothing to train; use --tune frozen")
     if tune.kind == "lora" and not network.lora_targets():
         raise SettingsError(f"backbone '{spec.name}' names no module for LoRA; use --tune full")
+    if lacking := method.lacks(network, tune.kind == "frozen"):
+        raise SettingsError(lacking)
     if method.aligns and tune.kind == "frozen" and tune.bottleneck == 0:
         raise SettingsError(
             f"method '{method.name}' moves features, but frozen ones without a bottleneck cannot move; "

@@ -14,6 +14,7 @@ from acclimate.domains.request import checked_ids
 from acclimate.domains.schema import Difference, difference
 from acclimate.domains.tables import need_columns
 from acclimate.errors import DataError, SettingsError
+from acclimate.methods.base import Data
 from acclimate.runs.recipe import Recipe
 
 UNLINKED = "source and target share no column: without target labels nothing tells which class is which"
@@ -86,6 +87,16 @@ def shared(source: Domain, target: Domain) -> tuple[Domain, Domain] | None:
     both = [name for name in source.schema.categories if name in found.shared]
     like = replace(source.schema, inputs=found.shared, categories=tuple(both))
     return fitted(source, like), fitted(target, like)
+
+
+def narrowed(data: Data) -> Domain | None:
+    """Held-out rows of the source as a target without some of its columns would show them; None where it lacks none,
+    or has columns of its own in their place.
+    """
+    found, rows = data.difference, data.source_validation
+    if found is None or rows is None or not found.shared or not found.source or found.target:
+        return None
+    return fitted(rows, there(rows.schema, [replace(rows, schema=replace(rows.schema, inputs=found.shared))]))
 
 
 def target_columns(recipe: Recipe, source: Domain | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -36,6 +36,7 @@ class Evidence:
         offsets: of each class, so that the answers on the target fit stated shares; empty if none were stated.
         source: metrics on the source's validation rows with intervals, or None.
         target: the same on held-out target rows whose labels were permitted, or None.
+        narrowed: as `source`, without the columns that the target lacks; None where it lacks none.
         arrays: ``probabilities`` (calibrated) or ``prediction`` on the target's rows, and what scores need.
     """
 
@@ -44,6 +45,7 @@ class Evidence:
     target: dict[str, Any] | None
     arrays: dict[str, np.ndarray]
     offsets: tuple[float, ...] = ()
+    narrowed: dict[str, Any] | None = None
 
     def write(self, path: Path) -> None:
         """The arrays as NPZ; the rest belongs into the arm's record."""
@@ -59,7 +61,8 @@ def gather(
     heat: float | None = None,
     shares: np.ndarray | None = None,
 ) -> Evidence:
-    """Evidence from an arm's outputs on "source" (validation), "target" and "labelled" (target validation).
+    """Evidence from an arm's outputs on "source" (validation), "narrowed" (the same rows without the columns
+    that the target lacks), "target" and "labelled" (target validation).
 
     ``heat`` is the temperature where a method calibrated the model itself. Answers on the target are made to fit the
     stated ``shares`` of its classes; those on the source, whose shares are its own, are left as they are.
@@ -84,9 +87,11 @@ def gather(
     arrays: dict[str, np.ndarray] = {}
     if "target" in decoded:
         arrays |= _arrays("target", decoded["target"])
-    source = target = None
+    source = target = narrowed = None
     if answers_source_task and data.source_validation is not None:
         source = _validation(task, decoded["source"], data.source_validation)
+        if "narrowed" in decoded:
+            narrowed = _validation(task, decoded["narrowed"], data.source_validation)
         arrays |= _arrays("source", decoded["source"])
         if task.name == "classify":
             assert data.source_validation.labels is not None
@@ -97,7 +102,7 @@ def gather(
             assert data.labelled_target_validation.labels is not None
             arrays |= _arrays("labelled", decoded["labelled"])
             arrays["labelled_labels"] = task.encode(data.labelled_target_validation.labels).numpy()
-    return Evidence(heat, source, target, arrays, offsets)
+    return Evidence(heat, source, target, arrays, offsets, narrowed)
 
 
 def _arrays(name: str, answers: Answers) -> dict[str, np.ndarray]:
@@ -109,7 +114,18 @@ def _arrays(name: str, answers: Answers) -> dict[str, np.ndarray]:
 def _validation(task: Task, answers: Answers, domain: Domain) -> dict[str, Any]:
     assert domain.labels is not None
     found = scored(evaluate(task, {"arm": answers}, domain.labels, domain.groups)["arm"])
-    return {**found, "n": len(domain), "constant": constant_answer(task, answers, domain.labels)}
+    value = {**found, "n": len(domain), "constant": constant_answer(task, answers, domain.labels)}
+    parts = () if domain.origin is None else np.unique(domain.origin)
+    if len(parts) < 2:
+        return value
+    each = [evaluate_rows(task, answers, domain, domain.origin == part) for part in parts]
+    return {**value, "by_source": each, "worst": min(each) if task.primary.higher_is_better else max(each)}
+
+
+def evaluate_rows(task: Task, answers: Answers, domain: Domain, rows: np.ndarray) -> float:
+    """The primary metric on some rows ``[n]`` bool."""
+    assert domain.labels is not None
+    return task.metrics(answers.of(rows), domain.labels[rows])[task.primary.name]
 
 
 def scored(found: ArmScores) -> dict[str, Any]:
@@ -153,6 +169,8 @@ def weigh(
         name: ArmEvidence(
             source=_restored(record["source_validation"], task),
             target=_restored(record["target_validation"], task),
+            narrowed=_restored(record["narrowed_validation"], task),
+            worst=(record["source_validation"] or {}).get("worst"),
             infomax=shown[name].get("infomax"),
             agreement=shown[name].get("agreement"),
             atc=shown[name].get("atc"),
@@ -233,13 +251,13 @@ def _label_free(
         return found
     probabilities = arrays["target_probabilities"]
     found |= {"infomax": scores.infomax(probabilities), "entropy": scores.entropy(probabilities)}
-    classes = task.config()["classes"]
+    classes, whose = task.config()["classes"], "those of the source"
     if shares is not None and len(shares) == len(classes):
-        found["shares_fit"] = fit(probabilities, shares)
+        found["shares_fit"], whose = fit(probabilities, shares), "those that were stated"
     elif set(classes) >= set(trained.labels):
         shares = np.array([(trained.labels == name).mean() for name in classes])
     if shares is not None and len(shares) == len(classes):
-        found["collapse"] = list(scores.collapse(probabilities, shares))
+        found["collapse"] = list(scores.collapse(probabilities, shares, whose))
         found["vanished"] = dict(scores.vanished(probabilities, shares, classes))
     if "atc" in validators:
         found["atc"] = validators["atc"]

@@ -25,9 +25,10 @@ from acclimate.runs.folder import Lock, check_free, clear
 from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
 from acclimate.runs.prepare import Prepared, label_map, prepare, read_source, read_target
 from acclimate.runs.recipe import Recipe, again
-from acclimate.runs.shares import contradiction, gate, judge
+from acclimate.runs.shares import contradiction, doubted, gate, judge
 from acclimate.runs.workers import train
 from acclimate.runs.workshop import Workshop
+from acclimate.selection.decision import Decision
 from acclimate.tasks.registry import restore
 from acclimate.training.device import Place, place
 
@@ -216,11 +217,12 @@ def _write_result(
     if isinstance(main.method, Auto) and len(voters) <= 2 * main.method.top:
         voters = []  # those that are averaged would outvote the rest
     decision, scores = weigh(asked, records, folders, data, main.name, reference, recipe.seed, prepared.shares, voters)
-    if data.difference is not None and not data.difference.shared and data.labelled_target is None:
-        decision = replace(decision, choice="do_not_deploy", reasons=(UNLINKED, *decision.reasons))
+    decision = heed_data(decision, data, reference)
     chosen = records[decision.arm]
     arrays = arrays_of(folders[decision.arm])
     shares = judge(restore(chosen["task"]), data, arrays, chosen["offsets"], prepared.shares, recipe.seed)
+    witness = None if reference in (None, decision.arm) else arrays_of(folders[reference])
+    shares = doubted(shares, restore(chosen["task"]), data, witness)
     prepared = replace(prepared, notes=prepared.notes + contradiction(shares))
     decision = gate(decision, shares)
     store.copy(folders[decision.arm] / "model", folder / "model", {"decision": decision.choice})
@@ -238,6 +240,23 @@ def _write_result(
     )
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     write_json(folder / "result.json", value)
+
+
+FEWEST = 20
+"""Target rows below which scores without labels tell nothing: one row is 5 points of each."""
+
+
+def heed_data(decision: Decision, data: Data, reference: str | None) -> Decision:
+    """The decision, where the target's rows could not have told: too few of them, or none of the source's columns."""
+    if data.labelled_target is not None:
+        return decision
+    if data.difference is not None and not data.difference.shared:
+        return replace(decision, choice="do_not_deploy", reasons=(UNLINKED, *decision.reasons))
+    rows = 0 if data.target is None else len(data.target)
+    if decision.choice == "adapt" and reference is not None and 0 < rows < FEWEST:
+        said = f"{rows} target rows are too few to tell by; at least {FEWEST} are needed"
+        return replace(decision, choice="keep_source", arm=reference, reasons=(said, *decision.reasons))
+    return decision
 
 
 def _write_rows(path: Path, data: Data) -> None:

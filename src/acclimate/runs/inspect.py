@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from acclimate.backbones.registry import default
 from acclimate.domains.domain import Domain
-from acclimate.methods.registry import METHODS, find, works_with
+from acclimate.methods.registry import METHODS, create, find, works_with
+from acclimate.runs.arms import create_backbone, suits
 from acclimate.runs.columns import shared
 from acclimate.runs.look import look
 from acclimate.runs.prepare import Prepared, prepare, read_source, read_target
@@ -18,6 +20,8 @@ from acclimate.runs.recipe import Recipe
 from acclimate.runs.shares import contradiction
 from acclimate.selection.advice import advise
 from acclimate.selection.shifts import most_shifted
+from acclimate.settings import build
+from acclimate.training.settings import Tune
 
 NOTHING: dict[str, Any] = {
     **{"gap": None, "mmd": None, "kind": None, "shares": None, "shifts": []},
@@ -52,7 +56,7 @@ def inspect(
     found = prepare(recipe, labelled, unlabelled)
     data, modality = found.data, found.schema.modality
     task = data.source_task if data.source is not None else data.target_task
-    works = works_with(data)
+    works = _suited(recipe, found)
     permitted = [name for name in METHODS if name not in works and "target_labels" in find(name).needs]
     between = dict(NOTHING)
     if labelled is not None and unlabelled is not None:
@@ -73,6 +77,15 @@ def inspect(
         "methods": works,
         "with_target_labels": permitted if unlabelled is not None and recipe.target_label is None else [],
     }
+
+
+def _suited(recipe: Recipe, found: Prepared) -> list[str]:
+    """The methods that the data suit, and the backbone that is named or the default one, with its usual tuning."""
+    modality = found.schema.modality
+    settings = {key: value for key, value in recipe.backbone.items() if key != "name"}
+    network = create_backbone(recipe.backbone.get("name") or default(modality), modality, settings, recipe.seed)
+    tune = build(Tune, {"kind": "frozen" if network.spec.pretrained else "full", **recipe.tune}, "tune")
+    return [name for name in works_with(found.data) if name == "auto" or suits(create(name), found.data, network, tune)]
 
 
 def _between(

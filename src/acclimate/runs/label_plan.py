@@ -149,7 +149,7 @@ def _frame(places: Sequence[Any], target: Domain, inputs: Sequence[str], positio
     if not kept:
         raise DataError(f"{target.name}: none of the rows to label was found again")
     found = pd.concat(kept).loc[position].reset_index(drop=True)
-    found.insert(0, free_name("row", found.columns), position + 1)
+    found.insert(0, free_name("row", found.columns), position)
     return found
 
 

@@ -218,7 +218,7 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
         notes += (f"target labels: {len(labelled)} of {len(target)} rows have one",)
         target = target.sealed()
     wholes = tuple(domain.sealed() for domain in (source, target) if domain is not None)
-    notes += _unjudged(data)
+    notes += _unjudged(data) + _strangers(data, labelled)
     shares, remark = _stated(recipe, target_task, target)
     return Prepared(data, setting, notes + remark, _report(data, source, target, labelled), wholes, shares)
 
@@ -242,6 +242,18 @@ def _unjudged(data: Data) -> tuple[str, ...]:
     told = ", ".join(f"{name} {counts[name]}" for name in missing[:SHOWN])
     more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
     return (f"no row could be held out of {told}{more}: nothing tells how well these classes are known",)
+
+
+def _strangers(data: Data, labelled: Domain | None) -> tuple[str, ...]:
+    """A remark on classes that only the target's labels have, and with which the target's task becomes another one."""
+    if labelled is None or labelled.labels is None or not data.unknown_class:
+        return ()
+    counts = Counter(labelled.labels.tolist())
+    new = [name for name in sorted(counts) if name not in data.source_task.config()["classes"]]
+    told = ", ".join(f"'{name}' ({counts[name]} rows)" for name in new[:SHOWN])
+    return (
+        f"only the target's labels have {told}: no source model can be compared; if that is a misspelling, mend it",
+    )
 
 
 def _stated(recipe: Recipe, task: Task, target: Domain | None) -> tuple[np.ndarray | None, tuple[str, ...]]:

@@ -84,6 +84,7 @@ def _arm(record: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, Any]
         "label_free": dict(scores),
         "source_validation": source,
         "target_validation": record["target_validation"],
+        "narrowed_validation": record["narrowed_validation"],
         "target": None,
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 from acclimate.methods.base import Data
 from acclimate.methods.label_shift.pieces import correct
 from acclimate.selection.decision import Decision
-from acclimate.selection.shares import Shares, distance, estimate, hinge, plausible
+from acclimate.selection.shares import MIXED, Shares, distance, estimate, hinge, mixture, plausible
 from acclimate.tasks.base import Task
 
 REPLICATES = 50
@@ -55,6 +55,25 @@ def judge(
     targets = task.encode(validation.labels).numpy()
     found = estimate(arrays["source_probabilities"].astype(np.float64), targets, answers, REPLICATES, seed)
     return {"stated": None if stated is None else named(classes, stated), **told(classes, found, answers)}
+
+
+def doubted(
+    shares: dict[str, Any] | None, task: Task, data: Data, witness: Mapping[str, np.ndarray] | None
+) -> dict[str, Any] | None:
+    """The shares, with a doubt if the source model's answers show that more than shares changed.
+
+    If nothing else changed, the answers of *any* model on the target are a mixture of those that it gives the source's
+    classes; an adapted one may have been made to look so. Stated shares stand as they are.
+    """
+    key, validation = "target_probabilities", data.source_validation
+    if shares is None or shares["stated"] is not None or witness is None or validation is None:
+        return shares
+    known = validation.labels is not None and {"source_probabilities", key} <= set(witness)
+    if not known or witness[key].shape[1] != len(shares["source"]):
+        return shares
+    if not mixture(witness["source_probabilities"], task.encode(validation.labels).numpy(), witness[key]):
+        shares["doubts"].append(f"of the source model too {MIXED}")
+    return shares
 
 
 def told(classes: Sequence[str], found: Shares, answers: np.ndarray) -> dict[str, Any]:

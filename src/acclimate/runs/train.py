@@ -22,6 +22,7 @@ from acclimate.domains.domain import Domain
 from acclimate.files import read_json, write_json
 from acclimate.runs import store
 from acclimate.runs.arms import Arm, fitted_backbone
+from acclimate.runs.columns import narrowed
 from acclimate.runs.evidence import gather
 from acclimate.runs.features import Features
 from acclimate.runs.rating import SAMPLE, rate
@@ -256,6 +257,7 @@ class Bench:
         """Judge the arm without opening the seal, and write its folder."""
         arm, shop, model, data = self.arm, self.shop, self.model, self.shop.prepared.data
         judged = {"source": data.source_validation, "target": data.target, "labelled": data.labelled_target_validation}
+        judged["narrowed"] = narrowed(data)
         with self.reading():
             outputs = {name: self._look(domain) for name, domain in judged.items() if domain is not None}
         features = {name: said.pop("features") for name, said in outputs.items() if "features" in said}
@@ -292,6 +294,7 @@ class Bench:
             ),
             "source_validation": evidence.source,
             "target_validation": evidence.target,
+            "narrowed_validation": evidence.narrowed,
         }
         write_json(done, record)
         shutil.rmtree(shop.checkpoints(arm.name), ignore_errors=True)

@@ -3,7 +3,7 @@
 A simple rule, in this order:
 
 1. *do not deploy*: the better of the adapted and the source model is not shown to beat the best constant
-   answer on the source's validation rows, or the answers of both collapse on the target, or those of the source
+   answer on the source's validation rows, or on these without the columns that the target lacks, or the answers of both collapse on the target, or those of the source
    model collapse and the adapted ones lose a class that it answers with;
 2. *keep the source model*: nothing was adapted; or the adapted answers collapse, or lose a class that the
    source model answers with; or the adapted model forgot more than 5 points (and more than its interval)
@@ -19,7 +19,7 @@ If the user permitted target labels (the inductive setting), the target's own va
 they are compared with the constant answer and with the source model, and the rest is not asked. Where such rows were
 kept to choose by alone (method auto), they decide if the paired difference between the two models excludes zero, and
 forbid both if the better one is shown to be worse than the constant answer; if they are too few for that, the rule
-above stands.
+above stands. Labels that one constant answer gets all right decide nothing.
 """
 
 from __future__ import annotations
@@ -36,15 +36,17 @@ from acclimate.selection.votes import Votes
 if TYPE_CHECKING:
     from acclimate.tasks.base import Metric, Task
 
-Place = Literal["source", "target"]
+Place = Literal["source", "narrowed", "target"]
 Choice = Literal["adapt", "keep_source", "do_not_deploy"]
 
 FORGETTING = 0.05
 """Points of the source's metric (or share of the constant answer's error) that adapting may cost."""
 MARGIN = 0.005
 """A label-free score must differ by more than this (nats, or half a point of the rows) to count."""
+ALIKE = "the labels of the target rows to judge by are all the same: they decide nothing"
 VOTERS = 5
 """Other arms that make a vote; fewer say too little."""
+VALIDATION = "'s validation rows"
 SCORES = {
     "infomax": "InfoMax",
     "agreement": "agreement with the mean of all arms",
@@ -81,20 +83,24 @@ def decide(
             ``adapted`` itself if nothing was adapted.
         plain: the modality's plain baseline; it is mentioned where it is better, and never chosen.
     """
-    permitted = arms[adapted].target is not None
-    rule = _by_target_labels if permitted else _without_target_labels
-    if arms[adapted].against is not None:
+    known = arms[adapted].target
+    permitted, alike = known is not None, known is not None and known.constant == task.primary.best
+    rule = _by_target_labels if permitted and not alike else _without_target_labels
+    if arms[adapted].against is not None and not alike:
         rule = _by_few_target_labels
     decision = rule(task.primary, arms, adapted, source_only)
-    remark = _plain_is_better(task.primary, arms, decision.arm, plain, "target" if permitted else "source")
-    return replace(decision, reasons=decision.reasons + remark)
+    remarks = (ALIKE,) if alike else ()
+    remarks += _plain_is_better(task.primary, arms, decision.arm, plain, "target" if permitted else "source")
+    return replace(decision, reasons=decision.reasons + remarks)
 
 
 def _without_target_labels(
     metric: Metric, arms: Mapping[str, ArmEvidence], adapted: str, source_only: str | None
 ) -> Decision:
     rivals = [adapted, *([source_only] if source_only not in (None, adapted) else [])]
-    useless = _no_better_than_constant(metric, arms, rivals, "source")
+    useless = _no_better_than_constant(metric, arms, rivals, "source") or _no_better_than_constant(
+        metric, arms, rivals, "narrowed"
+    )
     if useless:
         return Decision("do_not_deploy", rivals[-1], useless)
     if all(arms[name].collapse for name in rivals):
@@ -177,8 +183,9 @@ def _no_better_than_constant(
     if _gain(metric, worst, best.constant) > 0:
         return ()
     bounds = "" if best.interval is None else f" (95 % interval {best.interval[0]:.4g} to {best.interval[1]:.4g})"
+    rows = "source's validation rows without the columns that the target lacks"
     return (
-        f"{name} is not shown to beat a constant answer on the {place}'s validation rows: "
+        f"{name} is not shown to beat a constant answer on the {rows if place == 'narrowed' else place + VALIDATION}: "
         f"{metric.name} {score:.4g}{bounds} against {best.constant:.4g}",
     )
 
@@ -226,30 +233,52 @@ def _poll(votes: Votes, adapted: str, source_only: str) -> Decision:
 
 
 def _contest(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) -> Decision:
-    """The label-free scores of the two arms, each a vote."""
+    """The label-free scores of the two arms, each a vote; without a target there are none, and the worst source tells."""
+    votes, lines = _won(arms, adapted, source_only)
+    if not lines:
+        return _by_worst_source(arms, adapted, source_only)
+    if votes > 0:
+        return Decision("adapt", adapted, (f"{adapted} wins more label-free scores than it loses", *lines))
+    return Decision("keep_source", source_only, (f"{adapted} wins no more label-free scores than it loses", *lines))
+
+
+def _by_worst_source(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) -> Decision:
+    new, old = arms[adapted].worst, arms[source_only].worst
+    if new is None or old is None:
+        return Decision("keep_source", source_only, ("there are no target rows to compare by",))
+    said = f"on the worst of the sources {adapted} has {new:.4g}, {source_only} {old:.4g}; there is no target"
+    return Decision("adapt", adapted, (said,)) if new > old else Decision("keep_source", source_only, (said,))
+
+
+def _won(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) -> tuple[int, list[str]]:
+    """How many more label-free scores the first arm wins than it loses, and the scores."""
     votes, lines = 0, []
     for key, name in SCORES.items():
         new, old = getattr(arms[adapted], key), getattr(arms[source_only], key)
         if new is not None and old is not None:
             votes += int(np.sign(new - old)) if abs(new - old) > MARGIN else 0
             lines.append(f"{name}: {adapted} {new:.4g}, {source_only} {old:.4g}")
-    if votes > 0:
-        return Decision("adapt", adapted, (f"{adapted} wins more label-free scores than it loses", *lines))
-    return Decision("keep_source", source_only, (f"{adapted} wins no more label-free scores than it loses", *lines))
+    return votes, lines
 
 
 def _plain_is_better(
     metric: Metric, arms: Mapping[str, ArmEvidence], chosen: str, plain: str | None, place: Place
 ) -> tuple[str, ...]:
-    """A remark if the plain baseline scores better where labels are known."""
+    """A remark if the plain baseline scores better where labels are known, or as well and better where none are."""
     if plain is None:
         return ()
     mine, other = (_score(metric, _validation(arms[name], place)) for name in (chosen, plain))
-    if mine is None or other is None or _gain(metric, other, mine) <= 0:
+    if mine is None or other is None or _gain(metric, other, mine) < 0:
+        return ()
+    won, scores = _won(arms, plain, chosen)
+    said = f"on the {place}{VALIDATION}: {metric.name} {other:.4g}, {chosen} {mine:.4g}"
+    if _gain(metric, other, mine) > 0:
+        return (f"the plain baseline {plain} is better {said}; its model is in arms/{plain}",)
+    if won <= 0:
         return ()
     return (
-        f"the plain baseline {plain} is better on the {place}'s validation rows: "
-        f"{metric.name} {other:.4g}, {chosen} {mine:.4g}",
+        f"the plain baseline {plain} is as good {said}, and wins label-free scores ({'; '.join(scores)}); its model is "
+        f"in arms/{plain}",
     )
 
 
@@ -258,7 +287,7 @@ def _collapses(arms: Mapping[str, ArmEvidence], names: Sequence[str]) -> tuple[s
 
 
 def _validation(arm: ArmEvidence, place: Place) -> Validation | None:
-    return arm.source if place == "source" else arm.target
+    return {"source": arm.source, "narrowed": arm.narrowed, "target": arm.target}[place]
 
 
 def _score(metric: Metric, found: Validation | None) -> float | None:

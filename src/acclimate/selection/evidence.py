@@ -30,6 +30,8 @@ class ArmEvidence:
 
     Attributes:
         source: on the source's validation rows; None for an arm that cannot answer there.
+        narrowed: `source` without the columns that the target lacks, None where it lacks none.
+        worst: the primary metric on the worst of several sources.
         target: on target rows whose labels the user permitted; None while they are sealed.
         infomax: see `scores`, as are the next two; higher is better, None where not defined.
         agreement: with the mean of all arms.
@@ -43,6 +45,8 @@ class ArmEvidence:
 
     source: Validation | None
     target: Validation | None = None
+    narrowed: Validation | None = None
+    worst: float | None = None
     infomax: float | None = None
     agreement: float | None = None
     atc: float | None = None

@@ -26,7 +26,7 @@ def entropy(probabilities: np.ndarray) -> float:
     return float(row_entropy(probabilities).mean())
 
 
-def collapse(probabilities: np.ndarray, shares: np.ndarray) -> tuple[str, ...]:
+def collapse(probabilities: np.ndarray, shares: np.ndarray, whose: str = "those of the source") -> tuple[str, ...]:
     """A sentence if the answers have collapsed onto few classes, otherwise empty.
 
     They have if the shares of the answers have less than half of the entropy of the source's shares. A
@@ -35,11 +35,12 @@ def collapse(probabilities: np.ndarray, shares: np.ndarray) -> tuple[str, ...]:
     Args:
         probabilities: ``[n, classes]`` on target rows.
         shares: ``[classes]`` of the source's labels; or of the target's, where they were stated.
+        whose: what the sentence calls them.
     """
-    answers, source = float(row_entropy(_answered(probabilities))), float(row_entropy(shares))
+    answers, source = abs(float(row_entropy(_answered(probabilities)))), float(row_entropy(shares))
     if answers >= source / 2:
         return ()
-    return (f"the shares of its answers have an entropy of {answers:.2f} nats, those of the source {source:.2f}",)
+    return (f"the shares of its answers have an entropy of {answers:.2f} nats, {whose} {source:.2f}",)
 
 
 def vanished(probabilities: np.ndarray, shares: np.ndarray, classes: Sequence[str]) -> dict[str, str]:

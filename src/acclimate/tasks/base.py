@@ -47,6 +47,11 @@ class Metric:
     name: str
     higher_is_better: bool = True
 
+    @property
+    def best(self) -> float:
+        """What answers without an error have: scores reach 1, errors 0."""
+        return 1.0 if self.higher_is_better else 0.0
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -63,6 +68,12 @@ class Answers:
     confidence: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     classes: tuple[str, ...] = ()
+
+    def of(self, rows: np.ndarray) -> Answers:
+        """Those of some rows, an index or a mask."""
+        confidence = None if self.confidence is None else self.confidence[rows]
+        probabilities = None if self.probabilities is None else self.probabilities[rows]
+        return Answers(self.prediction[rows], confidence, probabilities, self.classes)
 
 
 class Task(Protocol):

@@ -19,7 +19,7 @@ from acclimate.training.optimizers import factor, optimizer, set_rates
 from acclimate.training.settings import Training
 from acclimate.training.stage import Update, Updates
 from acclimate.training.stream import cut
-from acclimate.training.tune import Group, Tuning, affine, norms
+from acclimate.training.tune import NO_NORMS, Group, Tuning, affine, norms
 
 Losses = dict[str, Tensor]
 Gradients = tuple[tuple[str, ...], Losses]
@@ -181,10 +181,7 @@ class Stepper:
         """The parameters of everyone who does not step."""
         if names not in self.idle:
             if "norms" in names and not self.players["norms"].parameters:
-                raise SettingsError(
-                    "this method moves the scale and shift of normalisation layers, and this model has none that "
-                    "learn; use a backbone with batch, layer or group norm and --tune full"
-                )
+                raise SettingsError(NO_NORMS)
             moving = {id(p) for name in names for p in self.players[name].parameters}
             self.idle[names] = Player([Group([p for p in self.everyone.parameters if id(p) not in moving], 0.0)])
         return self.idle[names]

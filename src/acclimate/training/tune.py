@@ -94,6 +94,13 @@ class Tuning:
         return 0.5 * self.alpha * torch.stack([(p - a).square().sum() for p, a in pairs]).sum()
 
 
+NO_NORMS = (
+    "this method moves the scale and shift of normalisation layers, and this model has none that learn; "
+    "use a backbone with batch, layer or group norm and --tune full"
+)
+NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+
 def norms(module: nn.Module) -> list[_BatchNorm]:
     """All batch norms inside."""
     return [m for m in module.modules() if isinstance(m, _BatchNorm)]
@@ -102,7 +109,7 @@ def norms(module: nn.Module) -> list[_BatchNorm]:
 def affine(module: nn.Module, groups: Iterable[Group]) -> list[nn.Parameter]:
     """Scale and shift of the normalisation layers inside, as far as they are among the groups."""
     learning = {id(p) for group in groups for p in group.parameters}
-    layers = [m for m in module.modules() if isinstance(m, (_BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm))]
+    layers = [m for m in module.modules() if isinstance(m, NORMS)]
     return [p for layer in layers for p in layer.parameters(recurse=False) if id(p) in learning]
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from acclimate.backbones.base import Backbone
 from acclimate.domains.domain import Domain
 from acclimate.errors import SettingsError
 from acclimate.methods.base import Data, Tail
@@ -16,6 +17,11 @@ from acclimate.methods.label_shift.pieces import calibrate
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Reader, Stage
 from acclimate.training.tune import norms
+
+STATISTICS = (
+    "method 'adabn' needs batch norm or standardised features, and this model has neither; "
+    "use a backbone with batch norm, or --tune frozen on dense features"
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,10 @@ class AdaBN(Tail):
     about: ClassVar[str] = "the target's statistics in batch norm or standardisation (Li et al. 2017)"
     changes = "statistics"
 
+    def lacks(self, backbone: Backbone, frozen: bool) -> str:
+        """Statistics: of batch norms, or of the standardised features that a frozen backbone's head reads."""
+        return "" if norms(backbone) or (frozen and not backbone.spec.sparse) else STATISTICS
+
     def tail(self, data: Data) -> Sequence[Stage]:
         """One pass over the target."""
         assert data.target is not None
@@ -49,10 +59,7 @@ def _change(target: Domain, validation: Domain | None, model: Model, reader: Rea
     calibrated = _temperature(validation, model, reader)
     layers = take_statistics(target, model, reader)
     if not layers:
-        raise SettingsError(
-            "method 'adabn' needs batch norm or standardised features, and this model has neither; "
-            "use a backbone with batch norm, or --tune frozen on dense features"
-        )
+        raise SettingsError(STATISTICS)
     return {"layers": layers, **calibrated}
 
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
 from acclimate.methods.base import Data, Need, Tail
 from acclimate.methods.source_free.adabn import take_statistics
 from acclimate.methods.source_free.pieces import entropy
 from acclimate.training.stage import Adjust, Loop, Pass, Stage, Update
+from acclimate.training.tune import NO_NORMS, NORMS
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class TENT(Tail):
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
     aligns: ClassVar[bool] = True
     changes = "weights"
+
+    def lacks(self, backbone: Backbone, frozen: bool) -> str:
+        """Norms whose scale and shift can move."""
+        return "" if not frozen and any(isinstance(module, NORMS) for module in backbone.modules()) else NO_NORMS
 
     def tail(self, data: Data) -> Sequence[Stage]:
         """The statistics, then a loop over the target."""
