@@ -143,7 +143,7 @@ def _method_name(recipe: Recipe, data: Data) -> tuple[str, dict[str, Any]]:
         raise SettingsError("method '': name one; `acclimate list methods` shows all")
     if name is not None and ":" in name:
         raise SettingsError(
-            f"method '{name}': only --methods of `acclimate compare` takes settings so; here they are --set method.NAME="
+            f"method '{name}': only `acclimate compare --methods` takes settings so; here: --set method.NAME="
         )
     if name == "linear_probe":
         kind = recipe.tune.get("kind", "frozen")

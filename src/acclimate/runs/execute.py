@@ -221,8 +221,8 @@ def _write_result(
     chosen = records[decision.arm]
     arrays = arrays_of(folders[decision.arm])
     shares = judge(restore(chosen["task"]), data, arrays, chosen["offsets"], prepared.shares, recipe.seed)
-    witness = None if reference in (None, decision.arm) else arrays_of(folders[reference])
-    shares = doubted(shares, restore(chosen["task"]), data, witness)
+    if prepared.shares is None and reference is not None:
+        shares = doubted(shares, records[reference]["shift"])
     prepared = replace(prepared, notes=prepared.notes + contradiction(shares))
     decision = gate(decision, shares)
     store.copy(folders[decision.arm] / "model", folder / "model", {"decision": decision.choice})

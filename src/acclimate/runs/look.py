@@ -14,7 +14,7 @@ from acclimate.domains.domain import Domain
 from acclimate.domains.rows import name_of
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
-from acclimate.runs.shares import named, told
+from acclimate.runs.shares import doubted, named, told
 from acclimate.selection import kinds
 from acclimate.selection.gap import LARGEST, Apart, Gap, told_apart
 from acclimate.selection.kinds import Kind, Rows
@@ -95,8 +95,7 @@ def look(recipe: Recipe, found: Prepared, source: Domain, target: Domain, held: 
     discrepancy = mmd(rows.source, rows.target, recipe.seed)
     differ = discrepancy is not None and discrepancy.p_value <= CHANCE
     kind = _kind(rows, recipe, found, sides[1], _moved(shares) if differ and shares is not None else 0.0)
-    if shares is not None and kind.name not in ("none", "label"):
-        shares["doubts"].append(f"the shift looks like {kind.name}: estimates are of shares under label shift alone")
+    shares = doubted(shares, kind.name)
     return Look(
         gap=apart.gap(recipe.seed),
         mmd=discrepancy,

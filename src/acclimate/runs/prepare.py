@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,14 +22,13 @@ from acclimate.errors import DataError, SettingsError
 from acclimate.methods.base import Data
 from acclimate.runs.columns import differing, fitted, target_columns, there
 from acclimate.runs.recipe import Recipe
+from acclimate.runs.remarks import strangers, unjudged
 from acclimate.selection.shares import stated
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.base import Task
 
 LOOKED_AT = 10_000
 """Rows in which oddities of columns are looked for."""
-SHOWN = 5
-"""Classes that a remark names."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +216,7 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
         notes += (f"target labels: {len(labelled)} of {len(target)} rows have one",)
         target = target.sealed()
     wholes = tuple(domain.sealed() for domain in (source, target) if domain is not None)
-    notes += _unjudged(data) + _strangers(data, labelled)
+    notes += unjudged(data) + strangers(data, labelled)
     shares, remark = _stated(recipe, target_task, target)
     return Prepared(data, setting, notes + remark, _report(data, source, target, labelled), wholes, shares)
 
@@ -228,32 +226,6 @@ def _once(target: Domain, labelled: Domain | None) -> Domain:
     if labelled is None or len(labelled) == len(target):
         return target
     return target.select(np.flatnonzero(_known(target) | ~np.isin(target.ids, labelled.ids)))
-
-
-def _unjudged(data: Data) -> tuple[str, ...]:
-    """A remark on classes of the source of which no row is held out."""
-    if data.source_task.name != "classify" or data.source is None or data.source_validation is None:
-        return ()
-    assert data.source.labels is not None and data.source_validation.labels is not None
-    counts = Counter(data.source.labels.tolist())
-    missing = sorted(set(counts) - set(data.source_validation.labels.tolist()))
-    if not missing:
-        return ()
-    told = ", ".join(f"{name} {counts[name]}" for name in missing[:SHOWN])
-    more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-    return (f"no row could be held out of {told}{more}: nothing tells how well these classes are known",)
-
-
-def _strangers(data: Data, labelled: Domain | None) -> tuple[str, ...]:
-    """A remark on classes that only the target's labels have, and with which the target's task becomes another one."""
-    if labelled is None or labelled.labels is None or not data.unknown_class:
-        return ()
-    counts = Counter(labelled.labels.tolist())
-    new = [name for name in sorted(counts) if name not in data.source_task.config()["classes"]]
-    told = ", ".join(f"'{name}' ({counts[name]} rows)" for name in new[:SHOWN])
-    return (
-        f"only the target's labels have {told}: no source model can be compared; if that is a misspelling, mend it",
-    )
 
 
 def _stated(recipe: Recipe, task: Task, target: Domain | None) -> tuple[np.ndarray | None, tuple[str, ...]]:

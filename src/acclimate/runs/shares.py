@@ -11,10 +11,15 @@ import numpy as np
 from acclimate.methods.base import Data
 from acclimate.methods.label_shift.pieces import correct
 from acclimate.selection.decision import Decision
-from acclimate.selection.shares import MIXED, Shares, distance, estimate, hinge, mixture, plausible
+from acclimate.selection.gap import SMALLEST
+from acclimate.selection.kinds import Rows, kind
+from acclimate.selection.probe import reduced
+from acclimate.selection.shares import Shares, distance, estimate, hinge, plausible
 from acclimate.tasks.base import Task
 
 REPLICATES = 50
+LOOKED_AT = 500
+"""Rows of a side by which the kind of shift is told."""
 AGAINST = 0.05
 """How far outside of an interval a stated share has to be before it is remarked: it need be rough only."""
 FAR = 0.35
@@ -57,23 +62,38 @@ def judge(
     return {"stated": None if stated is None else named(classes, stated), **told(classes, found, answers)}
 
 
-def doubted(
-    shares: dict[str, Any] | None, task: Task, data: Data, witness: Mapping[str, np.ndarray] | None
-) -> dict[str, Any] | None:
-    """The shares, with a doubt if the source model's answers show that more than shares changed.
-
-    If nothing else changed, the answers of *any* model on the target are a mixture of those that it gives the source's
-    classes; an adapted one may have been made to look so. Stated shares stand as they are.
-    """
-    key, validation = "target_probabilities", data.source_validation
-    if shares is None or shares["stated"] is not None or witness is None or validation is None:
-        return shares
-    known = validation.labels is not None and {"source_probabilities", key} <= set(witness)
-    if not known or witness[key].shape[1] != len(shares["source"]):
-        return shares
-    if not mixture(witness["source_probabilities"], task.encode(validation.labels).numpy(), witness[key]):
-        shares["doubts"].append(f"of the source model too {MIXED}")
+def doubted(shares: dict[str, Any] | None, shift: str | None) -> dict[str, Any] | None:
+    """The shares, with a doubt if the kind of shift (`selection.kinds`) is another than one of class shares."""
+    if shares is not None and shift not in (None, "none", "label"):
+        shares["doubts"].append(f"the shift looks like {shift}: estimates are of shares under label shift alone")
     return shares
+
+
+def shift_seen(
+    features: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray], data: Data, seed: int
+) -> str | None:
+    """The kind of shift between held-out source rows and the target, as the features that a head reads show it.
+
+    Args:
+        features: ``source`` and ``target`` ``[rows, size]``, of the first rows of each.
+        arrays: the arm's evidence.
+        data: whose held-out source rows and target rows they are of.
+        seed: of the folds and replicates.
+
+    Returns:
+        None for numbers, or where either is not known or too few.
+    """
+    if not {"source", "target"} <= set(features) or "source_labels" not in arrays:
+        return None
+    assert data.source_validation is not None and data.target is not None
+    n, m = (min(LOOKED_AT, len(features[side])) for side in ("source", "target"))
+    targets = arrays["source_labels"][:n]
+    if min(n, m) < SMALLEST or len(np.unique(targets)) < 2:
+        return None
+    sides = reduced(features["source"][:n], features["target"][:m], seed)
+    answers = arrays["source_probabilities"][:n], arrays["target_probabilities"][:m]
+    content = np.concatenate([data.source_validation.ids[:n], data.target.ids[:m]])
+    return kind(Rows(*sides, targets, np.ones(n, dtype=bool), *answers, content=content), seed).name
 
 
 def told(classes: Sequence[str], found: Shares, answers: np.ndarray) -> dict[str, Any]:

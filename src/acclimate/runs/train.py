@@ -26,6 +26,7 @@ from acclimate.runs.columns import narrowed
 from acclimate.runs.evidence import gather
 from acclimate.runs.features import Features
 from acclimate.runs.rating import SAMPLE, rate
+from acclimate.runs.shares import shift_seen
 from acclimate.runs.watching import guard
 from acclimate.runs.workshop import Workshop
 from acclimate.selection.scores import infomax
@@ -263,6 +264,7 @@ class Bench:
         features = {name: said.pop("features") for name, said in outputs.items() if "features" in said}
         after = takewhile(lambda stage: "steps" not in stage, reversed(stages))  # a loop moves the calibration
         heat = next((stage["temperature"] for stage in after if "temperature" in stage), None)
+        plainly = arm.method.name == "source_only" and arm.role != "plain"
         evidence = gather(model.task, data, outputs, heat, shop.prepared.shares)
         origin = {
             "arm": arm.name,
@@ -292,6 +294,7 @@ class Bench:
             "validators": rate(
                 model, evidence.arrays, features, shop.recipe.seed, evidence.temperature, evidence.offsets
             ),
+            "shift": shift_seen(features, evidence.arrays, data, shop.recipe.seed) if plainly else None,
             "source_validation": evidence.source,
             "target_validation": evidence.target,
             "narrowed_validation": evidence.narrowed,

@@ -3,7 +3,8 @@
 A simple rule, in this order:
 
 1. *do not deploy*: the better of the adapted and the source model is not shown to beat the best constant
-   answer on the source's validation rows, or on these without the columns that the target lacks, or the answers of both collapse on the target, or those of the source
+   answer on the source's validation rows, or on these without the columns that the target lacks, or the answers of
+   both collapse on the target, or those of the source
    model collapse and the adapted ones lose a class that it answers with;
 2. *keep the source model*: nothing was adapted; or the adapted answers collapse, or lose a class that the
    source model answers with; or the adapted model forgot more than 5 points (and more than its interval)
@@ -89,7 +90,7 @@ def decide(
     if arms[adapted].against is not None and not alike:
         rule = _by_few_target_labels
     decision = rule(task.primary, arms, adapted, source_only)
-    remarks = (ALIKE,) if alike else ()
+    remarks: tuple[str, ...] = (ALIKE,) if alike else ()
     remarks += _plain_is_better(task.primary, arms, decision.arm, plain, "target" if permitted else "source")
     return replace(decision, reasons=decision.reasons + remarks)
 
@@ -233,7 +234,7 @@ def _poll(votes: Votes, adapted: str, source_only: str) -> Decision:
 
 
 def _contest(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) -> Decision:
-    """The label-free scores of the two arms, each a vote; without a target there are none, and the worst source tells."""
+    """The label-free scores of the two arms, each a vote; without a target there are none: the worst source tells."""
     votes, lines = _won(arms, adapted, source_only)
     if not lines:
         return _by_worst_source(arms, adapted, source_only)

@@ -26,7 +26,6 @@ AGREED = 0.05
 """Total variation up to which two estimates are the same for every purpose."""
 WIDEST = 0.4
 """An interval of a share wider than this says nothing of use."""
-MIXED = "the answers are no mixture of those that the source's classes get: more than shares changed"
 MISFIT = 0.01
 """How often answers that are a mixture of the source's may be found to be none."""
 
@@ -176,22 +175,8 @@ def estimate(
     if float((high - low).max()) > WIDEST:
         doubts.append(f"an interval is {float((high - low).max()):.2f} wide")
     if _strange(old, new, weights(likely, prior)[targets]):
-        doubts.append(MIXED)
+        doubts.append("the answers are no mixture of those that the source's classes get: more than shares changed")
     return Shares(prior, likely, confused, low, high, tuple(doubts))
-
-
-def mixture(source: np.ndarray, targets: np.ndarray, target: np.ndarray) -> bool:
-    """Whether answers on the target may be a mixture of those that the source's classes get; arguments as `estimate`.
-
-    Where only class shares changed they are, whatever the classifier.
-    """
-    if min(len(source), len(target)) < fewest_units():
-        return True
-    logs = [np.log(np.maximum(np.asarray(side, dtype=float), TINY)) for side in (source, target)]
-    old, new = (soften(side, *calibrate(logs[0], targets)) for side in logs)
-    prior = np.bincount(targets, minlength=source.shape[1]) / len(targets)
-    likely = mlls(new, old.mean(axis=0), 1e-5, 300)
-    return not _strange(old, new, weights(likely, prior)[targets])
 
 
 def plausible(shares: Shares) -> list[np.ndarray]:
