@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import acclimate as ac
@@ -48,7 +49,7 @@ def found(values: list[dict[str, Any]], page: dict[str, str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Results of a run without target labels, of one with, and of auto; evaluations of the first two."""
+    """Results of runs of every kind, and evaluations of the first two."""
     folder = tmp_path_factory.mktemp("runs")
     source, target, answers = toy_shift(120)
     labelled = replace(target, labels=answers, schema=source.schema)
@@ -69,7 +70,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]]
         source, target, method=closed, backbone="columns", training={"steps": 6}, target_shares=stated,
         out=folder / "auto",
     )  # fmt: skip
-    return [plain.result, permitted.result, auto.result, brief.result], evaluations
+    several = ac.adapt([source, source.select(first)], target, method="dann", training=QUICK, out=folder / "several")
+    frame = pd.DataFrame({"a": np.arange(60.0), "b": np.arange(60.0) % 7, "label": np.arange(60) % 2})
+    columns = {"input": ["a", "b"], "label": "label"}
+    narrow = ac.adapt(frame, frame[["a"]] + 1, method="dann", training=QUICK, out=folder / "narrow", **columns)
+    runs = (plain, permitted, auto, brief, several, narrow)
+    return [run.result for run in runs], evaluations
 
 
 def test_every_key_of_the_result_is_documented_and_the_other_way_round(runs: Any) -> None:
@@ -94,7 +100,7 @@ def test_the_version_on_the_page_is_the_one_written(runs: Any) -> None:
 
 
 def test_the_words_on_the_page_are_the_ones_written(runs: Any) -> None:
-    plain, permitted, auto, _ = runs[0]
+    plain, permitted, auto, *_ = runs[0]
     assert (plain["setting"], permitted["setting"]) == ("transductive", "inductive")
     assert plain["permission"] is None and permitted["permission"] == "label"
     assert plain["transductive"] is True and permitted["transductive"] is False

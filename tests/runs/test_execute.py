@@ -13,6 +13,10 @@ from torch import nn
 
 import acclimate as ac
 from acclimate.errors import DataError, SettingsError
+from acclimate.methods.base import Data
+from acclimate.runs.execute import heed_data
+from acclimate.selection.decision import Decision
+from acclimate.tasks.classify import Classify
 
 QUICK = {"steps": 3, "batch_size": 8}
 
@@ -177,7 +181,7 @@ def test_a_module_from_python_goes_all_the_way(tmp_path):
     labels = (values[:, 0] > 0).astype(int)
     network = Net()
     source, target = ac.read((values, labels), label="label"), ac.read(values + np.float32(1))
-    run = ac.adapt(source, target, backbone=network, tune="full", training=QUICK, out=tmp_path / "run")
+    run = ac.adapt(source, target, backbone=network, tune="full", training={"steps": 20}, out=tmp_path / "run")
     before = run.predict_proba(values)
     found = run.evaluate((values + np.float32(1), labels), label="label")
     assert set(found["arms"]) == {"source_only", "dann", "plain"}
@@ -231,3 +235,33 @@ def test_a_regression_holds_out_its_share_of_few_labelled_rows(tmp_path):
     assert run.result["task"] == "regress"
     assert run.result["data"]["split"]["source_validation"] == 18
     assert run.decision == "keep_source"
+
+
+def test_a_handful_of_target_rows_decides_nothing():
+    decision = Decision("adapt", "mcc", ("it won",))
+    task = Classify(("a", "b"))
+
+    def heeded(rows, reference="source_only", **labelled):
+        target = ac.read(np.arange(2.0 * rows).reshape(-1, 2).astype(np.float32))
+        data = Data(None, None, target, labelled.get("labelled"), None, task, task)
+        return heed_data(decision, data, reference)
+
+    found = heeded(19)
+    assert (found.choice, found.arm, found.reasons[1:]) == ("keep_source", "source_only", ("it won",))
+    assert found.reasons[0] == "19 target rows are too few to tell by; at least 20 are needed"
+    assert heeded(20) == decision
+    assert heeded(19, None) == decision, "there is no other model to keep"
+    assert heeded(19, labelled=ac.read((np.zeros((9, 2), np.float32), np.arange(9) % 2))) == decision
+
+
+def test_several_sources_are_scored_one_by_one(tmp_path, points, write_csv):
+    easy = write_csv(tmp_path / "easy.csv", "x0,x1,label", points(300))
+    noisy = [points(90, flip=k % 4 == 0, seed=1)[k] for k in range(90)]
+    hard = write_csv(tmp_path / "hard.csv", "x0,x1,label", noisy)
+    options = {"input": ["x0", "x1"], "label": "label", "method": "groupdro"}
+    run = ac.adapt([str(easy), str(hard)], None, out=tmp_path / "run", **options)
+    for row in run.result["arms"]:
+        own, found = row["source_validation"], row["source_validation"]["by_source"]
+        assert len(found) == 2 and own["worst"] == min(found)
+        assert min(found) < own["metrics"]["accuracy"] < max(found)
+    assert any("on the worst of the sources" in reason for reason in run.reasons)

@@ -280,10 +280,12 @@ def test_a_collapse_is_told():
         effective = {"before": 30.0, "after": rank, "width": 64, "rows": 500}
         return {"effective_rank": effective, "held_out_loss": {"before": 5.5, "after": loss}}
 
-    done = {"steps": 9, "planned": 9}
+    done = {"steps": 20, "planned": 20}
     assert remarks({**done, "evidence": {"source": side(29.0, 4.0), "target": side(40.0, 4.0)}}) == []
     (collapsed,) = remarks({**done, "evidence": {"source": side(29.0, 4.0), "target": side(1.2, 4.0)}})
     assert "target: the features' effective rank fell from 30.0 to 1.2" in collapsed
+    (brief,) = remarks({"steps": 19, "planned": 19, "evidence": {"source": side(29.0, 4.0)}})
+    assert brief.startswith("19 steps teach an encoder little")
     (idle,) = remarks({**done, "evidence": {"source": side(29.0, 5.6)}})
     assert "source: the loss on rows held out did not fall" in idle
 

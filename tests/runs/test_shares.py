@@ -91,3 +91,14 @@ def test_what_is_refused(shifted, tmp_path, options, why):
     with pytest.raises(SettingsError, match=why):
         ac.adapt(source, **{"target": target, "method": "source_only", "out": tmp_path / "run", **CLOSED, **options})
     assert not (tmp_path / "run").exists()
+
+
+def test_shares_are_doubted_where_the_looks_changed_too(shifted, tmp_path):
+    source, target, (inputs, _) = shifted
+    moved = ac.read(inputs + np.float32([0, 3, 0]), name="moved")
+    plain, doubted = (
+        ac.adapt(source, rows, method="mlls", out=tmp_path / rows.name, **CLOSED).result["shares"]["doubts"]
+        for rows in (target, moved)
+    )
+    assert plain == []
+    assert [doubt for doubt in doubted if doubt.startswith("the shift looks like covariate")]

@@ -259,3 +259,24 @@ def test_images_of_other_sizes_and_channels_are_converted_as_ever(adapt):
     source = ac.read((grey, np.arange(24) % 2), label=True)
     run = adapt(source, ac.read(colour), backbone={"name": "small_cnn", "size": 16}, training={"steps": 2})
     assert run.result["data"]["columns"] is None and len(run.predict(colour)) == 24
+
+
+def test_a_target_that_lacks_what_tells_is_not_served(adapt):
+    rng = np.random.default_rng(0)
+    source, target = sensors(900, "source", 0, spread=0.1), sensors(300, "target", 1)[["b"]]
+    source["b"] = rng.normal(size=len(source))
+    run = adapt(source, target, training=LONG)
+    assert run.decision == "do_not_deploy"
+    assert "without the columns that the target lacks" in run.reasons[0]
+    arm = {row["name"]: row for row in run.result["arms"]}["source_only"]
+    assert arm["source_validation"]["metrics"]["accuracy"] > 0.95
+    assert arm["narrowed_validation"]["metrics"]["accuracy"] < 0.65
+    frame = source[["b"]]
+    held = run.arm("source_only").predict(frame)["prediction"]
+    assert (held == source["label"]).mean() < 0.65, "the model answers such rows no better than the figure says"
+
+
+def test_columns_of_its_own_leave_no_figure_for_what_is_shared(adapt):
+    options = {"target_input": ["+t"]}
+    run = adapt(sensors(200, "source", 0), sensors(200, "target", 1), **options)
+    assert all(row["narrowed_validation"] is None for row in run.result["arms"])

@@ -134,7 +134,8 @@ def test_a_better_plain_baseline_is_mentioned() -> None:
     found = choose(plain={"source": accuracy(0.95)})
     assert found.choice == "adapt"
     assert found.reasons[-1] == (
-        "the plain baseline plain is better on the source's validation rows: accuracy 0.95, dann 0.89"
+        "the plain baseline plain is better on the source's validation rows: accuracy 0.95, dann 0.89; its model is "
+        "in arms/plain"
     )
 
 
@@ -204,3 +205,34 @@ def test_regression_turns_every_comparison_round(adapted: float, source: float, 
         "source_only": ArmEvidence(error(source), agreement=0.9),
     }
     assert decide(REGRESS, arms, "dann", "source_only").choice == choice
+
+
+def test_what_is_known_without_the_columns_that_the_target_lacks_must_beat_a_constant_answer() -> None:
+    blind, seeing = accuracy(0.52), accuracy(0.62)
+    found = choose(dann={"narrowed": blind}, source_only={"narrowed": blind})
+    assert (found.choice, found.arm) == ("do_not_deploy", "source_only")
+    assert "without the columns that the target lacks: accuracy 0.52" in found.reasons[0]
+    assert choose(dann={"narrowed": seeing}, source_only={"narrowed": blind}).choice == "adapt"
+
+
+def test_labels_that_are_all_the_same_decide_nothing() -> None:
+    perfect = accuracy(0.9, constant=1.0)
+    found = choose(dann={"target": perfect}, source_only={"target": perfect})
+    assert found.choice == "adapt" and found.reasons[:-1] == choose().reasons and "all the same" in found.reasons[-1]
+    against = Difference(-0.3, -0.4, -0.2, "")
+    assert choose(dann={"target": perfect, "against": against}).choice == "adapt"
+
+
+def test_without_a_target_the_worst_source_decides() -> None:
+    blank = {"infomax": None, "agreement": None, "atc": None}
+    better = choose(dann={**blank, "worst": 0.7}, source_only={**blank, "worst": 0.6})
+    assert better.choice == "adapt" and better.reasons[0].startswith("on the worst of the sources dann has 0.7, ")
+    assert choose(dann={**blank, "worst": 0.6}, source_only={**blank, "worst": 0.7}).choice == "keep_source"
+
+
+def test_a_plain_baseline_that_is_as_good_and_wins_without_labels_is_remarked() -> None:
+    surer = {"source": accuracy(0.89), "infomax": 0.65, "atc": 0.9}
+    remark = choose(plain=surer).reasons[-1]
+    assert remark.startswith("the plain baseline plain is as good on the source's validation rows: accuracy 0.89")
+    assert "InfoMax: plain 0.65, dann 0.6" in remark and remark.endswith("its model is in arms/plain")
+    assert choose(plain={**surer, "source": accuracy(0.88)}).reasons == choose().reasons

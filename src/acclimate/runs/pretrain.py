@@ -39,6 +39,8 @@ from acclimate.training.tune import merge_lora
 
 LOOKED_AT = 500
 """Rows of a domain whose features are looked at before and after."""
+FEW_STEPS = 20
+"""Fewer steps than that are remarked."""
 COLLAPSED = 0.5
 """An effective rank that falls to less than this share of what it was is told as a likely collapse."""
 
@@ -245,6 +247,8 @@ def remarks(record: Mapping[str, Any]) -> list[str]:
     said = []
     if record["steps"] < record["planned"]:
         said.append(f"the budget allowed {record['steps']} of {record['planned']} steps")
+    if record["steps"] < FEW_STEPS:
+        said.append(f"{record['steps']} steps teach an encoder little; give it more time, rows or epochs")
     for side, seen in record["evidence"].items():
         rank, held = seen["effective_rank"], seen["held_out_loss"]
         if rank["after"] < COLLAPSED * rank["before"]:
