@@ -1,0 +1,1 @@
+"""Meta-learning: a model that learns to learn over many small tasks."""
