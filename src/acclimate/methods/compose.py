@@ -20,7 +20,7 @@ from acclimate.methods.base import Align, Data, Method, Tail
 from acclimate.methods.transfer.source_only import SourceOnly
 from acclimate.settings import as_dict
 from acclimate.tasks.base import Site, Width
-from acclimate.training.model import Step
+from acclimate.training.model import Model, Step
 from acclimate.training.stage import Discriminates, Pass, Stage
 
 
@@ -171,6 +171,9 @@ class _Share:
 
     def run(self, batch: Batch, draw: str = "") -> Step:
         return self._step.run(batch, draw)
+
+    def open(self, batch: Batch, draw: str = "") -> Model:
+        return self._step.open(batch, draw)
 
 
 def _own(parts: Mapping[str, nn.Module], prefix: str) -> dict[str, nn.Module]:

@@ -226,6 +226,10 @@ class Still:
         """Forward pass; nothing is drawn in evaluation mode."""
         return self.model(batch, self.place.autocast())
 
+    def open(self, batch: Batch, draw: str = "") -> Model:
+        """The model."""
+        return self.model
+
 
 def _losses(path: Path) -> dict[str, dict[str, float]]:
     """The first and the last value of each loss in the log."""

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from acclimate.domains.batch import Batch
 from acclimate.training.device import Place
+from acclimate.training.episodes import EpisodeStream
 from acclimate.training.stream import Stream, move
 
 WATCHED = 5
@@ -19,7 +20,7 @@ COSTLY = 0.002
 class Ahead:
     """Gives the batches of a step; where they are costly, a thread collates the next ones meanwhile."""
 
-    def __init__(self, streams: Mapping[str, Stream], place: Place):
+    def __init__(self, streams: Mapping[str, Stream | EpisodeStream], place: Place):
         self.streams, self.place = streams, place
         self.costs: list[float] = []
         self.pool: ThreadPoolExecutor | None = None

@@ -21,6 +21,7 @@ from acclimate.errors import DivergedError, InterruptedRunError
 from acclimate.training import checkpoint, interrupt
 from acclimate.training.ahead import Ahead
 from acclimate.training.device import Place
+from acclimate.training.episodes import EpisodeStream
 from acclimate.training.guard import Guard
 from acclimate.training.keep import Best, Watch
 from acclimate.training.model import Model, seeded
@@ -92,23 +93,21 @@ class Trainer:
         self.stepper = Stepper(
             model, stage.method, self.parts, tuning=self.tuning, training=training, place=place, seed=seed
         )
-        self.streams = {
-            name: Stream(
-                name,
-                domain,
-                model.backbone,
-                model.task,
-                size=training.batch_size,
-                seed=seed,
-                views=stage.views.get(name, ()),
-                soft=stage.soft.get(name),
-            )
-            for name, domain in stage.streams.items()
-        }
+        self.streams = self._streams(seed)
         self.epoch = next(iter(self.streams.values())).batches
         self.planned = training.steps or max(1, round(training.epochs * self.epoch))
         self.counters = Counters(total=self.planned)
         self.best: Best | None = None
+
+    def _streams(self, seed: int) -> Mapping[str, Stream | EpisodeStream]:
+        backbone, task, stage, size = self.model.backbone, self.model.task, self.stage, self.training.batch_size
+        if stage.episodes is not None:
+            return {"source": EpisodeStream("source", stage.episodes, backbone, task, size=size, seed=seed)}
+        extra = {name: (stage.views.get(name, ()), stage.soft.get(name)) for name in stage.streams}
+        return {
+            name: Stream(name, domain, backbone, task, size=size, seed=seed, views=extra[name][0], soft=extra[name][1])
+            for name, domain in stage.streams.items()
+        }
 
     def train(self) -> Counters:
         """Run to the end, or from the last checkpoint to the end.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from acclimate.domains.augment import View
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
+from acclimate.domains.episodes import Episodes
 from acclimate.tasks.base import Site, Task, Width
 from acclimate.training.model import Model, Step
 
@@ -44,6 +45,10 @@ class Pass(Protocol):
 
     def run(self, batch: Batch, draw: str = "") -> Step:
         """Forward pass of the model, with the randomness of this step, stream and draw."""
+        ...
+
+    def open(self, batch: Batch, draw: str = "") -> Model:
+        """The model itself, for a method that runs it with weights of its own; randomness is as in `run`."""
         ...
 
 
@@ -80,6 +85,7 @@ class Loop:
         validation: held-out labelled rows, by which the best state may be kept.
         views: further views of a stream's batches, by stream name.
         soft: targets ``[n, classes]`` that are probabilities, in place of a stream's labels, in its domain's order.
+        episodes: small tasks, as the stream "source" in the place of domains.
     """
 
     name: str
@@ -89,6 +95,7 @@ class Loop:
     validation: Domain | None = None
     views: Mapping[str, tuple[View, ...]] = field(default_factory=dict)
     soft: Mapping[str, np.ndarray] = field(default_factory=dict)
+    episodes: Episodes | None = None
 
 
 @dataclass(frozen=True)

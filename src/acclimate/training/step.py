@@ -230,6 +230,11 @@ class Now:
             self._stepper.see(step)
         return step
 
+    def open(self, batch: Batch, draw: str = "") -> Model:
+        """The model itself, for a method that runs it with weights of its own; randomness is as in `run`."""
+        self._seed(batch, draw)
+        return self._stepper.model
+
     def _forward(self, batch: Batch) -> Step:
         stepper, place = self._stepper, self._stepper.place
         if batch.domain == "source" and self.share:

@@ -123,13 +123,18 @@ def _piece(value: Tensor, low: int, high: int) -> Tensor:
     return value[low:high]
 
 
+def changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A tensor, or every tensor in a mapping, changed; anything else as it is."""
+    if isinstance(value, Mapping):
+        return {key: changed(item, change) for key, item in value.items()}
+    return change(value) if isinstance(value, Tensor) else value
+
+
 def _each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
     """The batch with every tensor in it changed, those of its views too."""
 
     def of(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: of(item) for key, item in value.items()}
-        return change(value) if isinstance(value, Tensor) else value
+        return changed(value, change)
 
     views = {name: _each(view, change) for name, view in batch.views.items()}
     return Batch(

@@ -1,0 +1,39 @@
+"""Prototypes: a row belongs to the class whose mean direction is nearest to its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from acclimate.methods.few_shot.base import Level, centred, class_means, membership, without_absent
+
+
+@dataclass(frozen=True)
+class Prototypes(Level):
+    """``p(class k of x) = softmax_k(scale * cos(x - m, c_k - m))``, c_k the mean of class k and m that of the support.
+
+    Features are scaled to length 1 after m was taken off. Nothing is fitted, so one row a class is enough. Helps
+    wherever rows are very few. **Hurts** where classes differ in few of many directions: a probe then learns which.
+
+    Snell, Swersky and Zemel, Prototypical Networks, NeurIPS 2017, eq. 1; centring and lengths as in Wang et al.,
+    SimpleShot, 2019, section 3 (CL2N), with the support's own mean.
+
+    Attributes:
+        scale: of the cosine; calibration corrects it where rows can be held out.
+    """
+
+    scale: float = 10.0
+
+    name: ClassVar[str] = "prototypes"
+    about: ClassVar[str] = "the nearest class mean by cosine (Snell et al. 2017; Wang et al. 2019)"
+    ranges: ClassVar[Mapping[str, str]] = {"scale": "(0, inf)"}
+
+    def logits(self, support: Tensor, targets: Tensor, query: Tensor, ways: int, known: Tensor | None = None) -> Tensor:
+        support, query = (F.normalize(part, dim=-1) for part in centred(support, query, known))
+        member = membership(targets, ways, known).to(support.dtype)
+        means = F.normalize(class_means(support, member), dim=-1)
+        return without_absent(self.scale * query @ means.mT, member)

@@ -1,0 +1,83 @@
+"""Batches of episodes, for the training loop: a pure function of seed and step, like those of a `Stream`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from acclimate.backbones.base import Backbone
+from acclimate.domains.batch import Batch
+from acclimate.domains.episodes import Draw, Episodes
+from acclimate.seeds import generator
+from acclimate.tasks.base import Task
+from acclimate.training.stream import HELD, changed
+
+
+class EpisodeStream:
+    """Endless episodes; one batch holds ``size`` of them.
+
+    A batch's inputs are the support rows ``[size, support, ...]`` and its view "query" the query rows ``[size, query,
+    ...]``, class after class; targets are ``[size, support]`` and ``[size, query]``.
+
+    Attributes:
+        batches: steps after which as many rows were read as the domain has.
+    """
+
+    def __init__(self, name: str, episodes: Episodes, backbone: Backbone, task: Task, *, size: int, seed: int):
+        self.name, self.episodes, self.backbone, self.size, self.seed = name, episodes, backbone, size, seed
+        rows = size * episodes.ways * (episodes.shots + episodes.queries)
+        self.batches = max(1, len(episodes.pools.rows) // rows)
+        labels = None if episodes.labelled_by_place else episodes.domain.labels
+        self.targets = None if labels is None else task.encode(labels)
+        self.held = self._hold()
+
+    def _hold(self) -> Tensor | None:
+        """All rows collated once where they are small and no augmentation changes them: a batch is then an index."""
+        domain = self.episodes.domain
+        if getattr(self.backbone.settings, "augment", "none") != "none":
+            return None
+        one = self.backbone.collate(domain.rows.take(np.arange(1)))
+        if not isinstance(one, Tensor) or one.layout != torch.strided:
+            return None
+        if math.prod(one.shape[1:]) * one.element_size() * len(domain) > HELD:
+            return None
+        return self.backbone.collate(domain.rows.take(np.arange(len(domain))))
+
+    def batch(self, step: int, part: slice = slice(None)) -> Batch:
+        """The episodes of a step on the CPU; ``part`` cuts out one process' share."""
+        drawn = self.episodes.draw(step * self.size, self.size)
+        query = self._side(drawn, drawn.query, step, part, "query")
+        support = self._side(drawn, drawn.support, step, part, "support")
+        return Batch(support.inputs, support.targets, self.name, views={"query": query})
+
+    def _side(self, drawn: Draw, rows: np.ndarray, step: int, part: slice, side: str) -> Batch:
+        rows, turns = rows[part], drawn.turns[part]
+        tasks, ways, count = rows.shape
+        inputs = self._read(rows.reshape(-1), side, step)
+        inputs = turned(inputs, torch.from_numpy(np.repeat(turns.reshape(-1), count)))
+        if self.targets is None:
+            targets = torch.arange(ways).repeat_interleave(count).expand(tasks, -1)
+        else:
+            targets = self.targets[torch.from_numpy(rows.reshape(tasks, -1))]
+        return Batch(changed(inputs, lambda value: value.unflatten(0, (tasks, -1))), targets, self.name)
+
+    def _read(self, index: np.ndarray, side: str, step: int) -> Any:
+        if self.held is not None:
+            return self.held[torch.from_numpy(index)]
+        rng = generator(self.seed, side, self.name, step)
+        return self.backbone.collate(self.episodes.domain.rows.take(index), training=True, rng=rng)
+
+
+def turned(images: Any, turns: Tensor) -> Any:
+    """Images ``[n, channels, side, side]``, each turned by so many quarters; anything else as it is."""
+    if not isinstance(images, Tensor) or not turns.any():
+        return images
+    images = images.clone()
+    for quarters in (1, 2, 3):
+        chosen = turns == quarters
+        images[chosen] = torch.rot90(images[chosen], quarters, (-2, -1))
+    return images
