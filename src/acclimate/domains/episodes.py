@@ -68,6 +68,11 @@ class Episodes:
         """
         return _pools(self)
 
+    @property
+    def classes(self) -> int:
+        """How many classes episodes are drawn from, turned ones among them."""
+        return len(self.pools.names) * (4 if self.turns else 1)
+
     def draw(self, first: int, count: int = 1) -> Draw:
         """Episodes ``first`` to ``first + count - 1``."""
         blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)

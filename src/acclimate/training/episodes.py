@@ -21,7 +21,8 @@ class EpisodeStream:
     """Endless episodes; one batch holds ``size`` of them.
 
     A batch's inputs are the support rows ``[size, support, ...]`` and its view "query" the query rows ``[size, query,
-    ...]``, class after class; targets are ``[size, support]`` and ``[size, query]``.
+    ...]``, class after class; targets are ``[size, support]`` and ``[size, query]``, and ``origin`` is of the same shape:
+    which of all training classes each row is of.
 
     Attributes:
         batches: steps after which as many rows were read as the domain has.
@@ -52,7 +53,7 @@ class EpisodeStream:
         drawn = self.episodes.draw(step * self.size, self.size)
         query = self._side(drawn, drawn.query, step, part, "query")
         support = self._side(drawn, drawn.support, step, part, "support")
-        return Batch(support.inputs, support.targets, self.name, views={"query": query})
+        return Batch(support.inputs, support.targets, self.name, views={"query": query}, origin=support.origin)
 
     def _side(self, drawn: Draw, rows: np.ndarray, step: int, part: slice, side: str) -> Batch:
         rows, turns = rows[part], drawn.turns[part]
@@ -63,7 +64,10 @@ class EpisodeStream:
             targets = torch.arange(ways).repeat_interleave(count).expand(tasks, -1)
         else:
             targets = self.targets[torch.from_numpy(rows.reshape(tasks, -1))]
-        return Batch(changed(inputs, lambda value: value.unflatten(0, (tasks, -1))), targets, self.name)
+        inputs = changed(inputs, lambda value: value.unflatten(0, (tasks, -1)))
+        of_all = drawn.pools[part] * 4 + turns if self.episodes.turns else drawn.pools[part]
+        origin = torch.from_numpy(np.repeat(of_all, count, axis=1))
+        return Batch(inputs, targets, self.name, origin=origin)
 
     def _read(self, index: np.ndarray, side: str, step: int) -> Any:
         if self.held is not None:

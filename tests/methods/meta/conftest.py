@@ -59,7 +59,8 @@ def teach() -> Callable[..., Trainer]:
         training = Training(
             **{"batch_size": 4, "steps": 60, "learning_rate": 1e-2, "clip": 0, "weight_decay": 0, **more}  # type: ignore[arg-type]
         )
-        loop = Loop("meta", {}, Learning(learner, model), episodes=Episodes(domain, WAYS, 2, 5))
+        episodes = Episodes(domain, WAYS, 2, 5)
+        loop = Loop("meta", {}, Learning(learner, model, episodes.classes), episodes=episodes)
         return Trainer(
             model,
             loop,

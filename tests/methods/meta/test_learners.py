@@ -57,7 +57,7 @@ def test_same_seed_same_bits(learner, classes, make_model, teach):
 @by_name
 def test_query_labels_change_no_answer(learner, classes, make_model):
     model = make_model()
-    parts = learner.parts(model)
+    parts = learner.parts(model, 40)
     tasks = tasks_of(model, classes(), count=4)
     whole = replace(tasks, views={"query": replace(tasks.views["query"], targets=None)})
     first = learner.answers(model, parts, tasks, tasks.views["query"].inputs)
@@ -70,7 +70,7 @@ def test_query_labels_change_no_answer(learner, classes, make_model):
 @by_name
 def test_a_task_is_answered_alone_as_among_others(learner, classes, make_model):
     model = make_model().eval()
-    parts = learner.parts(model)
+    parts = learner.parts(model, 40)
     tasks = tasks_of(model, classes(), count=4)
     together = learner.answers(model, parts, tasks, tasks.views["query"].inputs)
     alone = Batch(tasks.inputs[2:3], tasks.targets[2:3])

@@ -16,8 +16,8 @@ from acclimate.settings import as_dict, within
 class Level:
     """Base of all few-shot classifiers: a frozen dataclass of settings.
 
-    It works on tasks that are stacked: one task is a batch of one, and the folds of leave-one-out are a batch of as many
-    tasks as there are rows, each of which may use all rows but one.
+    It works on tasks that are stacked: one task is a batch of one, and the folds of leave-one-out are a batch of as
+    many tasks as there are rows, each of which may use all rows but one.
     """
 
     name: ClassVar[str]

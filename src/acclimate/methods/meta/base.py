@@ -37,13 +37,13 @@ class Learner:
         """Name and settings, from which it is made again."""
         return {"name": self.name, **as_dict(self)}
 
-    def parts(self, model: Model) -> dict[str, nn.Module]:
-        """Its own networks by player name; most have none."""
+    def parts(self, model: Model, classes: int) -> dict[str, nn.Module]:
+        """Its own networks by player name, of which most have none; ``classes`` are those of all training episodes."""
         return {}
 
     @abstractmethod
     def updates(self, step: Pass, tasks: Batch) -> Iterator[Update]:
-        """The updates of one training step on episodes (see `EpisodeStream`)."""
+        """The updates of one training step on episodes (see `EpisodeStream`); ``origin`` is a row's training class."""
 
     @abstractmethod
     def answers(self, model: Model, parts: Mapping[str, nn.Module], support: Batch, query: Any) -> Tensor:
@@ -66,10 +66,11 @@ class Learning:
 
     learner: Learner
     model: Model
+    classes: int
 
     def parts(self, sites: Mapping[str, Width]) -> dict[str, nn.Module]:
         """The learner's."""
-        return self.learner.parts(self.model)
+        return self.learner.parts(self.model, self.classes)
 
     def updates(self, step: Pass, batches: Mapping[str, Batch]) -> Iterator[Update]:
         """The learner's, on the stream "source"."""

@@ -28,7 +28,7 @@ class MetaSGD(MAML):
     name: ClassVar[str] = "meta_sgd"
     about: ClassVar[str] = "MAML that learns a rate for every weight (Li et al. 2017)"
 
-    def parts(self, model: Model) -> dict[str, nn.Module]:
+    def parts(self, model: Model, classes: int) -> dict[str, nn.Module]:
         """The rates, each of its weight's shape."""
         made = {_key(name): nn.Parameter(torch.full_like(value, self.rate)) for name, value in learning(model).items()}
         return {"rates": nn.ParameterDict(made)}
