@@ -21,7 +21,7 @@ class EpisodeStream:
     """Endless episodes; one batch holds ``size`` of them.
 
     A batch's inputs are the support rows ``[size, support, ...]`` and its view "query" the query rows ``[size, query,
-    ...]``, class after class; targets are ``[size, support]`` and ``[size, query]``, and ``origin`` is of the same shape:
+    ...]``, class after class; targets are ``[size, support]`` and ``[size, query]``, and ``origin``, of the same shape, says
     which of all training classes each row is of.
 
     Attributes:
