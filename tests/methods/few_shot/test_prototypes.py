@@ -6,7 +6,7 @@ from acclimate.methods.few_shot.prototypes import Prototypes
 def test_logits_by_hand():
     support = torch.tensor([[[2.0, 1.0], [0.0, 1.0]]])  # their mean is (1, 1)
     logits = Prototypes(scale=2).logits(support, torch.tensor([[0, 1]]), torch.tensor([[[4.0, 5.0]]]), 2)
-    assert torch.allclose(logits, torch.tensor([[[1.2, -1.2]]]))
+    assert torch.allclose(logits, torch.tensor([[[0.6, -0.6]]]))  # 2 * (1 - 1/2) * (3, 4)/5 . (1, 0)
 
 
 def test_rows_that_are_not_known_play_no_part():

@@ -14,19 +14,22 @@ from acclimate.methods.few_shot.base import Level, centred, class_means, members
 
 @dataclass(frozen=True)
 class Prototypes(Level):
-    """``p(class k of x) = softmax_k(scale * cos(x - m, c_k - m))``, c_k the mean of class k and m that of the support.
+    """``p(class k of x) = softmax_k(scale * (1 - 1/K) * cos(x - m, c_k - m))``, of K classes with the means c_k.
 
-    Features are scaled to length 1 after m was taken off. Nothing is fitted, so one row a class is enough. Helps
-    wherever rows are very few. **Hurts** where classes differ in few of many directions: a probe then learns which.
+    m is the mean of all support rows; features are scaled to length 1 after it was taken off. Seen from there, K means
+    lie at cosines of about -1/(K - 1) to each other; the factor lets one scale be as sure of two classes as of many.
+    Nothing is fitted, so one row a class is enough. Helps wherever rows are very few. **Hurts** where classes differ
+    in few of many directions: a probe then learns which.
 
     Snell, Swersky and Zemel, Prototypical Networks, NeurIPS 2017, eq. 1; centring and lengths as in Wang et al.,
     SimpleShot, 2019, section 3 (CL2N), with the support's own mean.
 
     Attributes:
-        scale: of the cosine; calibration corrects it where rows can be held out.
+        scale: of the cosine; calibration corrects it where rows can be held out. On ImageNet features of photos,
+            drawings and faces in 2 to 15 classes the log-loss is lowest at 8 with one row a class, at 12 with five.
     """
 
-    scale: float = 10.0
+    scale: float = 9.0
 
     name: ClassVar[str] = "prototypes"
     about: ClassVar[str] = "the nearest class mean by cosine (Snell et al. 2017; Wang et al. 2019)"
@@ -36,4 +39,5 @@ class Prototypes(Level):
         support, query = (F.normalize(part, dim=-1) for part in centred(support, query, known))
         member = membership(targets, ways, known).to(support.dtype)
         means = F.normalize(class_means(support, member), dim=-1)
-        return without_absent(self.scale * query @ means.mT, member)
+        present = (member.sum(1) > 0).sum(1).clamp_min(2).to(support.dtype).view(-1, 1, 1)
+        return without_absent(self.scale * (1 - 1 / present) * (query @ means.mT), member)
