@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from acclimate.domains.episodes import Episodes, distinct
+from acclimate.domains.episodes import Episodes, allotted, distinct
 from acclimate.domains.read import read
 from acclimate.errors import DataError, SettingsError
 
@@ -25,9 +25,9 @@ def test_rows_are_of_the_class_and_never_twice():
     whole = domain()
     episodes = Episodes(whole, ways=3, shots=2, queries=5)
     drawn = episodes.draw(0, 200)
-    assert drawn.support.shape == (200, 3, 2)
-    assert drawn.query.shape == (200, 3, 5)
-    rows = np.concatenate([drawn.support, drawn.query], axis=2)
+    assert (drawn.support_way == [0, 0, 1, 1, 2, 2]).all()
+    assert (drawn.query_way == np.repeat([0, 1, 2], 5)).all()
+    rows = np.concatenate([drawn.support.reshape(200, 3, 2), drawn.query.reshape(200, 3, 5)], axis=2)
     for episode, pools in zip(rows, drawn.pools, strict=True):
         assert len(set(episode.ravel())) == episode.size
         assert len(set(pools)) == 3
@@ -92,17 +92,60 @@ def test_a_group_as_task_keeps_what_its_classes_mean():
     drawn = episodes.draw(0, 50)
     for support, query in zip(drawn.support, drawn.query, strict=True):
         assert len(set(made.groups[support.ravel()]) | set(made.groups[query.ravel()])) == 1
-        assert set(made.labels[support[0]]) == {"no"}
-        assert set(made.labels[support[1]]) == {"yes"}
-    assert len({made.groups[row] for row in drawn.support[:, 0, 0]}) == 4
+        assert list(made.labels[support]) == ["no"] * 3 + ["yes"] * 3
+    assert len({made.groups[row] for row in drawn.support[:, 0]}) == 4
 
 
 def test_a_group_of_numbers_is_one_pool():
     made = replace(domain((20, 20)), groups=np.repeat(np.array(["x", "y"], dtype=object), 20))
     drawn = Episodes(made, ways=1, shots=5, queries=10, groups="tasks").draw(0, 30)
-    assert drawn.support.shape == (30, 1, 5)
+    assert drawn.support.shape == (30, 5)
     for support, query in zip(drawn.support, drawn.query, strict=True):
         assert len(set(made.groups[support.ravel()]) | set(made.groups[query.ravel()])) == 1
+
+
+def test_a_group_that_lacks_a_class_is_no_task():
+    labels = np.array(["a", "b"] * 20 + ["b"] * 20)
+    made = replace(
+        read((np.arange(120, dtype=np.float32).reshape(-1, 2), labels), label=True),
+        groups=np.repeat(np.array(["whole", "lacking"], dtype=object), [40, 20]),
+    )
+    drawn = Episodes(made, ways=2, shots=1, queries=2, groups="tasks").draw(0, 20)
+    assert set(made.groups[drawn.support.ravel()]) == {"whole"}
+    with pytest.raises(DataError, match="ways is 2"):
+        Episodes(made, ways=3, shots=1, queries=2, groups="tasks")
+    natural = Episodes(made, ways=1, shots=4, queries=2, groups="tasks").draw(0, 200)
+    assert set(made.groups[natural.support.ravel()]) == {"whole", "lacking"}
+    counts = [(made.labels[support] == "a").sum() for support in natural.support]
+    assert len(set(counts)) > 2  # drawn whatever the label
+
+
+def test_ways_and_shots_may_vary_from_block_to_block():
+    whole = domain((8, 9, 10, 11, 30, 40, 50, 60))
+    episodes = Episodes(whole, ways=(3, 6), shots=(1, 6), queries=4, block=5)
+    seen = set()
+    for block in range(40):
+        drawn = episodes.draw(block * 5, 5)
+        for support, way, query, pools in zip(drawn.support, drawn.support_way, drawn.query, drawn.pools, strict=True):
+            counts = np.bincount(way, minlength=len(pools))
+            seen.add((len(pools), len(way), len(set(counts)) > 1))
+            assert counts.min() >= 1
+            assert len({*support, *query}) == len(support) + len(query)
+            names = [episodes.pools.names[pool][1] for pool in pools]
+            assert list(whole.labels[support]) == [names[k] for k in way]
+            assert list(whole.labels[query]) == [name for name in names for _ in range(4)]
+    assert {ways for ways, *_ in seen} == {3, 4, 5, 6}
+    assert len({rows for _, rows, _ in seen}) > 5
+    assert {uneven for *_, uneven in seen} == {True, False}
+    again = replace(episodes).draw(35, 5)
+    assert np.array_equal(again.support, episodes.draw(35, 5).support)
+
+
+def test_seats_by_highest_averages():
+    seats = allotted(np.array([[100.0, 80.0, 30.0, 20.0], [1, 1, 1, 50]]), 8, np.array([[9, 9, 9, 9], [9, 9, 9, 2]]))
+    # After one each: 100 / 2, 80 / 2, 100 / 3 and 80 / 3 are the highest averages.
+    assert seats.tolist() == [[3, 3, 1, 1], [2, 2, 2, 2]]
+    assert seats.sum(1).tolist() == [8, 8]
 
 
 def test_turned_images_are_classes_of_their_own():
@@ -121,6 +164,7 @@ def test_turned_images_are_classes_of_their_own():
         ({"ways": 6}, "ask for fewer ways"),
         ({"shots": 100}, "ask for fewer ways"),
         ({"groups": "within"}, "--group"),
+        ({"shots": (9, 12)}, "with 13 rows each"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(how, words):
@@ -129,8 +173,9 @@ def test_what_cannot_be_drawn_is_told(how, words):
 
 
 def test_counts_start_at_one():
-    with pytest.raises(SettingsError, match="shots"):
-        Episodes(domain(), shots=0)
+    for shots in (0, (3, 2)):
+        with pytest.raises(SettingsError, match="shots"):
+            Episodes(domain(), shots=shots)
 
 
 def test_labels_are_needed():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -10,12 +10,17 @@ from typing import Literal
 import numpy as np
 
 from acclimate.domains.domain import Domain
-from acclimate.errors import DataError, SettingsError
+from acclimate.domains.pools import Pools, pools
+from acclimate.errors import SettingsError
 from acclimate.seeds import generator
 
 Grouping = Literal["ignore", "within", "tasks"]
+Count = int | tuple[int, int]
+"""A number, or the least and the most of which one is drawn."""
 BLOCK = 64
 """Episodes that are drawn together; episode k is one of block k // BLOCK, whoever asks for it."""
+UNEVEN = math.log(2.0)
+"""Logarithm of the factor by which a class may get more or fewer shots than its size says, where shots vary."""
 
 
 @dataclass(frozen=True)
@@ -26,37 +31,44 @@ class Episodes:
     Classes and rows are drawn without replacement, in an order that depends on content alone, by Floyd's algorithm
     (Bentley and Floyd, Communications of the ACM 30(9), 1987), for a block of episodes at once.
 
+    Where shots vary, the support rows of an episode are shared out among its classes unevenly: by their size times a
+    factor from 1/2 to 2, at least one each (Triantafillou et al., Meta-Dataset, ICLR 2020, section 3.2).
+
     Attributes:
         domain: labelled rows; where the group is the task, labels may be numbers.
-        ways: classes of an episode; without meaning where groups are the tasks of a regression.
-        shots: labelled rows of each class.
+        ways: classes of an episode, or the least and the most. Where groups are the tasks: all classes; or 1, and rows
+            are drawn whatever their label (which may then be a number).
+        shots: labelled rows of each class, or the least and the most of their mean over the classes.
         queries: further rows of each class, to be answered.
         seed: from which all draws come.
         groups: "ignore"; "within": the classes of an episode belong to one group, such as one alphabet; "tasks": an
             episode is one group (a user, a machine, a sinusoid), its classes keep their meaning, and support and query
             rows are drawn from it.
         turns: each image turned by 0, 90, 180 and 270 degrees is of a class of its own (Santoro et al., ICML 2016).
+        block: episodes that are drawn together; where ways or shots vary, those of a block share them.
     """
 
     domain: Domain
-    ways: int = 5
-    shots: int = 1
+    ways: Count = 5
+    shots: Count = 1
     queries: int = 15
     seed: int = 0
     groups: Grouping = "ignore"
     turns: bool = False
+    block: int = BLOCK
 
     def __post_init__(self) -> None:
-        for name, least in (("ways", 1), ("shots", 1), ("queries", 1)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"episodes.{name} must be at least {least}, found {getattr(self, name)}")
+        for name in ("ways", "shots", "queries", "block"):
+            low, high = _range(getattr(self, name))
+            if not 1 <= low <= high:
+                raise SettingsError(f"episodes.{name} must be at least 1, a range from low to high; found {low}-{high}")
         if self.turns and self.domain.schema.modality != "image":
             raise SettingsError("episodes.turns rotates images, and these rows are none")
         _ = self.pools  # what cannot be drawn is told at once
 
     @property
     def labelled_by_place(self) -> bool:
-        """Whether a row's target is its class' place in the episode; otherwise it is the row's own number."""
+        """Whether a row's target is its class' place in the episode; otherwise it is the row's own label."""
         return not (self.groups == "tasks" and self.ways == 1)
 
     @cached_property
@@ -66,77 +78,89 @@ class Episodes:
         Raises:
             DataError: no labels or groups where they are needed, or too few rows or classes for one episode.
         """
-        return _pools(self)
+        return pools(self)
 
     @property
     def classes(self) -> int:
         """How many classes episodes are drawn from, turned ones among them."""
-        return len(self.pools.names) * (4 if self.turns else 1)
+        return len(self.pools.names) * self.factor
+
+    @property
+    def factor(self) -> int:
+        """How many classes one class of images makes."""
+        return 4 if self.turns else 1
+
+    @property
+    def fewest(self) -> tuple[int, int]:
+        """The least ways, and the least rows of a class, that an episode needs."""
+        return _range(self.ways)[0], _range(self.shots)[0] + self.queries
 
     def draw(self, first: int, count: int = 1) -> Draw:
-        """Episodes ``first`` to ``first + count - 1``."""
-        blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
+        """Episodes ``first`` to ``first + count - 1``; where ways or shots vary they must be of one block."""
+        blocks = range(first // self.block, (first + count - 1) // self.block + 1)
         drawn = [self._block(block) for block in blocks]
-        start = first - blocks.start * BLOCK
-        rows, chosen, turns = (np.concatenate(part)[start : start + count] for part in zip(*drawn, strict=True))
-        return Draw(rows[..., : self.shots], rows[..., self.shots :], chosen, turns)
+        start = first - blocks.start * self.block
+        return Draw(*(np.concatenate(part)[start : start + count] for part in zip(*drawn, strict=True)))
 
-    def _block(self, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _block(self, block: int) -> tuple[np.ndarray, ...]:
         pools, rng = self.pools, generator(self.seed, "episodes", block)
-        factor = 4 if self.turns else 1
-        sets = rng.integers(len(pools.sets), size=BLOCK)
+        sets = rng.integers(len(pools.sets), size=self.block)
         starts, sizes = pools.sets[sets, 0], pools.sets[sets, 1]
+        low, high = _range(self.ways)
+        ways = low if low == high else int(rng.integers(low, min(high, sizes.min() * self.factor) + 1))
         if self.groups == "tasks":
-            place = np.broadcast_to(np.arange(self.ways), (BLOCK, self.ways))
+            place = np.broadcast_to(np.arange(ways), (self.block, ways))
         else:
-            place = distinct(rng, sizes * factor, self.ways)
-        chosen = starts[:, None] + place // factor
-        counts = pools.sizes[chosen].reshape(-1)
-        rows = distinct(rng, counts, self.shots + self.queries).reshape(BLOCK, self.ways, -1)
-        return pools.rows[pools.starts[chosen][..., None] + rows], chosen, place % factor
+            place = distinct(rng, sizes * self.factor, ways)
+        chosen = starts[:, None] + place // self.factor
+        shots = self._shots(rng, pools.sizes[chosen])
+        rows = self._rows(rng, chosen, shots)
+        is_support = np.arange(rows.shape[2]) < shots[..., None]
+        is_query = np.arange(rows.shape[2]) - shots[..., None]
+        is_query = (is_query >= 0) & (is_query < self.queries)
+        way = np.broadcast_to(np.arange(ways)[:, None], rows.shape)
+        sides = (values[mask].reshape(self.block, -1) for mask in (is_support, is_query) for values in (rows, way))
+        return (*sides, chosen, place % self.factor)
+
+    def _shots(self, rng: np.random.Generator, sizes: np.ndarray) -> np.ndarray:
+        """Support rows of each class ``[block, ways]``; their sum is the same in every episode of a block."""
+        low, high = _range(self.shots)
+        if low == high:
+            return np.full(sizes.shape, low)
+        most = sizes - self.queries
+        total = min(int(rng.integers(low, high + 1)) * sizes.shape[1], int(most.sum(1).min()))
+        return allotted(np.exp(rng.uniform(-UNEVEN, UNEVEN, sizes.shape)) * sizes, total, most)
+
+    def _rows(self, rng: np.random.Generator, chosen: np.ndarray, shots: np.ndarray) -> np.ndarray:
+        """Rows of each class, those of the support first: ``[block, ways, most]``; what is beyond is of no class."""
+        needs, flat = (shots + self.queries).reshape(-1), chosen.reshape(-1)
+        rows = np.full((len(flat), needs.max()), -1, dtype=np.int64)
+        for need in np.unique(needs):
+            those = needs == need
+            drawn = distinct(rng, self.pools.sizes[flat[those]], int(need))
+            rows[those, :need] = self.pools.rows[self.pools.starts[flat[those]][:, None] + drawn]
+        return rows.reshape(*chosen.shape, -1)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Some episodes.
+    """Some episodes, class after class.
 
     Attributes:
-        support: ``[episodes, ways, shots]`` rows of the domain.
-        query: ``[episodes, ways, queries]`` rows of the domain.
+        support: ``[episodes, support]`` rows of the domain.
+        support_way: ``[episodes, support]`` each one's place among the classes of its episode.
+        query: ``[episodes, query]`` rows of the domain.
+        query_way: ``[episodes, query]``.
         pools: ``[episodes, ways]`` which of `Pools.names` each way is.
         turns: ``[episodes, ways]`` quarter turns that make a class of its own.
     """
 
     support: np.ndarray
+    support_way: np.ndarray
     query: np.ndarray
+    query_way: np.ndarray
     pools: np.ndarray
     turns: np.ndarray
-
-
-@dataclass(frozen=True)
-class Pools:
-    """Rows by class, classes by set; an episode takes classes of one set.
-
-    Attributes:
-        rows: rows of the domain, pool after pool.
-        starts: ``[pools]`` where each begins in `rows`.
-        sizes: ``[pools]`` how many each has.
-        sets: ``[sets, 2]`` the first pool of each set, and how many.
-        names: group and class of each pool.
-        left_out: pools with too few rows, and those of sets with too few classes.
-    """
-
-    rows: np.ndarray
-    starts: np.ndarray
-    sizes: np.ndarray
-    sets: np.ndarray
-    names: tuple[tuple[str, str], ...]
-    left_out: int
-
-    @property
-    def classes(self) -> set[str]:
-        """The labels that occur."""
-        return {name for _, name in self.names}
 
 
 def distinct(rng: np.random.Generator, sizes: np.ndarray, count: int) -> np.ndarray:
@@ -154,46 +178,14 @@ def distinct(rng: np.random.Generator, sizes: np.ndarray, count: int) -> np.ndar
     return np.take_along_axis(found, order, axis=1)
 
 
-def _pools(asked: Episodes) -> Pools:
-    domain, need = asked.domain, asked.shots + asked.queries
-    if domain.labels is None:
-        raise DataError(f"{domain.name}: episodes need labels; name their column with --label")
-    if asked.groups != "ignore" and domain.groups is None:
-        raise DataError(f"{domain.name}: episodes by group need groups; name their column with --group")
-    single = asked.groups == "tasks" and asked.ways == 1
-    order = domain.order
-    blank = np.full(len(domain), "", dtype=object)
-    labels = blank if single else domain.labels
-    groups = blank if asked.groups == "ignore" or domain.groups is None else domain.groups
-    keys: dict[tuple[str, str], list[int]] = {}
-    for row in order:
-        keys.setdefault((str(groups[row]), str(labels[row])), []).append(int(row))
-    large = {key: rows for key, rows in sorted(keys.items()) if len(rows) >= need}
-    by_set: dict[str, list[tuple[str, str]]] = {}
-    for key in large:
-        by_set.setdefault(key[0], []).append(key)
-    factor = 4 if asked.turns else 1
-    kept = {name: found for name, found in by_set.items() if len(found) * factor >= asked.ways}
-    if not kept:
-        raise DataError(_too_few(asked, keys, large))
-    names = [key for found in kept.values() for key in found]
-    sizes = np.array([len(large[key]) for key in names])
-    counts = np.array([len(found) for found in kept.values()])
-    return Pools(
-        rows=np.concatenate([large[key] for key in names]),
-        starts=np.cumsum(sizes) - sizes,
-        sizes=sizes,
-        sets=np.stack([np.cumsum(counts) - counts, counts], axis=1),
-        names=tuple(names),
-        left_out=len(keys) - len(names),
-    )
+def allotted(weights: np.ndarray, total: int, most: np.ndarray) -> np.ndarray:
+    """For each row of ``weights [n, k]`` ``total`` seats by highest averages (D'Hondt), each from 1 to ``most [n, k]``."""
+    seats = np.ones(weights.shape, dtype=np.int64)
+    rows = np.arange(len(weights))
+    for _ in range(total - weights.shape[1]):
+        seats[rows, np.where(seats < most, weights / (seats + 1), -1.0).argmax(axis=1)] += 1
+    return seats
 
 
-def _too_few(asked: Episodes, found: Sized, large: Sized) -> str:
-    """Why no episode can be drawn."""
-    where = "" if asked.groups == "ignore" else " of one group"
-    return (
-        f"{asked.domain.name}: an episode needs {asked.ways} classes{where} with {asked.shots + asked.queries} rows "
-        f"each ({asked.shots} shots and {asked.queries} queries); of {len(found)} classes {len(large)} have as many; "
-        "ask for fewer ways, shots or queries"
-    )
+def _range(count: Count) -> tuple[int, int]:
+    return count if isinstance(count, tuple) else (count, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,19 @@ class EpisodeStream:
     """Endless episodes; one batch holds ``size`` of them.
 
     A batch's inputs are the support rows ``[size, support, ...]`` and its view "query" the query rows ``[size, query,
-    ...]``, class after class; targets are ``[size, support]`` and ``[size, query]``, and ``origin``, of the same shape, says
-    which of all training classes each row is of.
+    ...]``, class after class; targets are ``[size, support]`` and ``[size, query]``. ``origin`` says
+    of each row which of all training classes it is of.
 
     Attributes:
         batches: steps after which as many rows were read as the domain has.
     """
 
     def __init__(self, name: str, episodes: Episodes, backbone: Backbone, task: Task, *, size: int, seed: int):
-        self.name, self.episodes, self.backbone, self.size, self.seed = name, episodes, backbone, size, seed
-        rows = size * episodes.ways * (episodes.shots + episodes.queries)
-        self.batches = max(1, len(episodes.pools.rows) // rows)
+        self.name, self.backbone, self.size, self.seed = name, backbone, size, seed
+        varies = isinstance(episodes.ways, tuple) or isinstance(episodes.shots, tuple)
+        self.episodes = replace(episodes, block=size) if varies else episodes  # the tasks of a step are of one shape
+        ways, rows = episodes.fewest
+        self.batches = max(1, len(episodes.pools.rows) // (size * ways * rows))
         labels = None if episodes.labelled_by_place else episodes.domain.labels
         self.targets = None if labels is None else task.encode(labels)
         self.held = self._hold()
@@ -51,23 +54,17 @@ class EpisodeStream:
     def batch(self, step: int, part: slice = slice(None)) -> Batch:
         """The episodes of a step on the CPU; ``part`` cuts out one process' share."""
         drawn = self.episodes.draw(step * self.size, self.size)
-        query = self._side(drawn, drawn.query, step, part, "query")
-        support = self._side(drawn, drawn.support, step, part, "support")
+        query = self._side(drawn, drawn.query[part], drawn.query_way[part], step, part, "query")
+        support = self._side(drawn, drawn.support[part], drawn.support_way[part], step, part, "support")
         return Batch(support.inputs, support.targets, self.name, views={"query": query}, origin=support.origin)
 
-    def _side(self, drawn: Draw, rows: np.ndarray, step: int, part: slice, side: str) -> Batch:
-        rows, turns = rows[part], drawn.turns[part]
-        tasks, ways, count = rows.shape
-        inputs = self._read(rows.reshape(-1), side, step)
-        inputs = turned(inputs, torch.from_numpy(np.repeat(turns.reshape(-1), count)))
-        if self.targets is None:
-            targets = torch.arange(ways).repeat_interleave(count).expand(tasks, -1)
-        else:
-            targets = self.targets[torch.from_numpy(rows.reshape(tasks, -1))]
-        inputs = changed(inputs, lambda value: value.unflatten(0, (tasks, -1)))
-        of_all = drawn.pools[part] * 4 + turns if self.episodes.turns else drawn.pools[part]
-        origin = torch.from_numpy(np.repeat(of_all, count, axis=1))
-        return Batch(inputs, targets, self.name, origin=origin)
+    def _side(self, drawn: Draw, rows: np.ndarray, way: np.ndarray, step: int, part: slice, side: str) -> Batch:
+        turns = np.take_along_axis(drawn.turns[part], way, axis=1)
+        origin = np.take_along_axis(drawn.pools[part], way, axis=1) * self.episodes.factor + turns
+        inputs = turned(self._read(rows.reshape(-1), side, step), torch.from_numpy(turns.reshape(-1)))
+        inputs = changed(inputs, lambda value: value.unflatten(0, rows.shape))
+        targets = torch.from_numpy(way) if self.targets is None else self.targets[torch.from_numpy(rows)]
+        return Batch(inputs, targets, self.name, origin=torch.from_numpy(origin))
 
     def _read(self, index: np.ndarray, side: str, step: int) -> Any:
         if self.held is not None:
