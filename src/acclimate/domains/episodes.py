@@ -179,7 +179,7 @@ def distinct(rng: np.random.Generator, sizes: np.ndarray, count: int) -> np.ndar
 
 
 def allotted(weights: np.ndarray, total: int, most: np.ndarray) -> np.ndarray:
-    """For each row of ``weights [n, k]`` ``total`` seats by highest averages (D'Hondt), each from 1 to ``most [n, k]``."""
+    """``total`` seats for each row of ``weights [n, k]`` by highest averages (D'Hondt), 1 to ``most [n, k]`` each."""
     seats = np.ones(weights.shape, dtype=np.int64)
     rows = np.arange(len(weights))
     for _ in range(total - weights.shape[1]):
