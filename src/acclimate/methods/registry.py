@@ -15,6 +15,7 @@ from acclimate.settings import build
 
 if TYPE_CHECKING:
     from acclimate.methods.base import Data, Method
+    from acclimate.methods.meta.base import Learner
     from acclimate.methods.pretrain.base import Pretraining
 
 METHODS: dict[str, str] = {
@@ -47,6 +48,22 @@ PRETRAINING: dict[str, str] = {
     "mlm": "pretrain.mlm:MLM",
 }
 """What teaches an encoder without labels, before any of the methods."""
+META: dict[str, str] = {
+    "maml": "meta.maml:MAML",
+    "fomaml": "meta.fomaml:FOMAML",
+    "reptile": "meta.reptile:Reptile",
+    "anil": "meta.anil:ANIL",
+    "meta_sgd": "meta.meta_sgd:MetaSGD",
+    "maml++": "meta.maml_pp:MAMLPP",
+    "protonet": "meta.protonet:ProtoNet",
+    "matching_net": "meta.matching_net:MatchingNet",
+    "relation_net": "meta.relation_net:RelationNet",
+    "r2d2": "meta.r2d2:R2D2",
+    "proto_maml": "meta.proto_maml:ProtoMAML",
+    "baseline++": "meta.baseline_pp:BaselinePP",
+    "pmf": "meta.pmf:PMF",
+}
+"""What learns to learn from episodes."""
 ALIASES = ("linear_probe",)
 """Names for a method with a tune: `linear_probe` is source_only or target_only with --tune frozen."""
 
@@ -61,6 +78,11 @@ def find(name: str) -> type[Method]:
         raise SettingsError(
             f"method '{name}' teaches an encoder without labels: `acclimate pretrain --method {name} ... -o FOLDER`, "
             "then --backbone FOLDER here"
+        )
+    if name in META:
+        raise SettingsError(
+            f"method '{name}' learns to learn from many small tasks: "
+            f"`acclimate meta-train --method {name} ... -o FOLDER`"
         )
     if name not in METHODS:
         raise SettingsError(unknown("method", name, [*METHODS, *ALIASES]))
@@ -78,6 +100,17 @@ def find_pretraining(name: str) -> type[Pretraining]:
     return _imported(PRETRAINING[name])
 
 
+def find_meta(name: str) -> type[Learner]:
+    """The class of a meta-learner.
+
+    Raises:
+        SettingsError: no such meta-learner; names the nearest.
+    """
+    if name not in META:
+        raise SettingsError(unknown("meta-learner", name, META))
+    return _imported(META[name])
+
+
 def _imported(place: str) -> Any:
     module, _, attribute = place.partition(":")
     return getattr(import_module(f"acclimate.methods.{module}"), attribute)
@@ -91,7 +124,7 @@ def create(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     Raises:
         SettingsError: unknown method or setting, a value out of range, or methods that cannot be combined.
     """
-    if "+" in name:
+    if "+" in name and name not in META:
         from acclimate.methods.compose import compose
 
         names = [part.strip() for part in name.split("+")]

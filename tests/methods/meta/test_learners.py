@@ -8,15 +8,37 @@ import torch
 from acclimate.domains.batch import Batch
 from acclimate.domains.episodes import Episodes
 from acclimate.methods.meta.anil import ANIL
+from acclimate.methods.meta.baseline_pp import BaselinePP
 from acclimate.methods.meta.fomaml import FOMAML
 from acclimate.methods.meta.inner import task_loss
 from acclimate.methods.meta.maml import MAML, each, learning, loss_of
+from acclimate.methods.meta.maml_pp import MAMLPP
+from acclimate.methods.meta.matching_net import MatchingNet
 from acclimate.methods.meta.meta_sgd import MetaSGD
+from acclimate.methods.meta.pmf import PMF
+from acclimate.methods.meta.proto_maml import ProtoMAML
 from acclimate.methods.meta.protonet import ProtoNet
+from acclimate.methods.meta.r2d2 import R2D2
+from acclimate.methods.meta.relation_net import RelationNet
+from acclimate.methods.meta.reptile import Reptile
 from acclimate.training.episodes import EpisodeStream
 from acclimate.training.loop import InterruptedRunError
 
-LEARNERS = [MAML(rate=0.3), FOMAML(rate=0.3), ANIL(rate=0.3), MetaSGD(), ProtoNet()]
+LEARNERS = [
+    MAML(rate=0.3),
+    FOMAML(rate=0.3),
+    ANIL(rate=0.3),
+    MetaSGD(),
+    MAMLPP(steps=3),
+    Reptile(),
+    ProtoMAML(steps=2),
+    ProtoNet(),
+    MatchingNet(),
+    RelationNet(),
+    R2D2(),
+    BaselinePP(),
+    PMF(),
+]
 FIRST = "backbone.network.0.weight"
 by_name = pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
 
@@ -114,8 +136,7 @@ def test_the_update_is_the_gradient_of_the_query_loss(learner, classes, make_mod
     held = [p.detach().clone() for p in asked]
     model.backbone.network[1].track_running_stats = False
     losses = [
-        task_loss(loss_of(model, s), loss_of(model, q), weights, rates, first_order=learner.first_order)
-        for s, q in each(tasks)
+        task_loss(loss_of(model, s), loss_of(model, q), weights, rates, **learner.form(0.0)) for s, q in each(tasks)
     ]
     slopes = torch.autograd.grad(torch.stack(losses).mean(), asked)
     model.backbone.network[1].track_running_stats = True

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from acclimate.domains.batch import Batch
+from acclimate.errors import SettingsError
 from acclimate.settings import as_dict, within
 from acclimate.tasks.base import Width
 from acclimate.training.model import Model
@@ -27,6 +28,8 @@ class Learner:
     about: ClassVar[str]
     headed: ClassVar[bool]
     """Whether it uses the model's head, and so answers episodes of as many ways as it was trained with."""
+    regresses: ClassVar[bool] = False
+    """Whether it can answer numbers too, and not classes alone."""
     ranges: ClassVar[Mapping[str, str]] = {}
     """The interval that each number among the settings must lie in, such as ``[0, inf)``."""
 
@@ -36,6 +39,21 @@ class Learner:
     def recipe(self) -> dict[str, Any]:
         """Name and settings, from which it is made again."""
         return {"name": self.name, **as_dict(self)}
+
+    def check(self, sites: Mapping[str, Width]) -> None:
+        """Refuse a model, by its sites, whose task this learner cannot learn.
+
+        Raises:
+            SettingsError: a regression where only classes can be answered; names the learners that can.
+        """
+        if not self.regresses and not next(iter(sites.values())).probs:
+            from acclimate.methods.registry import META, find_meta
+
+            able = ", ".join(name for name in META if find_meta(name).regresses)
+            raise SettingsError(
+                f"method '{self.name}' answers classes, and the labels here are numbers; methods that answer numbers: "
+                f"{able}"
+            )
 
     def parts(self, model: Model, classes: int) -> dict[str, nn.Module]:
         """Its own networks by player name, of which most have none; ``classes`` are those of all training episodes."""
@@ -69,7 +87,12 @@ class Learning:
     classes: int
 
     def parts(self, sites: Mapping[str, Width]) -> dict[str, nn.Module]:
-        """The learner's."""
+        """The learner's.
+
+        Raises:
+            SettingsError: the learner cannot learn the model's task.
+        """
+        self.learner.check(sites)
         return self.learner.parts(self.model, self.classes)
 
     def updates(self, step: Pass, batches: Mapping[str, Batch]) -> Iterator[Update]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from acclimate.methods.meta.maml import MAML
 
@@ -20,4 +20,7 @@ class FOMAML(MAML):
 
     name: ClassVar[str] = "fomaml"
     about: ClassVar[str] = "MAML without second derivatives (Finn et al. 2017)"
-    first_order: ClassVar[bool] = True
+
+    def form(self, progress: float) -> dict[str, Any]:
+        """Without the Hessians."""
+        return {"first_order": True}

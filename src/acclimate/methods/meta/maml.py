@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,11 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.func import functional_call
 
 from acclimate.domains.batch import Batch
+from acclimate.errors import SettingsError
 from acclimate.methods.meta.base import Learner
-from acclimate.methods.meta.inner import Weights, adapt, batch_statistics, gradient
+from acclimate.methods.meta.inner import Both, Loss, Weights, adapt, batch_statistics, gradient
+from acclimate.methods.source_free.pieces import diversity, entropy
+from acclimate.tasks.base import Width
 from acclimate.training.model import Model
 from acclimate.training.stage import Pass, Update
 from acclimate.training.stream import changed
@@ -32,31 +35,75 @@ class MAML(Learner):
     step. Batch norm normalises by the batch at hand, in queries too, as in the paper: answers to queries depend on
     the other queries of their batch.
 
-    Related: `FOMAML` (no second derivatives), `ANIL` (only the head adapts), `MetaSGD` (learned rates).
+    With ``inner="infomax"`` the inner loss is that the answers to the support rows be sure and varied, ``mean entropy -
+    entropy of the mean``, which needs no labels: the model learns to adapt to a new domain from a handful of unlabelled
+    rows. Its training episodes are domains (`Episodes` with ``groups="tasks"``), whose query rows have labels. It helps
+    where domains differ and classes keep their meaning; it **hurts** where a handful of rows is mostly of one class.
+
+    Related: `FOMAML` (no second derivatives), `ANIL` (only the head adapts), `MetaSGD` and `MAMLPP` (learned rates),
+    `ProtoMAML` (begins from prototypes), `Reptile`.
 
     Finn, Abbeel and Levine, Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks, ICML 2017, eq. 1 and
-    algorithm 2.
+    algorithm 2. The label-free inner loss is that of Krause, Perona and Gomes, Discriminative Clustering by Regularized
+    Information Maximization, NeurIPS 2010, section 2; learning through a label-free inner loss, another one: Bartler et
+    al., MT3: Meta Test-Time Training, AISTATS 2022.
 
     Attributes:
         steps: inner steps (the paper: 1 on 5-way Omniglot, 5 on 20-way and mini-ImageNet).
         rate: inner learning rate (the paper: 0.4 on 5-way Omniglot, 0.1 on 20-way, 0.01 on mini-ImageNet and
             sinusoids).
         test_steps: inner steps when it answers; None: as in training (the paper: 3 on Omniglot, 10 on mini-ImageNet).
+        inner: what the inner steps go by: "labels" of the support rows, or "infomax", without any.
     """
 
     steps: int = 1
     rate: float = 0.4
     test_steps: int | None = None
+    inner: Literal["labels", "infomax"] = "labels"
 
     name: ClassVar[str] = "maml"
     about: ClassVar[str] = "weights from which a few gradient steps learn a task (Finn et al. 2017)"
     headed: ClassVar[bool] = True
-    first_order: ClassVar[bool] = False
+    regresses: ClassVar[bool] = True
+    moves: ClassVar[str] = "model"
+    """The player whose weights learn in the outer loop."""
+    labelled: ClassVar[str] = ""
+    """Why the inner loss needs labels, if it always does."""
     ranges: ClassVar[Mapping[str, str]] = {"steps": "[1, inf)", "rate": "(0, inf)", "test_steps": "[0, inf)"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.inner != "labels" and self.labelled:
+            raise SettingsError(f"{self.name}: inner={self.inner} is not possible, {self.labelled}; use maml or fomaml")
+
+    def check(self, sites: Mapping[str, Width]) -> None:
+        """As in `Learner`; and answers that are numbers have no entropy."""
+        super().check(sites)
+        if self.inner == "infomax" and not next(iter(sites.values())).probs:
+            raise SettingsError(f"{self.name}: inner=infomax goes by class probabilities, and the labels are numbers")
 
     def rates(self, weights: Mapping[str, Tensor], parts: Mapping[str, nn.Module], steps: int) -> list[Any]:
         """How fast each weight learns in each of ``steps`` inner steps; see `inner.Rates`."""
         return [self.rate] * steps
+
+    def form(self, progress: float) -> dict[str, Any]:
+        """What `inner.gradient` is told beside losses, weights and rates, at this share of the training."""
+        return {}
+
+    def begin(self, model: Model, weights: Weights, support: Batch) -> Weights:
+        """The weights that a task's inner loop begins with, as a function of those that are learned."""
+        return weights
+
+    def support_loss(self, model: Model, support: Batch) -> Loss:
+        """The inner loss as a function of the weights; a label-free one never reads the targets."""
+        return loss_of(model, support) if self.inner == "labels" else infomax_of(model, support)
+
+    def task_gradient(
+        self, model: Model, support: Batch, query: Batch, weights: Weights, rates: list[Any], progress: float
+    ) -> tuple[Tensor, Both]:
+        """The outer loss of one task and its gradients by weights and rates; query targets are in that loss alone."""
+        losses = self.support_loss(model, support), loss_of(model, query)
+        return gradient(*losses, weights, rates, **self.form(progress))
 
     def updates(self, step: Pass, tasks: Batch) -> Iterator[Update]:
         """One update of the model, and of the learned rates where there are any."""
@@ -66,12 +113,10 @@ class MAML(Learner):
         total, sums = torch.zeros((), device=model.device), Sums(weights, rates)
         with batch_statistics(model):
             for support, query in each(tasks):
-                loss, (by_weight, by_rate) = gradient(
-                    loss_of(model, support), loss_of(model, query), weights, rates, first_order=self.first_order
-                )
+                loss, (by_weight, by_rate) = self.task_gradient(model, support, query, weights, rates, step.progress)
                 total = total + loss
                 sums.add(by_weight, by_rate)
-        yield Update({"query": sums.known(total, len(tasks))}, ("model", *step.parts))
+        yield Update({"query": sums.known(total, len(tasks))}, (self.moves, *step.parts))
 
     def answers(self, model: Model, parts: Mapping[str, nn.Module], support: Batch, query: Any) -> Tensor:
         """Adapt to each task in turn, then answer its queries."""
@@ -81,9 +126,11 @@ class MAML(Learner):
         found = []
         with batch_statistics(model):
             for k in range(len(support)):
-                reached = list(adapt(loss_of(model, _task(support, k)), weights, rates, first_order=True))
                 with torch.no_grad():
-                    outputs = run(model, [weights, *reached][-1], Batch(changed(query, itemgetter(k))))
+                    first = self.begin(model, weights, _task(support, k))
+                reached = list(adapt(self.support_loss(model, _task(support, k)), first, rates, first_order=True))
+                with torch.no_grad():
+                    outputs = run(model, [first, *reached][-1], Batch(changed(query, itemgetter(k))))
                 found.append(next(iter(outputs.values())).detach())
         return torch.stack(found)
 
@@ -103,6 +150,17 @@ def loss_of(model: Model, batch: Batch) -> Callable[[Mapping[str, Tensor]], Tens
     assert batch.targets is not None, "episodes have targets"
     targets = batch.targets
     return lambda weights: model.task.loss(run(model, weights, Batch(batch.inputs)), targets).mean()
+
+
+def infomax_of(model: Model, batch: Batch) -> Loss:
+    """How unsure and how alike the answers to a batch are, as a function of the weights; without its targets."""
+
+    def loss(weights: Weights) -> Tensor:
+        probs = next(iter(functional_call(model, dict(weights), (Batch(batch.inputs),)).sites.values())).probs
+        assert probs is not None, "classes have probabilities"
+        return entropy(probs) - diversity(probs)
+
+    return loss
 
 
 def each(tasks: Batch) -> Iterator[tuple[Batch, Batch]]:

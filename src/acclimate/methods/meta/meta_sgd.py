@@ -30,14 +30,17 @@ class MetaSGD(MAML):
 
     def parts(self, model: Model, classes: int) -> dict[str, nn.Module]:
         """The rates, each of its weight's shape."""
-        made = {_key(name): nn.Parameter(torch.full_like(value, self.rate)) for name, value in learning(model).items()}
+        made = {
+            rate_key(name): nn.Parameter(torch.full_like(value, self.rate)) for name, value in learning(model).items()
+        }
         return {"rates": nn.ParameterDict(made)}
 
     def rates(self, weights: Mapping[str, Tensor], parts: Mapping[str, nn.Module], steps: int) -> list[Any]:
         """The learned ones, the same in every step."""
         learned = dict(parts["rates"].named_parameters())
-        return [{name: learned[_key(name)] for name in weights if _key(name) in learned}] * steps
+        return [{name: learned[rate_key(name)] for name in weights if rate_key(name) in learned}] * steps
 
 
-def _key(name: str) -> str:
+def rate_key(name: str) -> str:
+    """A weight's name as that of its rate: a parameter's own name has no dots."""
     return name.replace(".", "/")
