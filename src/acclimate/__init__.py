@@ -22,6 +22,7 @@ _EXPORTS = {
     "AcclimateError": "errors",
     "Domain": "domains.domain",
     "Encoder": "runs.encoder",
+    "MetaRun": "runs.meta.run",
     "Predictor": "runs.predictor",
     "Run": "runs.run",
     "adapt": "api",
@@ -29,6 +30,7 @@ _EXPORTS = {
     "embed": "api",
     "inspect": "api",
     "load": "api",
+    "meta_train": "api",
     "pretrain": "api",
     "read": "domains.read",
     "resume": "api",
@@ -39,6 +41,7 @@ __all__ = [
     "Adapter",
     "Domain",
     "Encoder",
+    "MetaRun",
     "Predictor",
     "Run",
     "__version__",
@@ -47,6 +50,7 @@ __all__ = [
     "embed",
     "inspect",
     "load",
+    "meta_train",
     "pretrain",
     "read",
     "resume",
@@ -54,11 +58,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     from acclimate.adapter import Adapter
-    from acclimate.api import adapt, compare, embed, inspect, load, pretrain, resume
+    from acclimate.api import adapt, compare, embed, inspect, load, meta_train, pretrain, resume
     from acclimate.domains.domain import Domain
     from acclimate.domains.read import read
     from acclimate.errors import AcclimateError
     from acclimate.runs.encoder import Encoder
+    from acclimate.runs.meta.run import MetaRun
     from acclimate.runs.predictor import Predictor
     from acclimate.runs.run import Run
 

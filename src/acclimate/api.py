@@ -1,4 +1,4 @@
-"""The ten-line program: read, inspect, pretrain, adapt, compare, load, embed."""
+"""The ten-line program: read, inspect, pretrain, meta_train, adapt, compare, load, embed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from acclimate.runs import pretrain as pretraining
 from acclimate.runs.encoder import Encoder
 from acclimate.runs.lesson import HELD_OUT
 from acclimate.runs.log import Found, Show, silent, unsaid
+from acclimate.runs.meta import train as meta
+from acclimate.runs.meta.plan import HELD_OUT as CLASSES_HELD_OUT
+from acclimate.runs.meta.run import MetaRun
 from acclimate.runs.predictor import Predictor
 from acclimate.runs.recipe import Recipe
 from acclimate.runs.run import Run
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from acclimate.backbones.base import Backbone
     from acclimate.methods.base import Method
 
-__all__ = ["adapt", "carry_out", "compare", "embed", "inspect", "load", "pretrain", "read", "resume"]
+__all__ = ["adapt", "carry_out", "compare", "embed", "inspect", "load", "meta_train", "pretrain", "read", "resume"]
 
 
 def adapt(
@@ -172,6 +175,51 @@ def pretrain(
     return Encoder(folder)
 
 
+def meta_train(
+    source: Any,
+    *,
+    method: str | Mapping[str, Any] | None = None,
+    ways: int | str | None = None,
+    shots: int | str = 1,
+    queries: int = 15,
+    groups: str = "ignore",
+    turns: bool = False,
+    backbone: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    tune: str | Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    show: Show = silent,
+    **options: Any,
+) -> MetaRun:
+    """Train a model that learns new classes, or a new domain, from a handful of rows.
+
+    Args:
+        source: labelled rows as for `adapt`; a list for several domains.
+        method: a name (``"protonet"``, the default), or ``{"name": ..., setting: ...}``.
+        ways: classes of an episode, or a range such as ``"5-20"``.
+        shots: labelled rows of each class, or a range.
+        queries: further rows of each class, which are answered.
+        groups: "ignore"; "within": the classes of an episode are of one group; "tasks": each group is a task.
+        turns: images turned by quarters are further classes.
+        backbone: a name, a folder, or ``{"name": ..., setting: ...}``.
+        tune: frozen (the default of pretrained backbones), full, gradual, discriminative, l2sp, or a mapping.
+        out: folder of the model; a fresh temporary one by default.
+        force: replace what is in that folder.
+        show: called with the progress.
+        **options: the other settings of `Recipe`: ``label``, ``group``, ``seed``, ``training``, ``budget``,
+            ``validation`` (share of the classes that is held out, 0.1 unless said otherwise), ...
+
+    Raises:
+        AcclimateError: what is wrong, and what to do.
+    """
+    sources = given.several(source)
+    shape = {"ways": ways, "shots": shots, "queries": queries, "groups": groups, "turns": turns}
+    asked = {"backbone": given.named(backbone), "method": method, "tune": tune, "episodes": shape, **options}
+    recipe, folder = given.written("meta-train", sources, [], asked, {"validation": CLASSES_HELD_OUT}), _fresh(out)
+    meta.meta_train(recipe, folder, source=sources or None, force=force, show=show)
+    return MetaRun(folder)
+
+
 def carry_out(
     recipe: Recipe, out: str | Path, *, force: bool = False, found: Found = unsaid, show: Show = silent
 ) -> Run:
@@ -188,9 +236,12 @@ def resume(
     backbone: nn.Module | None = None,
     found: Found = unsaid,
     show: Show = silent,
-) -> Run | Encoder:
-    """Continue a run or a pretraining after a kill, bit for bit. What came from Python is to be given again."""
+) -> Run | Encoder | MetaRun:
+    """Continue whatever a kill stopped in this folder, bit for bit. What came from Python is to be given again."""
     sources, targets = given.several(source) or None, given.several(target) or None
+    if meta.is_meta(Path(folder)):
+        meta.resume(Path(folder), source=sources, found=found, show=show)
+        return MetaRun(folder)
     if pretraining.is_pretraining(Path(folder)):
         pretraining.resume(Path(folder), source=sources, target=targets, found=found, show=show)
         return Encoder(folder)

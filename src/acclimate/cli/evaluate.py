@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from acclimate.cli import options
+from acclimate.cli import meta_train, options
 from acclimate.cli.outcome import regret_line
 from acclimate.cli.show import between, counts, number, put, say, signed, table
+from acclimate.errors import SettingsError
 
 VERDICTS = {
     "helped": "helped: adapting made the model better on these rows than source_only",
@@ -28,13 +30,25 @@ def add(verbs: options.Verbs) -> None:
         "--group", metavar="COLUMN", help="rows with one value here are resampled together; default as in adapt"
     )
     parser.add_argument("--force", action="store_true", help="also rows that were trained on with their labels")
+    parser.add_argument("--episodes", type=int, metavar="N", help="of a meta-trained model: how many (default 600)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of a meta-trained model: of the episodes (default 0)")
+    meta_train.shape(parser)
     options.place(parser, precision=False)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Evaluate every arm, and print what was found."""
+    """Evaluate every arm, and print what was found; of a meta-trained model, many episodes."""
+    from acclimate.runs.meta.run import MetaRun
+    from acclimate.runs.meta.train import is_meta
     from acclimate.runs.run import Run
 
+    if is_meta(Path(args.run)):
+        asked = options.given(args, "label", "input", "group", "seed", "device", "episodes")
+        value = MetaRun(args.run).evaluate(args.data, shape=meta_train.shaped(args), force=args.force, **asked)
+        meta_train.evaluated(args, value)
+        return
+    if foreign := [f"--{name}" for name in ("episodes", "seed", *meta_train.SHAPE) if getattr(args, name) is not None]:
+        raise SettingsError(f"{args.run} was not meta-trained: leave out {', '.join(foreign)}")
     value = Run(args.run).evaluate(
         args.data,
         label=args.label,

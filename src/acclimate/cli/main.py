@@ -26,6 +26,7 @@ from acclimate.cli import (
     label_plan,
     leaderboard,
     listing,
+    meta_train,
     predict,
     pretrain,
     resume,
@@ -37,6 +38,7 @@ from acclimate.training import interrupt
 VERBS = (
     inspect,
     pretrain,
+    meta_train,
     compare,
     adapt,
     resume,

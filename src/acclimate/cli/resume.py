@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from acclimate.cli import options, outcome, pretrain
+from acclimate.cli import meta_train, options, outcome, pretrain
 from acclimate.cli.progress import progress
 
 
@@ -21,8 +21,9 @@ def run(args: argparse.Namespace) -> None:
     from acclimate import api
 
     def said(value: Mapping[str, Any]) -> None:
-        (outcome.found if "arms" in value else pretrain.found)(args, value)
+        (meta_train if "episodes" in value else outcome if "arms" in value else pretrain).found(args, value)
 
     with progress(args) as show:
         done = api.resume(args.folder, found=said, show=show)
-    (outcome.outcome if "arms" in done.result else pretrain.outcome)(args, done.result)
+    result = done.result
+    (meta_train if "evaluations" in result else outcome if "arms" in result else pretrain).outcome(args, result)

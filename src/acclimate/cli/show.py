@@ -59,6 +59,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 class``, ``2 classes``."""
+    return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
+
+
 def counts(found: Mapping[str, int], top: int = 5) -> str:
     """``pos 30, neg 20, ...``: the most frequent ones."""
     first = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:top]

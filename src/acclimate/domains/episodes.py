@@ -59,7 +59,7 @@ class Episodes:
 
     def __post_init__(self) -> None:
         for name in ("ways", "shots", "queries", "block"):
-            low, high = _range(getattr(self, name))
+            low, high = span(getattr(self, name))
             if not 1 <= low <= high:
                 raise SettingsError(f"episodes.{name} must be at least 1, a range from low to high; found {low}-{high}")
         if self.turns and self.domain.schema.modality != "image":
@@ -81,6 +81,11 @@ class Episodes:
         return pools(self)
 
     @property
+    def varies(self) -> bool:
+        """Whether ways or shots are drawn, too."""
+        return isinstance(self.ways, tuple) or isinstance(self.shots, tuple)
+
+    @property
     def classes(self) -> int:
         """How many classes episodes are drawn from, turned ones among them."""
         return len(self.pools.names) * self.factor
@@ -90,10 +95,20 @@ class Episodes:
         """How many classes one class of images makes."""
         return 4 if self.turns else 1
 
+    @cached_property
+    def names(self) -> np.ndarray:
+        """What each row ``[n]`` teaches, by which training and evaluation must differ: its class, or its group."""
+        labels, groups = self.domain.labels, self.domain.groups
+        if self.groups == "ignore" or groups is None:
+            return np.asarray(labels).astype(str)
+        if self.groups == "tasks":
+            return groups.astype(str)
+        return np.array([f"{group}/{label}" for group, label in zip(groups, np.asarray(labels), strict=True)])
+
     @property
     def fewest(self) -> tuple[int, int]:
         """The least ways, and the least rows of a class, that an episode needs."""
-        return _range(self.ways)[0], _range(self.shots)[0] + self.queries
+        return span(self.ways)[0], span(self.shots)[0] + self.queries
 
     def draw(self, first: int, count: int = 1) -> Draw:
         """Episodes ``first`` to ``first + count - 1``; where ways or shots vary they must be of one block."""
@@ -106,7 +121,7 @@ class Episodes:
         pools, rng = self.pools, generator(self.seed, "episodes", block)
         sets = rng.integers(len(pools.sets), size=self.block)
         starts, sizes = pools.sets[sets, 0], pools.sets[sets, 1]
-        low, high = _range(self.ways)
+        low, high = span(self.ways)
         ways = low if low == high else int(rng.integers(low, min(high, sizes.min() * self.factor) + 1))
         if self.groups == "tasks":
             place = np.broadcast_to(np.arange(ways), (self.block, ways))
@@ -124,7 +139,7 @@ class Episodes:
 
     def _shots(self, rng: np.random.Generator, sizes: np.ndarray) -> np.ndarray:
         """Support rows of each class ``[block, ways]``; their sum is the same in every episode of a block."""
-        low, high = _range(self.shots)
+        low, high = span(self.shots)
         if low == high:
             return np.full(sizes.shape, low)
         most = sizes - self.queries
@@ -187,5 +202,6 @@ def allotted(weights: np.ndarray, total: int, most: np.ndarray) -> np.ndarray:
     return seats
 
 
-def _range(count: Count) -> tuple[int, int]:
+def span(count: Count) -> tuple[int, int]:
+    """The least and the most."""
     return count if isinstance(count, tuple) else (count, count)

@@ -26,6 +26,8 @@ WRITTEN = (
     "result.json",
     "encoder",
     "pretraining.json",
+    "learner",
+    "meta.json",
 )
 """What a run writes into its folder, in this order."""
 LOCK = ".lock"

@@ -29,7 +29,7 @@ MOST_HELD_OUT = 500
 """Most rows of a domain that are held out: enough to see whether the loss falls on rows that were not learned."""
 
 
-SPEAK_OF_LABELS = ("target_label", "target_shares", "label_map", "task")
+SPEAK_OF_LABELS = ("target_label", "target_shares", "label_map", "task", "episodes")
 """Settings of a recipe that mean nothing here."""
 
 
@@ -84,7 +84,7 @@ def prepare(recipe: Recipe, source: Sequence[Any] | None = None, target: Sequenc
         AcclimateError: see `acclimate.errors`.
     """
     for key in SPEAK_OF_LABELS:
-        if getattr(recipe, key) is not None:
+        if getattr(recipe, key):
             raise SettingsError(f"pretraining reads no labels: leave {key} out (label keeps a column from the inputs)")
     wholes = _read(recipe, source, target)
     modality = next(iter(wholes.values())).schema.modality

@@ -60,7 +60,7 @@ class Predictor:
         """
         folder = Path(folder)
         inner = folder / "model"
-        if not (inner / store.CONFIG).is_file():
+        if (folder / "meta.json").is_file() or not (inner / store.CONFIG).is_file():
             result.check_finished(folder)
             inner = folder
         return cls(*store.load(inner, backbone), device, precision)

@@ -184,6 +184,8 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     Raises:
         DataError: domains that do not fit each other or the task.
     """
+    if recipe.episodes:
+        raise SettingsError("episodes are those of `acclimate meta-train`; leave them out")
     labelled = None
     if target is not None and target.labels is not None:
         labelled = target.select(np.flatnonzero(_known(target)))

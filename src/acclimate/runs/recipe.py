@@ -20,7 +20,7 @@ from acclimate.files import writing
 VERSION = 1
 MEMORY = "memory"
 """What a recipe says of a domain that came as a Python object."""
-SECTIONS = ("backbone", "method", "tune", "training")
+SECTIONS = ("backbone", "method", "tune", "training", "episodes")
 """Parts of a recipe that are mappings; an option that names one sets its main key."""
 MAIN_KEY = {"backbone": "name", "method": "name", "tune": "kind"}
 FROM_ENVIRONMENT = ("device", "precision", "jobs", "budget", "seed")
@@ -47,7 +47,8 @@ class Recipe:
         method: name and settings.
         tune: kind and settings.
         training: settings of the loop.
-        validation: share of the labelled rows that is held out.
+        episodes: what the small tasks of meta-training are.
+        validation: share of the labelled rows that is held out; of meta-training, share of the classes.
         plain_baseline: whether the modality's plain baseline is trained too.
         budget: seconds for the training loops of all arms together, or None.
         jobs: arms trained at the same time.
@@ -71,6 +72,7 @@ class Recipe:
     method: dict[str, Any] = field(default_factory=dict)
     tune: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    episodes: dict[str, Any] = field(default_factory=dict)
     validation: float = 0.2
     plain_baseline: bool = True
     budget: float | None = None

@@ -112,6 +112,11 @@ def check_finished(folder: Path) -> None:
         raise DataError(
             f"{folder}: an encoder, which gives no answers yet; train one: acclimate adapt --backbone {folder}"
         )
+    if (folder / "meta.json").is_file():
+        raise DataError(
+            f"{folder}: a meta-learned model, which answers from labelled rows: acclimate few-shot --backbone {folder} "
+            f"--support LABELLED --data ROWS, and acclimate evaluate {folder} --data NEW_CLASSES"
+        )
     if (folder / "recipe.yaml").is_file() and not (folder / "result.json").is_file():
         raise DataError(f"{folder}: it is not finished; `acclimate resume {folder}` continues it")
 

@@ -31,8 +31,8 @@ class EpisodeStream:
 
     def __init__(self, name: str, episodes: Episodes, backbone: Backbone, task: Task, *, size: int, seed: int):
         self.name, self.backbone, self.size, self.seed = name, backbone, size, seed
-        varies = isinstance(episodes.ways, tuple) or isinstance(episodes.shots, tuple)
-        self.episodes = replace(episodes, block=size) if varies else episodes  # the tasks of a step are of one shape
+        # The tasks of a step are of one shape.
+        self.episodes = replace(episodes, block=size) if episodes.varies else episodes
         ways, rows = episodes.fewest
         self.batches = max(1, len(episodes.pools.rows) // (size * ways * rows))
         labels = None if episodes.labelled_by_place else episodes.domain.labels
@@ -45,7 +45,7 @@ class EpisodeStream:
         if getattr(self.backbone.settings, "augment", "none") != "none":
             return None
         one = self.backbone.collate(domain.rows.take(np.arange(1)))
-        if not isinstance(one, Tensor) or one.layout != torch.strided:
+        if not isinstance(one, Tensor) or one.layout != torch.strided or (self.episodes.turns and one.ndim != 4):
             return None
         if math.prod(one.shape[1:]) * one.element_size() * len(domain) > HELD:
             return None
@@ -61,21 +61,23 @@ class EpisodeStream:
     def _side(self, drawn: Draw, rows: np.ndarray, way: np.ndarray, step: int, part: slice, side: str) -> Batch:
         turns = np.take_along_axis(drawn.turns[part], way, axis=1)
         origin = np.take_along_axis(drawn.pools[part], way, axis=1) * self.episodes.factor + turns
-        inputs = turned(self._read(rows.reshape(-1), side, step), torch.from_numpy(turns.reshape(-1)))
+        inputs = self._read(rows.reshape(-1), turns.reshape(-1), side, step)
         inputs = changed(inputs, lambda value: value.unflatten(0, rows.shape))
         targets = torch.from_numpy(way) if self.targets is None else self.targets[torch.from_numpy(rows)]
         return Batch(inputs, targets, self.name, origin=torch.from_numpy(origin))
 
-    def _read(self, index: np.ndarray, side: str, step: int) -> Any:
+    def _read(self, index: np.ndarray, turns: np.ndarray, side: str, step: int) -> Any:
         if self.held is not None:
-            return self.held[torch.from_numpy(index)]
-        rng = generator(self.seed, side, self.name, step)
-        return self.backbone.collate(self.episodes.domain.rows.take(index), training=True, rng=rng)
+            return turned(self.held[torch.from_numpy(index)], torch.from_numpy(turns))
+        raw = self.episodes.domain.rows.take(index)
+        if turns.any():
+            raw = [np.rot90(image, quarters) for image, quarters in zip(raw, turns, strict=True)]
+        return self.backbone.collate(raw, training=True, rng=generator(self.seed, side, self.name, step))
 
 
-def turned(images: Any, turns: Tensor) -> Any:
-    """Images ``[n, channels, side, side]``, each turned by so many quarters; anything else as it is."""
-    if not isinstance(images, Tensor) or not turns.any():
+def turned(images: Tensor, turns: Tensor) -> Tensor:
+    """Images ``[n, channels, side, side]``, each turned by so many quarters."""
+    if not turns.any():
         return images
     images = images.clone()
     for quarters in (1, 2, 3):

@@ -13,10 +13,19 @@ from acclimate.training.model import Model
 
 @dataclass
 class Watch:
-    """A score of the model, higher is better, taken after each epoch; training ends after ``patience`` without gain."""
+    """A score of the model, higher is better, taken after each epoch; training ends after ``patience`` without gain.
+
+    Attributes:
+        score: of the model as it is.
+        patience: epochs without gain after which training ends.
+        every: steps between scores, in the place of epochs.
+        keep: whether the state that scored best is put back at the end; if not, scores are logged alone.
+    """
 
     score: Callable[[Model], float]
     patience: int | None = None
+    every: int | None = None
+    keep: bool = True
 
 
 @dataclass(frozen=True)

@@ -173,11 +173,11 @@ class Trainer:
 
     def _judge(self) -> None:
         """At the end of an epoch, score the model and remember the best."""
-        done = self.counters
-        if done.step % self.epoch and done.step != done.total:
+        done, watch = self.counters, self.watch
+        if watch is None or (done.step % (watch.every or self.epoch) and done.step != done.total):
             return
-        if self.watch is not None:
-            self.best = self._scored(self.watch, self.model, self.report, self.best)
+        best = self._scored(watch, self.model, self.report, self.best)
+        self.best = best if watch.keep else None
 
     def _scored(self, watch: Watch, model: Model, report: Report, best: Best | None) -> Best:
         score = self.place.first(watch.score(model))

@@ -1,0 +1,1 @@
+"""Runs of meta-training: what is planned, trained, kept on disk and evaluated."""
