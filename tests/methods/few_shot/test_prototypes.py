@@ -4,9 +4,10 @@ from acclimate.methods.few_shot.prototypes import Prototypes
 
 
 def test_logits_by_hand():
-    support = torch.tensor([[[2.0, 1.0], [0.0, 1.0]]])  # their mean is (1, 1)
-    logits = Prototypes(scale=2).logits(support, torch.tensor([[0, 1]]), torch.tensor([[[4.0, 5.0]]]), 2)
-    assert torch.allclose(logits, torch.tensor([[[0.6, -0.6]]]))  # 2 * (1 - 1/2) * (3, 4)/5 . (1, 0)
+    support = torch.tensor([[[3.0, 4.0], [2.4, -3.2]]])  # of length 1: (0.6, +-0.8), their mean is (0.6, 0)
+    logits = Prototypes(scale=2).logits(support, torch.tensor([[0, 1]]), torch.tensor([[[0.0, 5.0]]]), 2)
+    along = 1 / (1 + 0.6**2) ** 0.5  # (-0.6, 1), scaled to length 1, along (0, 1)
+    assert torch.allclose(logits, torch.tensor([[[along, -along]]]))  # 2 * (1 - 1/2) * the cosine
 
 
 def test_rows_that_are_not_known_play_no_part():

@@ -65,7 +65,11 @@ def class_means(support: Tensor, member: Tensor) -> Tensor:
 
 
 def centred(support: Tensor, query: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Both less the mean of the known support rows of their task."""
+    """Both scaled to length 1, less the mean of the known support rows of their task.
+
+    The length of a row is taken off first: of few rows, the longest would otherwise be most of the mean.
+    """
+    support, query = F.normalize(support, dim=-1), F.normalize(query, dim=-1)
     weight = torch.ones_like(support[..., :1]) if known is None else known.unsqueeze(-1).to(support.dtype)
     mean = (support * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1.0)
     return support - mean, query - mean

@@ -16,20 +16,21 @@ from acclimate.methods.few_shot.base import Level, centred, class_means, members
 class Prototypes(Level):
     """``p(class k of x) = softmax_k(scale * (1 - 1/K) * cos(x - m, c_k - m))``, of K classes with the means c_k.
 
-    m is the mean of all support rows; features are scaled to length 1 after it was taken off. Seen from there, K means
-    lie at cosines of about -1/(K - 1) to each other; the factor lets one scale be as sure of two classes as of many.
-    Nothing is fitted, so one row a class is enough. Helps wherever rows are very few. **Hurts** where classes differ
-    in few of many directions: a probe then learns which.
+    m is the mean of all support rows; features are scaled to length 1 before and after it is taken off. Seen from m, K
+    means lie at cosines of about -1/(K - 1) to each other; the factor lets one scale be as sure of two classes as of
+    many. Nothing is fitted, so one row a class is enough. Helps wherever rows are very few. **Hurts** where classes
+    differ in few of many directions: a probe then learns which; and where the length of a row tells its class.
 
     Snell, Swersky and Zemel, Prototypical Networks, NeurIPS 2017, eq. 1; centring and lengths as in Wang et al.,
-    SimpleShot, 2019, section 3 (CL2N), with the support's own mean.
+    SimpleShot, 2019, section 3 (CL2N), with the support's own mean. To scale before centring too is ours: with one row
+    a class it was right in 0.4 (faces) to 5.5 (photos) and 13 (reviews by their goods) points more of the queries.
 
     Attributes:
         scale: of the cosine; calibration corrects it where rows can be held out. On ImageNet features of photos,
-            drawings and faces in 2 to 15 classes the log-loss is lowest at 8 with one row a class, at 12 with five.
+            drawings and faces in 2 to 15 classes the log-loss is lowest at 10 with one row a class, at 14 with five.
     """
 
-    scale: float = 9.0
+    scale: float = 12.0
 
     name: ClassVar[str] = "prototypes"
     about: ClassVar[str] = "the nearest class mean by cosine (Snell et al. 2017; Wang et al. 2019)"
