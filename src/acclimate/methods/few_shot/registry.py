@@ -13,6 +13,7 @@ from acclimate.settings import build
 LEVELS: dict[str, str] = {
     "prototypes": "prototypes:Prototypes",
     "probe": "probe:Probe",
+    "adapter": "adapter:LinearAdapter",
 }
 
 
