@@ -11,12 +11,17 @@ from torch.nn import functional as F
 
 from acclimate.methods.meta.inner import (
     Weights,
+    adapt,
     batch_statistics,
     batched_gradient,
     gradient,
     mappable,
     task_loss,
 )
+from acclimate.methods.meta.maml import Sums
+from acclimate.methods.meta.maml_pp import MAMLPP
+from acclimate.methods.meta.meta_sgd import rate_key
+from acclimate.methods.meta.proto_maml import gradient_through, prototype_head
 
 WAYS = 3
 
@@ -176,6 +181,57 @@ def test_weights_without_a_rate_stay(network, tasks):
     assert found["0.weight"].abs().max() > 1e-3
 
 
+def test_learned_rates_of_every_layer_and_step_under_a_multi_step_loss(tasks):
+    """MAML++: rates through `Sums`, as the optimizer gets them, against finite differences."""
+    network = made_network(dropout=False)
+    x, y, z, t = (part[0] for part in tasks)
+    learner, weights = MAMLPP(steps=3, loss_annealing=0.5), weights_of(network)
+    made = {
+        rate_key(name): nn.Parameter(torch.linspace(0.2, 0.5, 3, dtype=torch.float64) + 0.01 * k)
+        for k, name in enumerate(weights)
+    }
+    parts = {"rates": nn.ParameterDict(made)}
+    shares = learner.form(0.25)["shares"]
+    assert shares == pytest.approx([1 / 6, 1 / 6, 2 / 3])
+    rates = learner.rates(weights, parts, 3)
+    sums = Sums(weights, rates)
+    with batch_statistics(network):
+        value, found = gradient(loss_of(network, x, y), loss_of(network, z, t), weights, rates, shares=shares)
+    sums.add(*found)
+    sums.known(value, 1).backward()
+
+    def function(numbers: dict[str, Tensor]) -> Tensor:
+        by_step = [{name: numbers[rate_key(name)][k] for name in weights} for k in range(3)]
+        with batch_statistics(network):
+            return outer(network, weights, by_step, x, y, z, t, shares=shares).detach()
+
+    expected = finite_differences(function, {name: value.detach() for name, value in made.items()})
+    assert furthest({name: value.grad for name, value in made.items()}, expected) < 1e-8
+    assert (expected["6/weight"].abs() > 1e-6).all()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_gradient_goes_back_through_the_beginning_from_prototypes(network, tasks, steps):
+    """Proto-MAML: the head is a function of the body."""
+    x, y, z, t = (part[0] for part in tasks)
+    weights = {name: value for name, value in weights_of(network).items() if not name.startswith("6.")}
+    rates = [0.05] * steps
+    losses = loss_of(network, x, y), loss_of(network, z, t)
+
+    def begin(here: Weights) -> Weights:
+        weight, bias = prototype_head(functional_call(network[:6], dict(here), (x,)), y)
+        return {**here, "6.weight": weight, "6.bias": bias}
+
+    value, (found, _) = gradient_through(begin, *losses, weights, rates)
+    expected = finite_differences(lambda moved: task_loss(*losses, begin(moved), rates).detach(), weights)
+    assert value == pytest.approx(task_loss(*losses, begin(weights), rates).item(), abs=1e-12)
+    assert set(found) == set(weights)
+    assert furthest(found, expected) < 1e-8
+    first, (approximate, _) = gradient_through(begin, *losses, weights, rates, first_order=True)
+    assert first == pytest.approx(value.item(), abs=1e-12)
+    assert (furthest(approximate, expected) > 1e-3) == (steps > 0)
+
+
 def test_no_step_is_the_plain_gradient(network, tasks):
     x, y, z, t = (part[0] for part in tasks)
     weights = weights_of(network)
@@ -187,8 +243,6 @@ def test_no_step_is_the_plain_gradient(network, tasks):
 
 def test_query_rows_never_reach_the_adaptation(network, tasks):
     """Other query labels: another loss, the same adapted weights."""
-    from acclimate.methods.meta.inner import adapt
-
     x, y, z, t = (part[0] for part in tasks)
     weights, rates = weights_of(network), rates_of(3)
     reached = list(adapt(loss_of(network, x, y), weights, rates))[-1]

@@ -43,8 +43,8 @@ FIRST = "backbone.network.0.weight"
 by_name = pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
 
 
-def tasks_of(model, domain, seed=1, count=60):
-    episodes = Episodes(domain, 3, 2, 5, seed=seed)
+def tasks_of(model, domain, seed=1, count=60, shots=2):
+    episodes = Episodes(domain, 3, shots, 5, seed=seed)
     return EpisodeStream("source", episodes, model.backbone, model.task, size=count, seed=0).batch(0)
 
 
@@ -121,7 +121,47 @@ def test_resumes_bit_for_bit(learner, classes, make_model, teach, tmp_path):
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
-@pytest.mark.parametrize("learner", LEARNERS[:4], ids=lambda learner: learner.name)
+@by_name
+def test_answering_leaves_the_model_as_it_was(learner, classes, make_model):
+    model = make_model(norm=True).eval()
+    parts = learner.parts(model, 40)
+    tasks = tasks_of(model, classes(), count=2, shots=4)
+    held = [{name: value.clone() for name, value in part.state_dict().items()} for part in (model, *parts.values())]
+    flags = [p.requires_grad for p in model.parameters()]
+    learner.answers(model, parts, tasks, tasks.views["query"].inputs)
+    for before, part in zip(held, (model, *parts.values()), strict=True):
+        assert all(torch.equal(value, before[name]) for name, value in part.state_dict().items())
+        assert all(p.grad is None for p in part.parameters())
+    assert [p.requires_grad for p in model.parameters()] == flags
+    assert not any(module.training for module in model.modules())
+
+
+@by_name
+def test_a_permutation_of_labels_and_of_rows_changes_nothing(learner, classes, make_model):
+    """Answers permute with the labels; where there is a head, whose rows differ, these are permuted too."""
+    model = make_model().eval()
+    parts = learner.parts(model, 40)
+    tasks = tasks_of(model, classes(), count=4)
+    first = learner.answers(model, parts, tasks, tasks.views["query"].inputs)
+    renamed, order = torch.tensor([2, 0, 1]), torch.tensor([4, 1, 5, 0, 3, 2])
+    other = Batch(tasks.inputs[:, order], renamed[tasks.targets][:, order])
+    with torch.no_grad():
+        for value in (model.head.weight, model.head.bias):
+            value[renamed] = value.clone()
+    second = learner.answers(model, parts, other, tasks.views["query"].inputs)
+    assert torch.allclose(first, second[..., renamed], atol=1e-5)
+
+
+UPDATED = [
+    *LEARNERS[:5],
+    MAMLPP(steps=3, order_annealing=0.0),
+    ProtoMAML(steps=2),
+    ProtoMAML(steps=2, first_order=False),
+    MAML(steps=2, rate=0.3, inner="infomax"),
+]
+
+
+@pytest.mark.parametrize("learner", UPDATED, ids=repr)
 def test_the_update_is_the_gradient_of_the_query_loss(learner, classes, make_model, teach):
     """One plain descent step against autograd through the whole inner loop, learned rates included."""
     model = make_model(norm=True)
@@ -130,15 +170,22 @@ def test_the_update_is_the_gradient_of_the_query_loss(learner, classes, make_mod
     tasks = tasks_of(model, classes(), seed=0, count=4)
     model.train()
     weights = {name: value.detach().clone().requires_grad_() for name, value in learning(model).items()}
-    rates = learner.rates(weights, trainer.parts, 1)
+    rates = learner.rates(weights, trainer.parts, learner.steps)
     own = [p for part in trainer.parts.values() for p in part.parameters()]
     asked = [*weights.values(), *own]
     held = [p.detach().clone() for p in asked]
     model.backbone.network[1].track_running_stats = False
     losses = [
-        task_loss(loss_of(model, s), loss_of(model, q), weights, rates, **learner.form(0.0)) for s, q in each(tasks)
+        task_loss(
+            learner.support_loss(model, s),
+            loss_of(model, q),
+            learner.begin(model, weights, s),
+            rates,
+            **learner.form(0.0),
+        )
+        for s, q in each(tasks)
     ]
-    slopes = torch.autograd.grad(torch.stack(losses).mean(), asked)
+    slopes = torch.autograd.grad(torch.stack(losses).mean(), asked, materialize_grads=True)
     model.backbone.network[1].track_running_stats = True
     trainer.train()
     moved = [*learning(model, everything=True).values(), *own]

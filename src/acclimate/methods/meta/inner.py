@@ -67,7 +67,7 @@ def task_loss(
     shares: Sequence[float] = (),
 ) -> Tensor:
     """The outer loss of one task: that of the query rows after the last step, or over steps by ``shares [K]``."""
-    shares = shares or [0.0] * (len(rates) - 1) + [1.0]
+    shares = shares or _last(rates)
     total = None
     for share, reached in zip(shares, adapt(support, weights, rates, first_order), strict=True):
         if share:
@@ -99,7 +99,7 @@ def gradient(
     Returns:
         The loss (a scalar without graph); gradients by name; and for each step the gradient by rate, elementwise.
     """
-    shares = shares or [0.0] * (len(rates) - 1) + [1.0]
+    shares = shares or _last(rates)
     here, tape = _leaves(weights), []
     for rate in rates:
         moving = [name for name in here if _rate(rate, name) is not None]
@@ -182,6 +182,11 @@ def _normalise(self: _BatchNorm, values: Tensor) -> Tensor:
         return flat
     shape = (1, -1, *(1 for _ in values.shape[2:]))
     return flat * self.weight.view(shape) + self.bias.view(shape)
+
+
+def _last(rates: Rates) -> list[float]:
+    """All weight on the last step."""
+    return [0.0] * (len(rates) - 1) + [1.0] * bool(rates)
 
 
 def _rate(rate: Any, name: str) -> Any:

@@ -24,9 +24,9 @@ class Reptile(MAML):
     """``w += e * (mean over tasks of w_K - w)``, where w_K is reached by K steps of plain training on a task.
 
     In training a task is all rows of its episode, support and query together, in minibatches: there is no outer loss.
-    ``w - mean w_K`` is handed to the optimizer as the gradient of w: under ``optimizer=sgd`` e is the learning rate (and
-    there is momentum), and Adam may take it too, as the paper says in section 2. The inner steps are plain descent (in
-    the paper's experiments Adam without momentum). To answer, it takes steps on the whole support, and sees no other
+    ``w - mean w_K`` is handed to the optimizer as the gradient of w: with ``optimizer=sgd`` e is the learning rate
+    (and there is momentum), and Adam may take it too, as the paper says in section 2. The inner steps are plain descent
+    (in the paper's experiments Adam without momentum). To answer, it takes steps on the whole support, and sees no other
     labels.
 
     Helps where inner steps are many: nothing is differentiated twice, nothing is kept. **Hurts** at few shots and few
