@@ -28,7 +28,7 @@ from acclimate.training.model import Model
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop
 
-LEARNERS = [kind(steps=2, rate=0.3, inner="infomax") for kind in (MAML, FOMAML, ANIL, MetaSGD, MAMLPP)]
+LEARNERS = [kind(steps=3, rate=0.3, inner="infomax") for kind in (MAML, FOMAML, ANIL, MetaSGD, MAMLPP)]
 
 
 def domains(count, seed):
