@@ -65,11 +65,11 @@ def summary(runs: Sequence[Mapping[str, Any]], metric: str = "accuracy") -> dict
     }
 
 
-def write(name: str, content: Mapping[str, Any]) -> None:
+def write(name: str, content: Mapping[str, Any], folder: Path = RESULTS) -> None:
     """One result file, with the environment it was measured in; a line a table row on stderr."""
-    RESULTS.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     value = {"benchmark": name, "environment": environment(), **content}
-    (RESULTS / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,0 +1,1 @@
+"""Meta-learning, measured; each module writes one JSON file in results/."""
