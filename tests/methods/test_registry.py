@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from acclimate.errors import SettingsError
 from acclimate.methods import DANN, MCC, MLLS, DeepJDOT, registry
+from acclimate.settings import build
 
 REFUSED = {
     "no value": ("mcc:strength", "expected NAME:SETTING=VALUE"),
@@ -51,6 +55,25 @@ def test_a_value_equal_to_the_default_is_not_named():
 def test_settings_of_a_member_are_a_mapping():
     with pytest.raises(SettingsError, match=r"expected the settings of 'dann', found 0\.3"):
         registry.create("dann+mcc", {"dann": 0.3})
+
+
+@pytest.mark.parametrize("name", registry.META)
+def test_a_meta_learner_is_made_again_from_its_recipe(name):
+    kind = registry.find_meta(name)
+    recipe = json.loads(json.dumps(kind().recipe()))
+    assert recipe.pop("name") == name == kind.name
+    assert build(kind, recipe, name) == kind()
+
+
+@pytest.mark.parametrize("name", ["maml", "maml++", "baseline++"])
+def test_a_meta_learner_in_the_place_of_a_method_is_told_where_it_belongs(name):
+    with pytest.raises(SettingsError, match=f"`acclimate meta-train --method {re.escape(name)} "):
+        registry.create(name)
+
+
+def test_a_meta_learner_that_is_not_there():
+    with pytest.raises(SettingsError, match="unknown meta-learner 'protonets'; did you mean 'protonet'"):
+        registry.find_meta("protonets")
 
 
 def titles(method, count, **options):

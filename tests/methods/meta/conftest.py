@@ -55,11 +55,18 @@ def make_model() -> Callable[..., Model]:
 def teach() -> Callable[..., Trainer]:
     """``teach(model, learner, domain)``: a trainer of episodes, 3 ways, 2 shots, 5 queries, 4 tasks a step."""
 
-    def make(model: Model, learner: Learner, domain: Domain, folder: Path | None = None, **more: float) -> Trainer:
+    def make(
+        model: Model,
+        learner: Learner,
+        domain: Domain,
+        folder: Path | None = None,
+        episodes: Episodes | None = None,
+        **more: float,
+    ) -> Trainer:
         training = Training(
             **{"batch_size": 4, "steps": 60, "learning_rate": 1e-2, "clip": 0, "weight_decay": 0, **more}  # type: ignore[arg-type]
         )
-        episodes = Episodes(domain, WAYS, 2, 5)
+        episodes = episodes or Episodes(domain, WAYS, 2, 5)
         loop = Loop("meta", {}, Learning(learner, model, episodes.classes), episodes=episodes)
         return Trainer(
             model,

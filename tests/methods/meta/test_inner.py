@@ -22,6 +22,7 @@ from acclimate.methods.meta.maml import Sums
 from acclimate.methods.meta.maml_pp import MAMLPP
 from acclimate.methods.meta.meta_sgd import rate_key
 from acclimate.methods.meta.proto_maml import gradient_through, prototype_head
+from acclimate.methods.source_free.pieces import diversity, entropy
 
 WAYS = 3
 
@@ -208,6 +209,45 @@ def test_learned_rates_of_every_layer_and_step_under_a_multi_step_loss(tasks):
     expected = finite_differences(function, {name: value.detach() for name, value in made.items()})
     assert furthest({name: value.grad for name, value in made.items()}, expected) < 1e-8
     assert (expected["6/weight"].abs() > 1e-6).all()
+
+
+def test_a_rate_for_every_single_weight(network, tasks):
+    """Meta-SGD: elementwise rates through `Sums`, against finite differences."""
+    x, y, z, t = (part[0] for part in tasks)
+    weights = weights_of(network)
+    draw = torch.Generator().manual_seed(3)
+    made = {
+        name: (0.2 + 0.3 * torch.rand(weights[name].shape, generator=draw, dtype=torch.float64)).requires_grad_()
+        for name in ("1.weight", "6.bias")
+    }
+    sums = Sums(weights, [made, made])
+    value, found = gradient(loss_of(network, x, y), loss_of(network, z, t), weights, [made, made])
+    sums.add(*found)
+    sums.known(value, 1).backward()
+    expected = finite_differences(
+        lambda moved: outer(network, weights, [moved, moved], x, y, z, t).detach(),
+        {name: value.detach() for name, value in made.items()},
+    )
+    assert furthest({name: value.grad for name, value in made.items()}, expected) < 1e-8
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_label_free_inner_loss_is_differentiated_through(network, tasks, steps):
+    x, _, z, t = (part[0] for part in tasks)
+    weights, rates = weights_of(network), rates_of(steps)
+
+    def unlabelled(weights: Weights) -> Tensor:
+        probs = functional_call(network, dict(weights), (x,)).softmax(-1)
+        return entropy(probs) - diversity(probs)
+
+    value, (found, _) = gradient(unlabelled, loss_of(network, z, t), weights, rates)
+    some = {name: weights[name] for name in ("0.bias", "1.weight", "1.bias", "6.bias")}
+    expected = finite_differences(
+        lambda moved: task_loss(unlabelled, loss_of(network, z, t), {**weights, **moved}, rates).detach(), some
+    )
+    assert value == pytest.approx(task_loss(unlabelled, loss_of(network, z, t), weights, rates).item(), abs=1e-12)
+    assert furthest(expected, found) < 1e-8
+    assert expected["1.weight"].abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("steps", [0, 1, 5])

@@ -194,6 +194,26 @@ def test_the_update_is_the_gradient_of_the_query_loss(learner, classes, make_mod
     assert slopes[0].abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("learner", [one for one in LEARNERS if not one.headed], ids=lambda learner: learner.name)
+def test_ways_and_shots_may_vary_without_a_head(learner, classes, make_model, teach):
+    model, domain = make_model(norm=True), classes()
+    episodes = Episodes(domain, (2, 6), (1, 5), 3)
+    trainer = teach(model, learner, domain, steps=8, episodes=episodes)
+    before = model.backbone.network[0].weight.detach().clone()
+    trainer.train()
+    assert not torch.equal(model.backbone.network[0].weight, before)
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    stream = EpisodeStream("source", episodes, model.backbone, model.task, size=4, seed=1)
+    shapes = set()
+    for step in range(3):
+        tasks = stream.batch(step)
+        logits = learner.answers(model, trainer.parts, tasks, tasks.views["query"].inputs)
+        assert logits.isfinite().all()
+        assert logits.shape[2] == tasks.targets.max() + 1
+        shapes.add(logits.shape[2])
+    assert len(shapes) > 1
+
+
 def test_anil_adapts_the_head_alone(classes, make_model):
     model = make_model()
     rates = ANIL().rates(learning(model), {}, 2)
