@@ -18,7 +18,7 @@ def ridge(support: Tensor, values: Tensor, query: Tensor, penalty: Tensor | floa
     """What ridge regression without an intercept, fitted to the support rows, says of the query rows.
 
     ``query X^T (X X^T + penalty I)^-1 Y``: by Woodbury's identity the system is as large as the support set, however
-    wide the features. Differentiable in everything. Bertinetto et al., ICLR 2019, eq. 4 and 5.
+    wide the features. Differentiable in everything. Bertinetto et al., ICLR 2019, section 3.
 
     Args:
         support: X, ``[tasks, n, d]``.
@@ -57,7 +57,7 @@ class R2D2(OnFeatures):
     where numbers are asked. **Hurts** at one shot, where it is close to a prototype.
 
     Bertinetto, Henriques, Torr and Vedaldi, Meta-learning with Differentiable Closed-form Solvers, ICLR 2019, section
-    3.2.
+    3.
 
     Attributes:
         scale: where the scale of the logits begins; that of numbers begins at 1.

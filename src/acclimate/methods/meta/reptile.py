@@ -25,9 +25,9 @@ class Reptile(MAML):
 
     In training a task is all rows of its episode, support and query together, in minibatches: there is no outer loss.
     ``w - mean w_K`` is handed to the optimizer as the gradient of w: with ``optimizer=sgd`` e is the learning rate
-    (and there is momentum), and Adam may take it too, as the paper says in section 2. The inner steps are plain descent
-    (in the paper's experiments Adam without momentum). To answer, it takes steps on the whole support, and sees no other
-    labels.
+    (and there is momentum), and Adam may take it too, as the paper says in section 3. The inner steps are plain descent
+    (in the paper's experiments Adam without momentum). To answer, it takes steps on the whole support and sees no
+    other labels.
 
     Helps where inner steps are many: nothing is differentiated twice, nothing is kept. **Hurts** at few shots and few
     steps: with one whole-batch step it is plain training on all tasks.
