@@ -48,7 +48,7 @@ def everything(timeless) -> Callable[[Path], dict[str, Any]]:
     """``everything(folder)`` is all that a run wrote, but for the clock."""
 
     def read(path: Path) -> Any:
-        if path.name in ("result.json", "arm.json", "pretraining.json"):
+        if path.name in ("result.json", "arm.json", "pretraining.json", "meta.json"):
             return timeless(json.loads(path.read_text()))
         if path.suffix == ".npz":
             with np.load(path) as arrays:

@@ -32,9 +32,21 @@ def assess(
     """Metrics of the query rows of episodes 0 to ``count`` - 1, each ``[count]``.
 
     accuracy and log_loss (nats) of classes; mae and mse of numbers, in the labels' unit. Query labels are compared with
-    the answers, and go nowhere else.
+    the answers, and go nowhere else. The mode of every module is as before afterwards.
     """
-    model.eval().to(place.device)
+    modes = {module: module.training for network in (model, *parts.values()) for module in network.modules()}
+    for network in (model, *parts.values()):
+        network.eval().to(place.device)
+    try:
+        return _assessed(learner, model, parts, episodes, count, place)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _assessed(
+    learner: Learner, model: Model, parts: Mapping[str, nn.Module], episodes: Episodes, count: int, place: Place
+) -> dict[str, np.ndarray]:
     found: dict[str, list[np.ndarray]] = {}
     together = 1 if episodes.varies else min(TOGETHER, count)  # what is drawn must not depend on memory
     done = 0

@@ -118,7 +118,7 @@ def _carry_out(planned: Plan, folder: Path, where: Place, show: Show) -> dict[st
     desk.trainer.deadline = None if recipe.budget is None else time.monotonic() + recipe.budget
     done = desk.trainer.train()
     if first:
-        model = desk.whole()
+        held = None if planned.held_out is None else summed(desk.judge(planned.held_out, JUDGED))
         names = np.unique(planned.episodes.names[planned.episodes.pools.rows])
         origin = {
             "meta": name,
@@ -127,8 +127,7 @@ def _carry_out(planned: Plan, folder: Path, where: Place, show: Show) -> dict[st
             "seed": recipe.seed,
             "precision": desk.place.precision,
         }
-        taught = Learned(model, desk.trainer.parts, planned.learner, planned.episodes.classes, origin)
-        held = None if planned.held_out is None else summed(desk.judge(planned.held_out, JUDGED))
+        taught = Learned(desk.whole(), desk.trainer.parts, planned.learner, planned.episodes.classes, origin)
         taught.save(folder, planned.episodes.domain.schema)
         with writing(folder / learned.ROWS, ".npz") as part:
             np.savez(part, ids=np.unique(planned.episodes.domain.ids), names=names.astype(str))
