@@ -22,6 +22,7 @@ _EXPORTS = {
     "AcclimateError": "errors",
     "Domain": "domains.domain",
     "Encoder": "runs.encoder",
+    "FewShot": "few_shot",
     "MetaRun": "runs.meta.run",
     "Predictor": "runs.predictor",
     "Run": "runs.run",
@@ -41,6 +42,7 @@ __all__ = [
     "Adapter",
     "Domain",
     "Encoder",
+    "FewShot",
     "MetaRun",
     "Predictor",
     "Run",
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from acclimate.domains.domain import Domain
     from acclimate.domains.read import read
     from acclimate.errors import AcclimateError
+    from acclimate.few_shot import FewShot
     from acclimate.runs.encoder import Encoder
     from acclimate.runs.meta.run import MetaRun
     from acclimate.runs.predictor import Predictor

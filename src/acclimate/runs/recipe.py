@@ -173,7 +173,7 @@ def _joined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
     return {**before, **after, **inner}
 
 
-def assignments(pairs: list[str]) -> dict[str, Any]:
+def assignments(pairs: list[str], sections: Sequence[str] = SECTIONS) -> dict[str, Any]:
     """``["method.strength=0.5", "method.dann.hidden=64", "seed=1"]`` as nested values, parsed as YAML.
 
     Raises:
@@ -183,9 +183,9 @@ def assignments(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         path, equals, text = pair.partition("=")
         section, dot, key = path.strip().partition(".")
-        if not equals or not section or (dot and (section not in SECTIONS or not key)):
+        if not equals or not section or (dot and (section not in sections or not key)):
             raise SettingsError(
-                f"--set {pair}: expected KEY=VALUE, or SECTION.KEY=VALUE with a section of {', '.join(SECTIONS)}"
+                f"--set {pair}: expected KEY=VALUE, or SECTION.KEY=VALUE with a section of {', '.join(sections)}"
             )
         try:
             value = yaml.safe_load(text)

@@ -1,0 +1,129 @@
+"""Support rows that are held out of a few-shot classifier: what it says of each of them, having seen the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from acclimate.methods.few_shot.base import Level
+from acclimate.seeds import generator
+from acclimate.selection.calibrate import temperature
+
+FOLDS = 20
+"""Parts at most in which rows are held out."""
+NUMBERS = 1 << 25
+"""Floats that the folds of one call hold at most, about."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a classifier says of support rows that it has not seen.
+
+    Attributes:
+        logits: ``[held, ways]``.
+        targets: ``[held]``.
+        rows: ``[held]``, their places in the support.
+    """
+
+    logits: np.ndarray
+    targets: np.ndarray
+    rows: np.ndarray
+
+    @cached_property
+    def temperature(self) -> float:
+        """By which logits are divided so that probabilities fit these rows; 1 where there are none."""
+        return temperature(self.logits, self.targets)
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """``-log p`` of each row's class ``[held]`` at that temperature, in nats."""
+        scaled = torch.from_numpy(self.logits.astype(np.float64) / self.temperature)
+        return torch.nn.functional.cross_entropy(scaled, torch.from_numpy(self.targets), reduction="none").numpy()
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """Whether each row's answer is its class ``[held]``."""
+        return self.logits.argmax(axis=1) == self.targets
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy (Clopper and Pearson 1934), as if rows had been held out independently."""
+        from scipy.special import betaincinv
+
+        rows, right = len(self.targets), int(self.right.sum())
+        low = 0.0 if right == 0 else float(betaincinv(right, rows - right + 1, 0.025))
+        high = 1.0 if right == rows else float(betaincinv(right + 1, rows - right, 0.975))
+        return low, high
+
+
+def fold_of(targets: np.ndarray, seed: int, folds: int = FOLDS) -> np.ndarray:
+    """In which fold each support row is held out ``[n]``; -1: never, since it is the only one of its class.
+
+    With few rows a fold has one row of each class: leave-one-out in which no class has fewer rows left than another.
+    (To leave out single rows puts the class of that row at a disadvantage, and chose levels worse.) Classes with more
+    than ``folds`` rows have several in each.
+    """
+    counts = np.bincount(targets)
+    fold = np.full(len(targets), -1)
+    rng = generator(seed, "few-shot folds")
+    parts = min(int(counts.max()), folds)
+    for label in np.flatnonzero(counts > 1):
+        rows = rng.permutation(np.flatnonzero(targets == label))
+        fold[rows] = (np.arange(len(rows)) + rng.integers(parts)) % parts
+    return fold
+
+
+def hold_out(level: Level, support: Tensor, targets: Tensor, ways: int, fold: np.ndarray) -> HeldOut:
+    """What a classifier says of each row from those of all other folds.
+
+    Args:
+        level: the classifier, which answers each row by itself.
+        support: features ``[n, d]``.
+        targets: ``[n]`` int64, 0 to ``ways`` - 1.
+        ways: how many classes there are.
+        fold: of `fold_of`.
+    """
+    logits = taken(level.logits, support, targets, ways, fold)
+    rows = np.flatnonzero(fold >= 0)
+    return HeldOut(logits.cpu().numpy(), targets.cpu().numpy()[rows], rows)
+
+
+def hold_out_among(
+    level: Level, support: Tensor, targets: Tensor, query: Tensor, ways: int, fold: np.ndarray
+) -> HeldOut:
+    """What a transductive classifier says of each row that is asked together with query rows ``[m, d]``.
+
+    These have no labels, and their answers are not looked at.
+    """
+    rows = np.flatnonzero(fold >= 0)
+    logits = np.zeros((len(fold), ways), np.float32)
+    for part in range(int(fold.max()) + 1):
+        out = torch.from_numpy(fold == part)
+        asked = torch.cat([support[out], query])
+        said = level.logits(support[~out][None], targets[~out][None], asked[None], ways)
+        logits[fold == part] = said[0, : int(out.sum())].cpu().numpy()
+    return HeldOut(logits[rows], targets.cpu().numpy()[rows], rows)
+
+
+def taken(
+    call: Callable[[Tensor, Tensor, Tensor, int, Tensor], Tensor],
+    support: Tensor,
+    targets: Tensor,
+    ways: int,
+    fold: np.ndarray,
+) -> Tensor:
+    """What ``call`` gives for each held-out row ``[held, ways]``; it is asked for folds stacked as tasks."""
+    rows = np.flatnonzero(fold >= 0)
+    if not len(rows):
+        return support.new_zeros(0, ways)
+    known = torch.from_numpy(fold[None] != np.arange(fold.max() + 1)[:, None]).to(support.device)
+    said = []
+    for part in known.split(max(1, NUMBERS // (len(support) * max(support.shape)))):
+        rows_of = support.expand(len(part), -1, -1)
+        said.append(call(rows_of, targets.expand(len(part), -1), rows_of, ways, part))
+    return torch.cat(said)[fold[rows], rows]

@@ -1,0 +1,132 @@
+"""A few-shot classifier on disk: safetensors and JSON, with the features of its support."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from acclimate import __version__
+from acclimate.backbones import registry
+from acclimate.backbones.hashing import file_sha256
+from acclimate.domains.domain import Schema
+from acclimate.domains.ids import ID
+from acclimate.errors import AcclimateError, DataError, SettingsError
+from acclimate.files import read_json, write_json, writing
+from acclimate.methods.few_shot.registry import create_level
+from acclimate.runs.few_shot.classifier import FewShotClassifier
+from acclimate.runs.few_shot.model import FewShotModel
+from acclimate.runs.few_shot.novelty import Novelty
+from acclimate.training.device import place
+
+FORMAT = 1
+CONFIG, SUPPORT, WEIGHTS, ASSETS = "few_shot.json", "support.safetensors", "weights.safetensors", "assets"
+
+
+def save(model: FewShotModel, folder: Path, more: Mapping[str, Any]) -> None:
+    """Write a folder, whole or not at all; ``more`` is JSON that `load` gives back.
+
+    Raises:
+        AcclimateError: the disk is full or refuses.
+        SettingsError: the backbone came from Python code, which a file cannot hold.
+    """
+    backbone, classifier = model.backbone, model.classifier
+    if backbone.kind == "module":
+        raise SettingsError(f"backbone '{backbone.spec.name}' is Python code: a file cannot hold it")
+    support = {"features": classifier.support, "targets": classifier.targets}
+    if classifier.novelty is not None:
+        support["conformity"] = torch.from_numpy(classifier.novelty.held_out)
+    config = {
+        "format": FORMAT,
+        "acclimate": __version__,
+        "schema": {
+            "modality": model.schema.modality,
+            "inputs": list(model.schema.inputs),
+            "categories": list(model.schema.categories),
+        },
+        "backbone": backbone.config(),
+        "layer": model.layer,
+        "precision": model.precision,
+        "classes": list(classifier.classes),
+        "level": classifier.level.recipe(),
+        "temperature": classifier.temperature,
+        "seed": classifier.seed,
+        "report": dict(classifier.report),
+        "notes": list(model.notes),
+        "ids": [row.decode("ascii") for row in model.ids.tolist()],
+        "more": dict(more),
+    }
+    with writing(folder) as part:
+        part.mkdir()
+        (part / ASSETS).mkdir()
+        try:
+            save_file({name: value.cpu().contiguous().clone() for name, value in support.items()}, part / SUPPORT)
+            weights = {name: value.cpu().contiguous().clone() for name, value in backbone.state_dict().items()}
+            save_file(weights, part / WEIGHTS)
+        except SafetensorError as error:
+            raise AcclimateError(f"cannot write {folder}: {error}") from None
+        backbone.assets(part / ASSETS)
+        hashes = {name: file_sha256(part / name) for name in (SUPPORT, WEIGHTS)}
+        write_json(part / CONFIG, {**config, "sha256": hashes})
+
+
+def load(folder: Path, device: str = "auto") -> tuple[FewShotModel, dict[str, Any]]:
+    """The classifier of a folder, and what was saved with it.
+
+    Raises:
+        DataError: the folder is missing, damaged or something else.
+    """
+    if not (folder / CONFIG).is_file():
+        raise DataError(f"{folder}: no few-shot classifier ({CONFIG} is missing)")
+    try:
+        config = read_json(folder / CONFIG)
+        if config["format"] != FORMAT:
+            raise DataError(f"{folder}: format {config['format']}, this Acclimate reads {FORMAT}")
+        for name, wanted in config["sha256"].items():
+            if file_sha256(folder / name) != wanted:
+                raise DataError(f"{folder}: {name} is not the file that was saved; its hash differs from {CONFIG}'s")
+        return _restored(config, folder, device), config["more"]
+    except (DataError, SettingsError) as error:
+        message = str(error)
+        raise DataError(message if message.startswith(str(folder)) else f"{folder}: {message}") from None
+    except AcclimateError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        first = f"{error} is missing" if isinstance(error, KeyError) else (str(error).splitlines() or [repr(error)])[0]
+        raise DataError(f"{folder}: not a readable few-shot classifier: {first}") from None
+
+
+def _restored(config: Mapping[str, Any], folder: Path, device: str) -> FewShotModel:
+    backbone = registry.restore(config["backbone"], folder / ASSETS)
+    backbone.load_state_dict(load_file(folder / WEIGHTS))
+    support, report, schema = load_file(folder / SUPPORT), config["report"], config["schema"]
+    novelty = None
+    if report["abstain"] is not None:
+        told = report["abstain"]
+        novelty = Novelty(told["rate"], support["conformity"].numpy(), told["recognised"])
+    level = {name: value for name, value in config["level"].items() if name != "name"}
+    classifier = FewShotClassifier(
+        support["features"],
+        support["targets"],
+        tuple(config["classes"]),
+        create_level(config["level"]["name"], level),
+        config["temperature"],
+        novelty,
+        config["seed"],
+        report,
+    )
+    return FewShotModel(
+        backbone.eval(),
+        config["layer"],
+        str(place(device, config["precision"]).device),
+        config["precision"],
+        Schema(schema["modality"], tuple(schema["inputs"]), categories=tuple(schema["categories"])),
+        classifier,
+        np.array(config["ids"], dtype=ID),
+        tuple(config["notes"]),
+    )
