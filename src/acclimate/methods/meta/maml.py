@@ -19,6 +19,7 @@ from acclimate.methods.meta.inner import Both, Loss, Weights, adapt, batch_stati
 from acclimate.methods.source_free.pieces import diversity, entropy
 from acclimate.tasks.base import Width
 from acclimate.training.model import Model
+from acclimate.training.spread import spread
 from acclimate.training.stage import Pass, Update
 from acclimate.training.stream import changed
 
@@ -110,12 +111,15 @@ class MAML(Learner):
         model = step.open(tasks)
         weights = learning(model)
         rates = self.rates(weights, step.parts, self.steps)
+
+        def one(own: Model, task: tuple[Batch, Batch]) -> tuple[Tensor, Both]:
+            with batch_statistics(own):
+                return self.task_gradient(own, *task, weights, rates, step.progress)
+
         total, sums = torch.zeros((), device=model.device), Sums(weights, rates)
-        with batch_statistics(model):
-            for support, query in each(tasks):
-                loss, (by_weight, by_rate) = self.task_gradient(model, support, query, weights, rates, step.progress)
-                total = total + loss
-                sums.add(by_weight, by_rate)
+        for loss, (by_weight, by_rate) in spread(one, model, list(each(tasks))):
+            total = total + loss
+            sums.add(by_weight, by_rate)
         yield Update({"query": sums.known(total, len(tasks))}, (self.moves, *step.parts))
 
     def answers(self, model: Model, parts: Mapping[str, nn.Module], support: Batch, query: Any) -> Tensor:
