@@ -15,7 +15,8 @@ from torch.func import functional_call
 from acclimate.domains.batch import Batch
 from acclimate.errors import SettingsError
 from acclimate.methods.meta.base import Learner
-from acclimate.methods.meta.inner import Both, Loss, Weights, adapt, batch_statistics, gradient
+from acclimate.methods.meta.inner import Both, Loss, Weights, adapt, batch_statistics, gradient, task_loss
+from acclimate.methods.meta.together import gradients
 from acclimate.methods.source_free.pieces import diversity, entropy
 from acclimate.tasks.base import Width
 from acclimate.training.model import Model
@@ -55,12 +56,15 @@ class MAML(Learner):
             sinusoids).
         test_steps: inner steps when it answers; None: as in training (the paper: 3 on Omniglot, 10 on mini-ImageNet).
         inner: what the inner steps go by: "labels" of the support rows, or "infomax", without any.
+        mapped: whether the tasks of a step go through the network at once (`torch.func.vmap`), as many as fit into
+            memory; otherwise one after the other, spread over the threads. None: on accelerators.
     """
 
     steps: int = 1
     rate: float = 0.4
     test_steps: int | None = None
     inner: Literal["labels", "infomax"] = "labels"
+    mapped: bool | None = None
 
     name: ClassVar[str] = "maml"
     about: ClassVar[str] = "weights from which a few gradient steps learn a task (Finn et al. 2017)"
@@ -91,8 +95,11 @@ class MAML(Learner):
         """What `inner.gradient` is told beside losses, weights and rates, at this share of the training."""
         return {}
 
-    def begin(self, model: Model, weights: Weights, support: Batch) -> Weights:
-        """The weights that a task's inner loop begins with, as a function of those that are learned."""
+    def begin(self, model: Model, weights: Weights, support: Batch, ways: int = -1) -> Weights:
+        """The weights that a task's inner loop begins with, as a function of those that are learned.
+
+        ``ways`` is said where targets are those of many tasks at once; by default it is what they show.
+        """
         return weights
 
     def support_loss(self, model: Model, support: Batch) -> Loss:
@@ -111,16 +118,37 @@ class MAML(Learner):
         model = step.open(tasks)
         weights = learning(model)
         rates = self.rates(weights, step.parts, self.steps)
+        together = model.device.type != "cpu" if self.mapped is None else self.mapped
+        find = self._together if together else self._spread
+        loss = find(model, tasks, weights, rates, step.progress)
+        yield Update({"query": loss}, (self.moves, *step.parts))
+
+    def _spread(self, model: Model, tasks: Batch, weights: Weights, rates: list[Any], progress: float) -> Tensor:
+        """The mean outer loss, by Hessian-vector products, one task in memory a thread."""
 
         def one(own: Model, task: tuple[Batch, Batch]) -> tuple[Tensor, Both]:
             with batch_statistics(own):
-                return self.task_gradient(own, *task, weights, rates, step.progress)
+                return self.task_gradient(own, *task, weights, rates, progress)
 
         total, sums = torch.zeros((), device=model.device), Sums(weights, rates)
         for loss, (by_weight, by_rate) in spread(one, model, list(each(tasks))):
             total = total + loss
             sums.add(by_weight, by_rate)
-        yield Update({"query": sums.known(total, len(tasks))}, (self.moves, *step.parts))
+        return sums.known(total, len(tasks))
+
+    def _together(self, model: Model, tasks: Batch, weights: Weights, rates: list[Any], progress: float) -> Tensor:
+        """The mean outer loss, all tasks at once."""
+        targets = tasks.targets
+        ways = -1 if targets is None or targets.is_floating_point() else int(targets.max()) + 1
+
+        def outer(support: Batch, query: Batch, here: Weights, those: list[Any]) -> Tensor:
+            losses = self.support_loss(model, support), loss_of(model, query)
+            return task_loss(*losses, self.begin(model, here, support, ways), those, **self.form(progress))
+
+        mean, by_weight, by_rate = gradients(model, outer, tasks, weights, rates)
+        sums = Sums(weights, rates)
+        sums.found |= {id(weights[name]): slope for name, slope in by_weight.items()} | by_rate
+        return sums.known(mean, 1)
 
     def answers(self, model: Model, parts: Mapping[str, nn.Module], support: Batch, query: Any) -> Tensor:
         """Adapt to each task in turn, then answer its queries."""

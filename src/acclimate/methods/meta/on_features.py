@@ -77,9 +77,9 @@ def joined(support: Any, query: Any) -> Any:
     return torch.cat([support, query], dim=1)
 
 
-def members(targets: Tensor, like: Tensor) -> Tensor:
-    """``[tasks, n, ways]``, 1 where a row is of a class, in the type of ``like``."""
-    return F.one_hot(targets).to(like.dtype)
+def members(targets: Tensor, like: Tensor, ways: int = -1) -> Tensor:
+    """``[tasks, n, ways]``, 1 where a row is of a class, in the type of ``like``; by default as many as occur."""
+    return F.one_hot(targets, ways).to(like.dtype)
 
 
 def means(features: Tensor, member: Tensor) -> Tensor:

@@ -40,12 +40,12 @@ def gradient_through(
     return loss, (dict(zip(here, pulled, strict=True)), by_rate)
 
 
-def prototype_head(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def prototype_head(features: Tensor, targets: Tensor, ways: int = -1) -> tuple[Tensor, Tensor]:
     """Weight ``[ways, d]`` and bias ``[ways]`` of the linear head that answers as a prototypical network does.
 
     ``w_k = 2 c_k``, ``b_k = -|c_k|^2``: the squared distance to the mean c_k but for what all classes share.
     """
-    centres = means(features[None], members(targets[None], features))[0]
+    centres = means(features[None], members(targets[None], features, ways))[0]
     return 2 * centres, -centres.square().sum(1)
 
 
@@ -82,11 +82,11 @@ class ProtoMAML(MAML):
         """The order that was asked for."""
         return {"first_order": self.first_order}
 
-    def begin(self, model: Model, weights: Weights, support: Batch) -> Weights:
+    def begin(self, model: Model, weights: Weights, support: Batch, ways: int = -1) -> Weights:
         """The same, but for the head."""
         assert support.targets is not None, "support rows have targets"
         sites = functional_call(model, dict(weights), (Batch(support.inputs),)).sites
-        weight, bias = prototype_head(next(iter(sites.values())).values, support.targets)
+        weight, bias = prototype_head(next(iter(sites.values())).values, support.targets, ways)
         return {**weights, "head.weight": weight, "head.bias": bias}
 
     def task_gradient(

@@ -15,6 +15,7 @@ from acclimate.methods.meta.inner import Weights, batch_statistics
 from acclimate.methods.meta.maml import MAML, Sums, each, learning, loss_of
 from acclimate.methods.meta.on_features import joined
 from acclimate.training.model import Model
+from acclimate.training.spread import spread
 from acclimate.training.stage import Pass, Update
 from acclimate.training.stream import changed
 
@@ -52,22 +53,30 @@ class Reptile(MAML):
         model = step.open(tasks)
         weights, total = learning(model), torch.zeros((), device=model.device)
         sums = Sums(weights, [])
-        with batch_statistics(model):
-            for support, query in each(tasks):
-                loss, reached = self._trained(model, weights, _both(support, query))
-                total = total + loss
-                sums.add({name: value.detach() - reached[name] for name, value in weights.items()}, [])
+        rows = [_both(support, query) for support, query in each(tasks)]
+        orders = [self._order(len(task), model.device) for task in rows]
+
+        def one(own: Model, task: tuple[Batch, list[Tensor]]) -> tuple[Tensor, Weights]:
+            with batch_statistics(own):
+                return self._trained(own, weights, *task)
+
+        for loss, reached in spread(one, model, list(zip(rows, orders, strict=True))):
+            total = total + loss
+            sums.add({name: value.detach() - reached[name] for name, value in weights.items()}, [])
         yield Update({"inner": sums.known(total, len(tasks))})
 
-    def _trained(self, model: Model, weights: Weights, rows: Batch) -> tuple[Tensor, Weights]:
-        """The mean inner loss, and the weights after inner steps on minibatches of the rows in random order."""
+    def _order(self, rows: int, device: torch.device) -> list[Tensor]:
+        """The rows of each inner step: minibatches in random order, pass after pass."""
+        size = min(self.batch, rows)
+        passes = -(-self.steps * size // rows)
+        order = torch.cat([torch.randperm(rows) for _ in range(passes)]).to(device)
+        return [order[k * size : (k + 1) * size] for k in range(self.steps)]
+
+    def _trained(self, model: Model, weights: Weights, rows: Batch, order: list[Tensor]) -> tuple[Tensor, Weights]:
+        """The mean inner loss, and the weights after the inner steps."""
+        assert rows.targets is not None, "episodes have targets"
         total = torch.zeros((), device=model.device)
-        size = min(self.batch, len(rows))
-        passes = -(-self.steps * size // len(rows))
-        order = torch.cat([torch.randperm(len(rows)) for _ in range(passes)]).to(model.device)
-        for k in range(self.steps):
-            chosen = order[k * size : (k + 1) * size]
-            assert rows.targets is not None, "episodes have targets"
+        for chosen in order:
             batch = Batch(changed(rows.inputs, itemgetter(chosen)), rows.targets[chosen])
             here = {name: value.detach().requires_grad_() for name, value in weights.items()}
             loss = loss_of(model, batch)(here)
