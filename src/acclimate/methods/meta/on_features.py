@@ -79,7 +79,8 @@ def joined(support: Any, query: Any) -> Any:
 
 def members(targets: Tensor, like: Tensor, ways: int = -1) -> Tensor:
     """``[tasks, n, ways]``, 1 where a row is of a class, in the type of ``like``; by default as many as occur."""
-    return F.one_hot(targets, ways).to(like.dtype)
+    ways = int(targets.max()) + 1 if ways < 0 else ways
+    return (targets.unsqueeze(-1) == torch.arange(ways, device=targets.device)).to(like.dtype)  # one_hot does not map
 
 
 def means(features: Tensor, member: Tensor) -> Tensor:
