@@ -106,6 +106,11 @@ def find_meta(name: str) -> type[Learner]:
     Raises:
         SettingsError: no such meta-learner; names the nearest.
     """
+    if name in METHODS or name in PRETRAINING:
+        verb = "adapt" if name in METHODS else "pretrain"
+        raise SettingsError(
+            f"method '{name}' is one of `acclimate {verb}`; those that learn to learn: {', '.join(META)}"
+        )
     if name not in META:
         raise SettingsError(unknown("meta-learner", name, META))
     return _imported(META[name])
