@@ -40,7 +40,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 SHOTS, QUERIES = 10, 50
 TASKS = {"train": 5000, "validation": 200, "test": 600}
 ROWS = {"train": 30, "validation": SHOTS + QUERIES, "test": SHOTS + QUERIES}
-STEPS, TASKS_A_STEP, OUTER_RATE = 4000, 10, 3e-3
+STEPS, TASKS_A_STEP, OUTER_RATE = 4000, 20, 5e-3
 PLAIN_STEPS, PLAIN_ROWS = 8000, 200
 RATES = (0.003, 0.01, 0.02, 0.03, 0.05, 0.1)
 AFTER = (0, 1, 2, 5, 10)
@@ -110,7 +110,7 @@ def measured(seed: int) -> dict[str, Any]:
     model, begun = new_model(task, seed), time.monotonic()
     trained(model, Loop("joint", {"source": train}, SourceOnly()), seed, PLAIN_STEPS, PLAIN_ROWS, 1e-3)
     found["pretrained"] = {"seconds": round(time.monotonic() - begun), **baseline(model, validation, test)}
-    for learner in (MAML(steps=5, rate=0.02), R2D2()):
+    for learner in (MAML(steps=3, rate=0.03), R2D2()):
         model, begun = new_model(task, seed), time.monotonic()
         episodes = Episodes(train, 1, SHOTS, SHOTS, groups="tasks", seed=seed)
         loop = Loop("meta", {}, Learning(learner, model, episodes.classes), episodes=episodes)
