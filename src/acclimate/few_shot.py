@@ -62,7 +62,7 @@ class FewShot(ClassifierMixin, BaseEstimator):
         n_features_in_: of arrays.
         report_: what was chosen and why: ``rows``, ``classes``, ``level``, ``temperature``, ``candidates``,
             ``held_out`` (accuracy with its 95 % interval, log-loss), ``abstain`` (stated rate, the least that the rows
-            support, the share of rows of unknown classes that is recognised), ``notes``.
+            support, the share of rows of unknown classes that is recognised), ``notes`` and ``warnings``.
     """
 
     def __init__(

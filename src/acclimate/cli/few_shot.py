@@ -54,12 +54,14 @@ def add(verbs: options.Verbs) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Learn, answer, write, and say what is known of the answers."""
-    from acclimate.runs.few_shot.model import learn, read_support
+    from acclimate.runs.few_shot.model import check_output, learn, read_support
     from acclimate.runs.recipe import assignments
 
     chosen = assignments(args.set, SECTIONS)
     if stray := sorted(set(chosen) - set(SECTIONS)):
         raise SettingsError(f"--set {stray[0]}: expected SECTION.KEY=VALUE with a section of {', '.join(SECTIONS)}")
+    if args.out:
+        check_output(args.data, args.out)
     support = read_support(args.support, input=args.input, label=args.label, modality=args.modality)
     place = {"device": args.device or "auto", "precision": args.precision or "auto"}
     with progress(args) as show:
@@ -115,6 +117,7 @@ def _found(name: str, report: Mapping[str, Any]) -> list[str]:
         *_held_out(report["held_out"]),
         *_calibration(report),
         *_refusing(report["abstain"]),
+        *(f"warning: {warning}" for warning in report["warnings"]),
     ]
 
 

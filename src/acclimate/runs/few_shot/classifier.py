@@ -17,16 +17,16 @@ from acclimate.errors import DataError, SettingsError
 from acclimate.methods.few_shot.adapter import LinearAdapter
 from acclimate.methods.few_shot.base import Level
 from acclimate.methods.few_shot.registry import LEVELS, create_level, find_level
-from acclimate.runs.few_shot.held_out import HeldOut, fold_of, hold_out, hold_out_among
+from acclimate.runs.few_shot.held_out import COARSE, FEW, HeldOut, fold_of, hold_out, hold_out_among
 from acclimate.runs.few_shot.novelty import Novelty, measure
 
 AUTO = "auto"
 CHOSEN_FROM = ("prototypes", "adapter", "probe")
-"""The levels of auto, the simplest first; prototypes stand for the adapter of rate 0 too."""
+"""The levels of auto, the simplest first; prototypes are the adapter of rate 0, whose work grows with rows cubed."""
 DOUBT = 0.5
 """Standard errors by which a level must be better than the simplest one to be taken in its place."""
-AMONG = 5
-"""Times at most that a transductive level is asked for held-out rows."""
+SHOWN = 5
+"""Classes that a warning names."""
 TOGETHER = 20_000
 """Rows at most that a transductive level answers: the work grows with their square."""
 
@@ -93,7 +93,7 @@ class FewShotClassifier:
             )
         temperature = self.temperature
         if temperature is None:
-            fold = fold_of(self.targets.numpy(), self.seed, AMONG)
+            fold = fold_of(self.targets.numpy(), self.seed, COARSE)
             held = hold_out_among(self.level, self.support, self.targets, query, ways, fold)
             temperature = held.temperature
         logits = self.level.logits(self.support[None], self.targets[None], query[None], ways)[0]
@@ -136,11 +136,11 @@ def fit(
     ways, counts = len(classes), np.bincount(targets.numpy(), minlength=len(classes))
     if ways < 2:
         raise DataError(f"only one class ('{classes[0]}') in the support: a classifier tells at least two apart")
-    levels = candidates(level)
+    levels = candidates(level, len(targets))
     fold = fold_of(targets.numpy(), seed)
     held_rows = int((fold >= 0).sum())
     report: dict[str, Any] = {
-        "asked": level if isinstance(level, str) else dict(level),
+        "asked": {"name": level} if isinstance(level, str) else dict(level),
         "rows": len(targets),
         "classes": {name: int(count) for name, count in zip(classes, counts, strict=True)},
         "candidates": [],
@@ -165,13 +165,13 @@ def fit(
         "level": chosen.recipe(),
         "temperature": temperature,
         "abstain": None if novelty is None else told_of_novelty(novelty),
-        "notes": list(_notes(report["classes"], held_rows, chosen, novelty)),
+        "warnings": list(_warnings(report["classes"], report["held_out"], chosen, novelty)),
     }
     return FewShotClassifier(support, targets, tuple(classes), chosen, temperature, novelty, seed, report)
 
 
-def candidates(level: str | Mapping[str, Any]) -> list[Level]:
-    """The levels among which held-out rows choose, the simplest first.
+def candidates(level: str | Mapping[str, Any], rows: int = 0) -> list[Level]:
+    """The levels among which held-out rows choose, the simplest first; of many rows auto leaves the adapter out.
 
     Raises:
         SettingsError: an unknown level or setting.
@@ -182,7 +182,7 @@ def candidates(level: str | Mapping[str, Any]) -> list[Level]:
         if asked:
             raise SettingsError(f"level.{next(iter(asked))}: auto has no settings; name a level: {', '.join(LEVELS)}")
         found = [candidate for each in CHOSEN_FROM for candidate in _searched(each, {})]
-        return [candidate for candidate in found if candidate != LinearAdapter(rate=0.0)]  # the same as prototypes
+        return [c for c in found if not isinstance(c, LinearAdapter) or (c.rate and rows <= FEW)]
     return _searched(name, asked)
 
 
@@ -230,22 +230,27 @@ def told_of_novelty(novelty: Novelty) -> dict[str, Any]:
     }
 
 
-def _notes(classes: Mapping[str, int], held: int, level: Level, novelty: Novelty | None) -> list[str]:
+def _warnings(
+    classes: Mapping[str, int], held: Mapping[str, Any] | None, level: Level, novelty: Novelty | None
+) -> list[str]:
     alone = [name for name, count in classes.items() if count == 1]
-    notes = []
-    if not held:
-        notes.append(
+    said = []
+    if len(alone) == len(classes):
+        said.append(
             f"one row a class: nothing can be held out, so {level.name} answers with its default settings and "
             "probabilities are not calibrated on these data"
         )
     elif alone:
-        told = ", ".join(alone[:5]) + (", ..." if len(alone) > 5 else "")
-        notes.append(f"one row only of {told}: held-out figures know nothing of such classes")
+        told = ", ".join(alone[:SHOWN]) + (", ..." if len(alone) > SHOWN else "")
+        said.append(f"only one row of {told}: held-out figures know nothing of such classes")
+    chance = max(classes.values()) / sum(classes.values())
+    if held is not None and held["interval"][0] <= chance:
+        said.append(f"held-out rows do not show that answers are better than always the same one ({chance:.2f})")
     if level.transductive:
-        notes.append(f"{level.name} answers all rows together: an answer depends on the others that are asked with it")
+        said.append(f"{level.name} answers all rows together: an answer depends on the others that are asked with it")
     if novelty is not None and novelty.recognised is None:
-        notes.append("too few rows to leave whole classes out: how many rows of unknown classes are found is not known")
-    return notes
+        said.append("too few rows to leave whole classes out: how many rows of unknown classes are found is not known")
+    return said
 
 
 def _check(features: Tensor, what: str) -> None:

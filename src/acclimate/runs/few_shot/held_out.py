@@ -14,8 +14,8 @@ from acclimate.methods.few_shot.base import Level
 from acclimate.seeds import generator
 from acclimate.selection.calibrate import temperature
 
-FOLDS = 20
-"""Parts at most in which rows are held out."""
+FEW, FOLDS, COARSE = 400, 20, 5
+"""Up to so many rows they are held out in at most so many parts, more rows in the last number of parts."""
 NUMBERS = 1 << 25
 """Floats that the folds of one call hold at most, about."""
 
@@ -61,13 +61,14 @@ class HeldOut:
         return low, high
 
 
-def fold_of(targets: np.ndarray, seed: int, folds: int = FOLDS) -> np.ndarray:
+def fold_of(targets: np.ndarray, seed: int, folds: int | None = None) -> np.ndarray:
     """In which fold each support row is held out ``[n]``; -1: never, since it is the only one of its class.
 
     With few rows a fold has one row of each class: leave-one-out in which no class has fewer rows left than another.
     (To leave out single rows puts the class of that row at a disadvantage, and chose levels worse.) Classes with more
-    than ``folds`` rows have several in each.
+    than ``folds`` rows have several in each; None: 20, or 5 of more than 400 rows.
     """
+    folds = folds or (FOLDS if len(targets) <= FEW else COARSE)
     counts = np.bincount(targets)
     fold = np.full(len(targets), -1)
     rng = generator(seed, "few-shot folds")

@@ -37,7 +37,7 @@ NONE = "none of these"
 """The prediction for a row that was refused."""
 DEFAULTS: dict[str, str] = {"table": "columns", "array": "columns"}
 """Backbones of modalities whose default elsewhere starts from nothing."""
-MOST = 4000
+MOST = 2000
 """Rows of a support at most: the work grows with their square."""
 
 
@@ -54,6 +54,7 @@ class FewShotModel:
         classifier: on the features.
         ids: content hashes of the support rows ``[n]``.
         notes: what was found in the data, for people.
+        odd: what is odd about them.
     """
 
     backbone: Backbone
@@ -64,12 +65,14 @@ class FewShotModel:
     classifier: FewShotClassifier
     ids: np.ndarray
     notes: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
 
     @property
     def report(self) -> dict[str, Any]:
         """What was chosen and why, as plain values."""
         told = dict(self.classifier.report)
-        return {**told, "backbone": self.backbone.spec.name, "notes": [*self.notes, *told["notes"]]}
+        warnings = [*self.odd, *told["warnings"]]
+        return {**told, "backbone": self.backbone.spec.name, "notes": list(self.notes), "warnings": warnings}
 
     def features(self, domain: Domain, show: Show = silent) -> Tensor:
         """Frozen features ``[n, d]`` of rows, through the cache.
@@ -118,9 +121,7 @@ class FewShotModel:
             SettingsError: the file's name has no such ending, or it is the input.
             DataError: rows that cannot be read.
         """
-        writer = FrameWriter(output)
-        if isinstance(data, str | Path) and Path(parse(data).path).resolve() == writer.path.resolve():
-            raise SettingsError(f"{output} is the input; write the answers to another file")
+        writer = check_output(data, output)
         frames = self.frames(data, input, typed=writer.typed, show=show)
         first = next(frames)  # what is wrong with the input shows before a file is begun
         told: dict[str, Any] = {"rows": 0, "refused": 0, "in_support": 0, "held_out": first[2].held_out}
@@ -142,6 +143,20 @@ class FewShotModel:
             added["conformal_p"] = said.p_values
         added |= {f"probability_{name}": said.probabilities[:, k] for k, name in enumerate(self.classifier.classes)}
         return {free_name(name, frame.columns): values for name, values in added.items()}
+
+
+def check_output(data: Any, output: str | Path) -> FrameWriter:
+    """What writes answers to ``data``, which is there.
+
+    Raises:
+        SettingsError: the file's name has no known ending, or it is the input.
+        DataError: ``data`` names a place where nothing is.
+    """
+    writer = FrameWriter(output)
+    place = parse(data) if isinstance(data, str | Path) else None
+    if place is not None and not place.on_hub and place.existing().resolve() == writer.path.resolve():
+        raise SettingsError(f"{output} is the input; write the answers to another file")
+    return writer
 
 
 def learn(
@@ -181,8 +196,7 @@ def learn(
     kind = settled(network, [rows], [layer], name, where.precision) if precision == "auto" else where.precision
     features = _features(network, rows, layer, {"device": name, "precision": kind}, show)
     classifier = fit(features, targets, classes, level=level, abstain=abstain, seed=seed)
-    notes = tuple(dict.fromkeys([*support.notes, *odd]))
-    return FewShotModel(network, layer, name, kind, rows.sealed().schema, classifier, rows.ids, notes)
+    return FewShotModel(network, layer, name, kind, rows.sealed().schema, classifier, rows.ids, support.notes, odd)
 
 
 def read_support(
@@ -206,7 +220,7 @@ def default(modality: Modality) -> str:
     return DEFAULTS.get(modality) or registry.default(modality)
 
 
-def _prepared(support: Domain) -> tuple[Domain, Tensor, tuple[str, ...], list[str]]:
+def _prepared(support: Domain) -> tuple[Domain, Tensor, tuple[str, ...], tuple[str, ...]]:
     """Distinct rows in an order that depends on content alone, their classes, and what is odd about them."""
     if support.labels is None:
         raise DataError(f"{support.name}: the support has no labels; name their column with label")
@@ -221,14 +235,14 @@ def _prepared(support: Domain) -> tuple[Domain, Tensor, tuple[str, ...], list[st
             f"{support.name}: {len(rows)} labelled rows are not few (at most {MOST}); "
             "use `acclimate adapt --source ... --method source_only`"
         )
-    notes = []
+    odd = []
     if again.any():
-        notes.append(f"{int(again.sum())} rows of the support are repeated; each counts once")
+        odd.append(f"{int(again.sum())} rows of the support are repeated; each counts once")
     torn = len(rows) - len(np.unique(rows.ids))
     if torn:
-        notes.append(f"{torn} rows of the support are there again with another label")
+        odd.append(f"{torn} rows of the support are there again with another label")
     names, targets = np.unique(labels, return_inverse=True)
-    return rows, torch.from_numpy(targets.astype(np.int64)), tuple(names.tolist()), notes
+    return rows, torch.from_numpy(targets.astype(np.int64)), tuple(names.tolist()), tuple(odd)
 
 
 def _backbone(backbone: Any, rows: Domain, seed: int) -> Backbone:

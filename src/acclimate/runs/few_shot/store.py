@@ -58,6 +58,7 @@ def save(model: FewShotModel, folder: Path, more: Mapping[str, Any]) -> None:
         "seed": classifier.seed,
         "report": dict(classifier.report),
         "notes": list(model.notes),
+        "odd": list(model.odd),
         "ids": [row.decode("ascii") for row in model.ids.tolist()],
         "more": dict(more),
     }
@@ -129,4 +130,5 @@ def _restored(config: Mapping[str, Any], folder: Path, device: str) -> FewShotMo
         classifier,
         np.array(config["ids"], dtype=ID),
         tuple(config["notes"]),
+        tuple(config["odd"]),
     )
