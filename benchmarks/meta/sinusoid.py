@@ -110,7 +110,7 @@ def measured(seed: int) -> dict[str, Any]:
     model, begun = new_model(task, seed), time.monotonic()
     trained(model, Loop("joint", {"source": train}, SourceOnly()), seed, PLAIN_STEPS, PLAIN_ROWS, 1e-3)
     found["pretrained"] = {"seconds": round(time.monotonic() - begun), **baseline(model, validation, test)}
-    for learner in (MAML(steps=3, rate=0.03), R2D2()):
+    for learner in (MAML(steps=3, rate=0.03, mapped=True), R2D2()):
         model, begun = new_model(task, seed), time.monotonic()
         episodes = Episodes(train, 1, SHOTS, SHOTS, groups="tasks", seed=seed)
         loop = Loop("meta", {}, Learning(learner, model, episodes.classes), episodes=episodes)

@@ -65,3 +65,8 @@ def test_without_labels_there_is_nothing_to_learn_from():
         SettingsError, match="reptile: inner=infomax is not possible, for it learns from the inner loss"
     ):
         Reptile(inner="infomax")
+
+
+def test_its_tasks_are_not_mapped():
+    with pytest.raises(SettingsError, match="reptile: mapped=true is not possible"):
+        Reptile(mapped=True)

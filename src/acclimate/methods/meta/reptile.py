@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from acclimate.domains.batch import Batch
+from acclimate.errors import SettingsError
 from acclimate.methods.meta.inner import Weights, batch_statistics
 from acclimate.methods.meta.maml import MAML, Sums, each, learning, loss_of
 from acclimate.methods.meta.on_features import joined
@@ -47,6 +48,11 @@ class Reptile(MAML):
     about: ClassVar[str] = "weights that move towards those of each task (Nichol et al. 2018)"
     labelled: ClassVar[str] = "for it learns from the inner loss alone, and labels would play no part at all"
     ranges: ClassVar[Mapping[str, str]] = {**MAML.ranges, "batch": "[1, inf)"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mapped:
+            raise SettingsError("reptile: mapped=true is not possible, its tasks are trained one by one; leave it out")
 
     def updates(self, step: Pass, tasks: Batch) -> Iterator[Update]:
         """One update of the model; the loss that is shown is that of the inner steps."""
