@@ -161,10 +161,11 @@ UPDATED = [
 ]
 
 
+@pytest.mark.parametrize("mapped", [False, True])
 @pytest.mark.parametrize("learner", UPDATED, ids=repr)
-def test_the_update_is_the_gradient_of_the_query_loss(learner, classes, make_model, teach):
+def test_the_update_is_the_gradient_of_the_query_loss(learner, mapped, classes, make_model, teach):
     """One plain descent step against autograd through the whole inner loop, learned rates included."""
-    model = make_model(norm=True)
+    learner, model = replace(learner, mapped=mapped), make_model(norm=True)
     plain = {"optimizer": "sgd", "schedule": "constant", "warmup": 0, "learning_rate": 0.1}
     trainer = teach(model, learner, classes(), steps=1, **plain)
     tasks = tasks_of(model, classes(), seed=0, count=4)
