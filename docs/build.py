@@ -15,6 +15,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from acclimate.backbones.preprocess import ImagePreprocess
 from acclimate.backbones.registry import BACKBONES, DEFAULTS, PLAIN, PREFIXES, Entry
 from acclimate.methods import registry as methods
+from acclimate.methods.few_shot.registry import LEVELS, find_level
+from acclimate.runs.few_shot.classifier import CHOSEN_FROM
+from acclimate.runs.meta.plan import DEFAULTS as META_DEFAULTS
+from acclimate.runs.meta.plan import Shape
 from acclimate.runs.recipe import FROM_ENVIRONMENT, SECTIONS, Recipe
 from acclimate.training.settings import Training, Tune
 
@@ -80,6 +84,18 @@ def page() -> str:
         about = taught.about[0].upper() + taught.about[1:]
         parts.append(f"#### `{name}`\n\n{about}. Reads {reads}. Default batch size {taught.batch_size}.\n")
         parts.append(table(taught))
+    known = ", ".join(f"`{key}` {value:g}" for key, value in META_DEFAULTS.items())
+    parts.append(
+        "### Meta-learning\n\n`acclimate meta-train` reads the same recipes, with a learner as its method (`protonet` "
+        "without a name), a section `episodes`, no target, and `validation` as the share of the classes that is held "
+        f"out (0.1). Of `training` these defaults differ: {known}; a batch is one of episodes.\n"
+    )
+    for name in methods.META:
+        learner = methods.find_meta(name)
+        parts.append(f"#### `{name}`\n\n{learner.about[0].upper() + learner.about[1:]}.\n")
+        parts.append(table(learner))
+    parts.append(section("Section `episodes`", Shape))
+    parts.append(few_shot())
     parts.append(
         "## Section `backbone`\n\n`name`, and the settings of that backbone. The name may be a folder: of "
         "`acclimate pretrain`, of a run (its fine-tuned encoder), or of a transformers model.\n"
@@ -90,6 +106,20 @@ def page() -> str:
         parts.append(backbone(f"{prefix}:NAME", entry))
     parts.append(f"## Images\n\n{table(ImagePreprocess, IMAGES)}")
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
+
+
+def few_shot() -> str:
+    """The levels of `acclimate few-shot`."""
+    parts = [
+        "## Levels of `acclimate few-shot`\n\n`--level NAME`, and `--set level.KEY=VALUE`. `auto` chooses among "
+        f"{', '.join(f'`{name}`' for name in CHOSEN_FROM)} on held-out rows of the support.\n"
+    ]
+    for name in LEVELS:
+        level = find_level(name)
+        tried = "; ".join(f"`{key}` is searched in {list(values)}" for key, values in level.search.items())
+        parts.append(f"### `{name}`\n\n{level.about[0].upper() + level.about[1:]}.{f' {tried}.' if tried else ''}\n")
+        parts.append(table(level))
+    return "\n".join(parts)
 
 
 def section(title: str, kind: type) -> str:
@@ -150,17 +180,17 @@ def default(field: dataclasses.Field[Any]) -> str:
 
 
 def described(kind: type) -> tuple[str, dict[str, str]]:
-    """The first paragraph of a docstring, and the entries of its ``Attributes`` section."""
-    text = inspect.getdoc(kind) or ""
-    prose, _, attributes = text.partition("Attributes:\n")
+    """The first paragraph of a docstring, and the entries of its ``Attributes`` section and of those of its bases."""
     meanings: dict[str, str] = {}
-    name = ""
-    for line in textwrap.dedent(attributes).splitlines():
-        if line and not line.startswith(" "):
-            name, _, rest = line.partition(":")
-            meanings[name] = rest.strip()
-        elif line.strip() and name:
-            meanings[name] += f" {line.strip()}"
+    for base in reversed([base for base in kind.__mro__ if dataclasses.is_dataclass(base)]):
+        prose, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
+        name = ""
+        for line in textwrap.dedent(attributes).splitlines():
+            if line and not line.startswith(" "):
+                name, _, rest = line.partition(":")
+                meanings[name] = rest.strip()
+            elif line.strip() and name:
+                meanings[name] += f" {line.strip()}"
     clean = {key: value.replace("|", "\\|").replace("``", "`") for key, value in meanings.items()}
     return " ".join(prose.split("\n\n")[0].split()).replace("``", "`"), clean
 
