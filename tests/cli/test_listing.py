@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from acclimate.backbones.registry import BACKBONES
-from acclimate.methods.registry import METHODS
+from acclimate.methods.few_shot.registry import LEVELS
+from acclimate.methods.registry import META, METHODS
 from acclimate.tasks.registry import TASKS
 
 
@@ -25,3 +26,14 @@ def test_tasks_as_a_table(acclimate):
     lines = done.out.splitlines()
     assert lines[0].split() == ["name", "about"]
     assert [line.split()[0] for line in lines[1:]] == list(TASKS)
+
+
+def test_learners_with_what_they_answer(acclimate):
+    found = {line["name"]: line for line in acclimate("list", "learners", "--json").json["learners"]}
+    assert set(found) == set(META)
+    assert found["maml"]["answers"] == ["classes", "numbers"]
+    assert found["protonet"]["answers"] == ["classes"]
+
+
+def test_levels(acclimate):
+    assert [line["name"] for line in acclimate("list", "levels", "--json").json["levels"]] == list(LEVELS)

@@ -1,4 +1,4 @@
-"""``acclimate list``: methods, backbones and tasks by name."""
+"""``acclimate list``: methods, learners, levels, backbones and tasks by name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ class Line(TypedDict, total=False):
     name: str
     needs: list[str]
     reads: list[str]
+    answers: list[str]
     about: str
 
 
 def add(verbs: options.Verbs) -> None:
     """Declare the options."""
-    parser = options.verb(verbs, "list", "list methods, pretraining, backbones or tasks", run)
+    parser = options.verb(verbs, "list", f"list {', '.join(LISTS)}", run)
     parser.add_argument("what", choices=tuple(LISTS), metavar="LIST", help=", ".join(LISTS))
 
 
@@ -57,6 +58,22 @@ def pretraining() -> list[Line]:
     return [Line(name=name, reads=list(kind.reads), about=kind.about) for name, kind in found.items()]
 
 
+def learners() -> list[Line]:
+    """Name, what its labels may be, and meaning of everything that `meta-train` can train."""
+    from acclimate.methods.registry import META, find_meta
+
+    found = {name: find_meta(name) for name in META}
+    answers = {True: ["classes", "numbers"], False: ["classes"]}
+    return [Line(name=name, answers=answers[kind.regresses], about=kind.about) for name, kind in found.items()]
+
+
+def levels() -> list[Line]:
+    """Name and meaning of every classifier of `few-shot`."""
+    from acclimate.methods.few_shot.registry import LEVELS, find_level
+
+    return [Line(name=name, about=find_level(name).about) for name in LEVELS]
+
+
 def tasks() -> list[Line]:
     """Name and meaning of every task."""
     from acclimate.tasks.registry import TASKS
@@ -64,4 +81,11 @@ def tasks() -> list[Line]:
     return [Line(name=name, about=about) for name, about in TASKS.items()]
 
 
-LISTS = {"methods": methods, "pretraining": pretraining, "backbones": backbones, "tasks": tasks}
+LISTS = {
+    "methods": methods,
+    "pretraining": pretraining,
+    "learners": learners,
+    "levels": levels,
+    "backbones": backbones,
+    "tasks": tasks,
+}

@@ -44,7 +44,7 @@ def add(verbs: options.Verbs) -> None:
     group.add_argument("--modality", choices=options.MODALITIES, help="found from the data where unambiguous")
     shape(parser)
     model = parser.add_argument_group("model")
-    model.add_argument("--method", metavar="NAME", help="`acclimate list methods`; default protonet")
+    model.add_argument("--method", metavar="NAME", help="`acclimate list learners`; default protonet")
     model.add_argument("--steps", type=int, metavar="N", help="inner steps of a gradient-based method")
     model.add_argument("--backbone", metavar="NAME", help="`acclimate list backbones`; default by modality")
     model.add_argument("--tune", choices=TUNES, help="default: frozen if pretrained, else full")
