@@ -12,10 +12,12 @@ from torch import Tensor
 
 from acclimate.methods.few_shot.base import Level
 from acclimate.seeds import generator
-from acclimate.selection.calibrate import temperature
+from acclimate.selection.calibrate import PRIOR, temperature
 
 FEW, FOLDS, COARSE = 400, 20, 5
 """Up to so many rows they are held out in at most so many parts, more rows in the last number of parts."""
+UNKNOWN_SCALE = 1.0
+"""Deviation of the log temperature of transductive classifiers: how sure they are follows from how they search."""
 NUMBERS = 1 << 25
 """Floats that the folds of one call hold at most, about."""
 
@@ -28,16 +30,18 @@ class HeldOut:
         logits: ``[held, ways]``.
         targets: ``[held]``.
         rows: ``[held]``, their places in the support.
+        prior: deviation of the log temperature that is expected.
     """
 
     logits: np.ndarray
     targets: np.ndarray
     rows: np.ndarray
+    prior: float = PRIOR
 
     @cached_property
     def temperature(self) -> float:
         """By which logits are divided so that probabilities fit these rows; 1 where there are none."""
-        return temperature(self.logits, self.targets)
+        return temperature(self.logits, self.targets, self.prior)
 
     @cached_property
     def losses(self) -> np.ndarray:
@@ -108,7 +112,7 @@ def hold_out_among(
         asked = torch.cat([support[out], query])
         said = level.logits(support[~out][None], targets[~out][None], asked[None], ways)
         logits[fold == part] = said[0, : int(out.sum())].cpu().numpy()
-    return HeldOut(logits[rows], targets.cpu().numpy()[rows], rows)
+    return HeldOut(logits[rows], targets.cpu().numpy()[rows], rows, UNKNOWN_SCALE)
 
 
 def taken(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -26,8 +26,12 @@ from acclimate.errors import DataError, SettingsError
 from acclimate.runs import given
 from acclimate.runs.columns import fitted
 from acclimate.runs.few_shot.classifier import AUTO, FewShotClassifier, Said, candidates, fit
+from acclimate.runs.few_shot.learned import LearnedLevel, find, reads
+from acclimate.runs.few_shot.lora import LoRA, Workbench, tune
 from acclimate.runs.log import Show, silent
+from acclimate.runs.meta.learned import Learned
 from acclimate.runs.predictor import free_name
+from acclimate.settings import build
 from acclimate.training.device import place
 
 if TYPE_CHECKING:
@@ -145,6 +149,28 @@ class FewShotModel:
         return {free_name(name, frame.columns): values for name, values in added.items()}
 
 
+def _own(level: str | Mapping[str, Any], backbone: Any) -> Learned | None:
+    """The meta-trained model that answers by itself: that of a folder, unless another level is asked for."""
+    asked = {"name": level} if isinstance(level, str) else dict(level)
+    name = asked.get("name", AUTO)
+    found = find(given.named(backbone)) if name in (AUTO, LearnedLevel.name) else None
+    if found is None and name == LearnedLevel.name:
+        raise SettingsError("level learned is that of a folder of `acclimate meta-train`: name it as the backbone")
+    return found
+
+
+def _lora(level: str | Mapping[str, Any], abstain: float | None) -> LoRA | None:
+    """The settings of that level, if it is asked for."""
+    asked = {"name": level} if isinstance(level, str) else dict(level)
+    if asked.pop("name", AUTO) != LoRA.name:
+        return None
+    if abstain is not None:
+        raise SettingsError(
+            "abstain needs features that have not seen the support, and level lora tunes on it; take another level"
+        )
+    return build(LoRA, asked, "level")
+
+
 def check_output(data: Any, output: str | Path) -> FrameWriter:
     """What writes answers to ``data``, which is there.
 
@@ -176,7 +202,8 @@ def learn(
         support: rows with labels, in any order.
         backbone: a name, the folder of `pretrain`, `meta_train` or a run, ``{"name": ..., setting: ...}``, or a
             `torch.nn.Module`; None: by modality.
-        level: "auto", a level, or a mapping with ``name`` and settings.
+        level: "auto" (of a folder of `meta_train` its own learner), "lora", a level of `LEVELS`, or a mapping with
+            ``name`` and settings.
         abstain: the share of rows of the known classes that may be answered "none of these", or None.
         seed: of the parts in which rows are held out.
         device: where the backbone runs.
@@ -187,15 +214,25 @@ def learn(
         DataError: no labels, one class only, or rows that the backbone cannot use.
         SettingsError: settings that cannot be.
     """
-    candidates(level)  # what is misspelled is said before anything is read
+    lora, own = _lora(level, abstain), _own(level, backbone)
+    if lora is None and own is None:
+        candidates(level)  # what is misspelled is said before anything is read
     rows, targets, classes, odd = _prepared(support)
-    network = _backbone(backbone, rows, seed)
-    layer = network.check_layer(None)
+    answering: str | Mapping[str, Any] | LearnedLevel = level
+    if own is not None:
+        network, layer, answering = reads(own, rows, len(classes))
+    else:
+        network = _backbone(backbone, rows, seed)
+        layer = network.check_layer(None)
     where = place(device, precision)  # type: ignore[arg-type]
     name = str(where.device)
     kind = settled(network, [rows], [layer], name, where.precision) if precision == "auto" else where.precision
-    features = _features(network, rows, layer, {"device": name, "precision": kind}, show)
-    classifier = fit(features, targets, classes, level=level, abstain=abstain, seed=seed)
+    if lora is not None:
+        bench = Workbench(lora, network, layer, rows, classes, replace(where, precision=kind), seed, show)
+        network, classifier = tune(bench, targets, level)
+    else:
+        features = _features(network, rows, layer, {"device": name, "precision": kind}, show)
+        classifier = fit(features, targets, classes, level=answering, abstain=abstain, seed=seed)
     return FewShotModel(network, layer, name, kind, rows.sealed().schema, classifier, rows.ids, support.notes, odd)
 
 

@@ -36,6 +36,8 @@ def save(model: FewShotModel, folder: Path, more: Mapping[str, Any]) -> None:
         SettingsError: the backbone came from Python code, which a file cannot hold.
     """
     backbone, classifier = model.backbone, model.classifier
+    if classifier.level.name == "learned":
+        raise SettingsError("a meta-trained model answers from its own folder: keep that, and fit again")
     if backbone.kind == "module":
         raise SettingsError(f"backbone '{backbone.spec.name}' is Python code: a file cannot hold it")
     support = {"features": classifier.support, "targets": classifier.targets}
