@@ -41,8 +41,8 @@ def add(verbs: options.Verbs) -> None:
         "--level", metavar="NAME", help="auto (default), prototypes, adapter, probe, tim, pt_map or laplacian_shot"
     )
     classes = model.add_mutually_exclusive_group()
-    classes.add_argument("--balanced", action="store_true", help="transductive: classes come equally often (default)")
-    classes.add_argument("--unbalanced", action="store_true", help="transductive: they may not")
+    classes.add_argument("--balanced", action="store_true", help="transductive: classes come equally often")
+    classes.add_argument("--unbalanced", action="store_true", help="transductive: they may not (default)")
     model.add_argument(
         "--abstain", type=float, metavar="RATE",
         help="answer 'none of these' where no class conforms, for at most this share of rows of the known classes",

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from acclimate.errors import SettingsError
-from acclimate.methods.few_shot.registry import LEVELS, create_level, find_level
+from acclimate.methods.few_shot.registry import LEVELS, create_level
 
 WAYS = 3
 every = pytest.mark.parametrize("name", list(LEVELS))
@@ -32,7 +32,6 @@ def test_it_is_made_again_from_its_recipe(name):
     level = create_level(name)
     assert level.name == name
     assert create_level(**_settings(level.recipe())) == level
-    assert level.about and find_level(name).__doc__ and "**Hurts**" in find_level(name).__doc__
 
 
 def _settings(recipe):
@@ -170,3 +169,15 @@ def test_rows_without_content_have_finite_logits(name):
 def test_the_same_bits_twice(name):
     support, targets, query, _ = task(tasks=3)
     assert torch.equal(*(create_level(name).logits(support, targets, query, WAYS) for _ in range(2)))
+
+
+@every
+def test_nothing_asked_and_nothing_known(name):
+    support, targets, query, _ = task(tasks=2)
+    level = create_level(name)
+    assert level.logits(support, targets, query[:, :0], WAYS).shape == (2, 0, WAYS)
+    known = torch.zeros_like(targets, dtype=torch.bool)
+    known[1] = True
+    found = level.logits(support, targets, query, WAYS, known)
+    assert found[0].isneginf().all()
+    close(found[1:], level.logits(support[1:], targets[1:], query[1:], WAYS))

@@ -14,6 +14,9 @@ LEVELS: dict[str, str] = {
     "prototypes": "prototypes:Prototypes",
     "probe": "probe:Probe",
     "adapter": "adapter:LinearAdapter",
+    "tim": "tim:TIM",
+    "pt_map": "pt_map:PTMAP",
+    "laplacian_shot": "laplacian_shot:LaplacianShot",
 }
 
 
