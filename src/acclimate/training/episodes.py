@@ -40,16 +40,20 @@ class EpisodeStream:
         self.held = self._hold()
 
     def _hold(self) -> Tensor | None:
-        """All rows collated once where they are small and no augmentation changes them: a batch is then an index."""
-        domain = self.episodes.domain
+        """All rows collated once where they are small and no augmentation changes them: a batch is then an index.
+
+        ``[turns, n, ...]``, with every turn of an image.
+        """
+        domain, turns = self.episodes.domain, self.episodes.factor
         if getattr(self.backbone.settings, "augment", "none") != "none":
             return None
         one = self.backbone.collate(domain.rows.take(np.arange(1)))
-        if not isinstance(one, Tensor) or one.layout != torch.strided or (self.episodes.turns and one.ndim != 4):
+        if not isinstance(one, Tensor) or one.layout != torch.strided:
             return None
-        if math.prod(one.shape[1:]) * one.element_size() * len(domain) > HELD:
+        if math.prod(one.shape[1:]) * one.element_size() * len(domain) * turns > HELD:
             return None
-        return self.backbone.collate(domain.rows.take(np.arange(len(domain))))
+        raw = domain.rows.take(np.arange(len(domain)))
+        return torch.stack([self.backbone.collate(_turned(raw, np.full(len(domain), k))) for k in range(turns)])
 
     def batch(self, step: int, part: slice = slice(None)) -> Batch:
         """The episodes of a step on the CPU; ``part`` cuts out one process' share."""
@@ -68,19 +72,13 @@ class EpisodeStream:
 
     def _read(self, index: np.ndarray, turns: np.ndarray, side: str, step: int) -> Any:
         if self.held is not None:
-            return turned(self.held[torch.from_numpy(index)], torch.from_numpy(turns))
-        raw = self.episodes.domain.rows.take(index)
-        if turns.any():
-            raw = [np.rot90(image, quarters) for image, quarters in zip(raw, turns, strict=True)]
+            return self.held[torch.from_numpy(turns), torch.from_numpy(index)]
+        raw = _turned(self.episodes.domain.rows.take(index), turns)
         return self.backbone.collate(raw, training=True, rng=generator(self.seed, side, self.name, step))
 
 
-def turned(images: Tensor, turns: Tensor) -> Tensor:
-    """Images ``[n, channels, side, side]``, each turned by so many quarters."""
+def _turned(raw: Any, turns: np.ndarray) -> Any:
+    """Each image turned by so many quarters; anything else as it is."""
     if not turns.any():
-        return images
-    images = images.clone()
-    for quarters in (1, 2, 3):
-        chosen = turns == quarters
-        images[chosen] = torch.rot90(images[chosen], quarters, (-2, -1))
-    return images
+        return raw
+    return [np.rot90(image, quarters) for image, quarters in zip(raw, turns, strict=True)]
