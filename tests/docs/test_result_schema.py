@@ -106,3 +106,16 @@ def test_the_words_on_the_page_are_the_ones_written(runs: Any) -> None:
     assert plain["transductive"] is True and permitted["transductive"] is False
     assert {row["role"] for row in plain["arms"]} == {"reference", "adapted", "plain"}
     assert {row["role"] for row in auto["arms"]} == {"reference", "adapted", "candidate"}
+
+
+def test_every_key_of_a_meta_training_is_documented_and_the_other_way_round(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(240, 4)).astype(np.float32)
+    old, new = (
+        ac.read((values[k::2], np.repeat([f"{k} {c}" for c in range(12)], 10)), label="label") for k in range(2)
+    )
+    shape = {"ways": 3, "queries": 4, "training": {"steps": 2}, "label": "label"}
+    run = ac.meta_train(old, **shape, backbone="mlp", precision="fp32", out=tmp_path / "m")
+    run.evaluate(new, episodes=4)
+    page = documented("meta.json")
+    assert found([run.result], page) == set(page)
+    assert run.result["version"] == 1
