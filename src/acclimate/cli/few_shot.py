@@ -38,7 +38,9 @@ def add(verbs: options.Verbs) -> None:
     model = parser.add_argument_group("model")
     model.add_argument("--backbone", metavar="NAME", help="pretrained, or a folder of meta-train; default by modality")
     model.add_argument(
-        "--level", metavar="NAME", help="auto (default), prototypes, adapter, probe, tim, pt_map or laplacian_shot"
+        "--level",
+        metavar="NAME",
+        help="auto (default), prototypes, adapter, probe, lora, tim, pt_map or laplacian_shot",
     )
     classes = model.add_mutually_exclusive_group()
     classes.add_argument("--balanced", action="store_true", help="transductive: classes come equally often")

@@ -8,7 +8,7 @@ LOWEST, HIGHEST = 0.05, 20.0
 PRIOR = 0.5
 
 
-def temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+def temperature(logits: np.ndarray, targets: np.ndarray, prior: float = PRIOR) -> float:
     """The T in ``softmax(logits / T)`` with the best likelihood; 1 if there are no rows.
 
     Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2, with a normal prior on
@@ -18,6 +18,7 @@ def temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     Args:
         logits: ``[n, classes]``; rows that are not finite are left out.
         targets: ``[n]`` class indices.
+        prior: deviation of log T; larger where the scale of the logits means nothing by itself.
 
     Returns:
         T between 0.05 and 20.
@@ -35,7 +36,7 @@ def temperature(logits: np.ndarray, targets: np.ndarray) -> float:
         scaled = margins / np.exp(log_temperature)
         top = scaled.max(axis=1)
         loss = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-        return float(loss.sum() + (log_temperature / PRIOR) ** 2 / 2)
+        return float(loss.sum() + (log_temperature / prior) ** 2 / 2)
 
     bounds = (np.log(LOWEST), np.log(HIGHEST))
     found = minimize_scalar(objective, bounds=bounds, method="bounded", options={"xatol": 1e-6})

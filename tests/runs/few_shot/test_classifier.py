@@ -145,3 +145,48 @@ def test_features_that_cannot_be(clusters):
         fit(broken, targets, NAMES)
     with pytest.raises(DataError, match=r"only one class \('a'\)"):
         fit(support[:5], targets[:5], NAMES[:1])
+
+
+@pytest.mark.parametrize("name", ["tim", "pt_map", "laplacian_shot"])
+@pytest.mark.parametrize("balanced", [True, False])
+def test_transductive_levels_learn_from_the_rows_that_are_asked_together(clusters, name, balanced):
+    plain, together = [], []
+    for seed in range(12):
+        support, targets = clusters(2, seed=seed, spread=1.6)
+        query, answers = clusters(30, seed=seed, spread=1.6)
+        classifier = fit(support, targets, NAMES, level={"name": name, "balanced": balanced})
+        together.append(right(classifier.say(query).probabilities, answers))
+        plain.append(right(fit(support, targets, NAMES, level="prototypes").say(query).probabilities, answers))
+    assert np.mean(together) > np.mean(plain) + 0.015
+
+
+def test_a_transductive_level_is_calibrated_with_the_rows_that_are_asked(clusters):
+    losses, raw = [], []
+    for seed in range(8):
+        support, targets = clusters(5, seed=seed, spread=1.4)
+        query, answers = clusters(20, seed=seed, spread=1.4)
+        classifier = fit(support, targets, NAMES, level="tim")
+        assert classifier.temperature is None
+        assert classifier.report["held_out"] is None
+        said = classifier.say(query)
+        assert said.held_out["rows"] == 20
+        assert 0.3 < said.held_out["accuracy"] <= 1
+        losses.append(loss(said.probabilities, answers))
+        raw.append(loss(replace(classifier, temperature=1.0).say(query).probabilities, answers))
+    assert np.mean(losses) < np.mean(raw)
+
+
+def test_one_row_a_class_and_rows_asked_together(clusters):
+    support, targets = clusters(1, spread=0.5)
+    query, answers = clusters(20, seed=1, spread=0.5)
+    classifier = fit(support, targets, NAMES, level="tim")
+    assert classifier.temperature == 1.0
+    assert right(classifier.say(query).probabilities, answers) > 0.8
+    assert "an answer depends on the others" in classifier.report["warnings"][1]
+
+
+def test_too_many_rows_to_be_asked_together(clusters, monkeypatch):
+    monkeypatch.setattr("acclimate.runs.few_shot.classifier.TOGETHER", 79)
+    classifier = fit(*clusters(5), NAMES, level="tim")
+    with pytest.raises(SettingsError, match="at most 79; found 80"):
+        classifier.say(clusters(20)[0])

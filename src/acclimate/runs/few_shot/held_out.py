@@ -16,7 +16,7 @@ from acclimate.selection.calibrate import PRIOR, temperature
 
 FEW, FOLDS, COARSE = 400, 20, 5
 """Up to so many rows they are held out in at most so many parts, more rows in the last number of parts."""
-UNKNOWN_SCALE = 1.0
+UNKNOWN_SCALE = 1.5
 """Deviation of the log temperature of transductive classifiers: how sure they are follows from how they search."""
 NUMBERS = 1 << 25
 """Floats that the folds of one call hold at most, about."""
