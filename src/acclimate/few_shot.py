@@ -49,7 +49,7 @@ class FewShot(ClassifierMixin, BaseEstimator):
             `torch.nn.Module`; None: minilm for texts, efficientnet_lite0 for images, scaled columns for numbers.
         level: "auto", a name of `acclimate.methods.few_shot.registry.LEVELS`, "lora" (the backbone itself is tuned, for
             minutes), or ``{"name": ..., setting: ...}``. Transductive ones (tim, pt_map, laplacian_shot) answer all
-            rows of a call together, and suppose that classes come equally often unless ``balanced`` is False.
+            rows of a call together; where classes come equally often among these, set ``balanced`` to True.
         abstain: the share of rows of the known classes that may be taken for rows of none of them, such as 0.1;
             None: every row is given a class. `predict` then has None for a row of none of the classes.
         input: input columns, where the support is a table that is read from a file.

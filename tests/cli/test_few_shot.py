@@ -230,3 +230,18 @@ def test_the_input_is_never_overwritten(acclimate, tables, tmp_path):
     assert done.code == 2
     assert "is the input" in done.err
     assert data.read_text() == (tables / "target.csv").read_text()
+
+
+def test_rows_that_are_answered_together(acclimate, shots, new, tmp_path):
+    answers = tmp_path / "answers.csv"
+    words = ("few-shot", "--support", shots, "--data", new, *PIXELS, "--level", "pt_map", "--balanced")
+    done = acclimate(*words, "-o", answers)
+    assert done.code == 0
+    assert np.mean([row["path"].startswith(row["prediction"]) for row in rows(answers)]) > 0.9
+    for said in ("an answer depends on the others", "asked together with the rows to answer", "held-out accuracy: "):
+        assert said in done.err
+    value = acclimate(*words, "--json").json
+    assert value["report"]["level"]["balanced"] is True
+    assert value["report"]["temperature"] is None
+    assert value["answered"]["held_out"]["rows"] == 15
+    assert [row["prediction"] for row in value["rows"]] == [row["prediction"] for row in rows(answers)]

@@ -25,8 +25,8 @@ def add(verbs: options.Verbs) -> None:
     parser = options.verb(verbs, "few-shot", about, run)
     parser.epilog = (
         "What answers is chosen, and made as sure as it may be, on rows of the support that are held out; the rows to "
-        "be answered play no part in that. Levels tim, pt_map and laplacian_shot look at all of them together, and "
-        "suppose that classes come equally often unless --unbalanced says otherwise."
+        "be answered play no part in that. Levels tim, pt_map and laplacian_shot look at all of them together, without "
+        "labels; --balanced lets them gain most where classes come equally often, and hurts elsewhere."
     )
     parser.add_argument("-o", "--out", metavar="FILE", help="csv, tsv, jsonl (also .gz), parquet or arrow; else stdout")
     group = parser.add_argument_group("data", f"a domain is {options.LOCATOR}".replace("%", "%%"))
@@ -44,7 +44,7 @@ def add(verbs: options.Verbs) -> None:
     )
     classes = model.add_mutually_exclusive_group()
     classes.add_argument("--balanced", action="store_true", help="transductive: classes come equally often")
-    classes.add_argument("--unbalanced", action="store_true", help="transductive: they may not (default)")
+    classes.add_argument("--unbalanced", action="store_true", help="transductive: they need not (default)")
     model.add_argument(
         "--abstain", type=float, metavar="RATE",
         help="answer 'none of these' where no class conforms, for at most this share of rows of the known classes",
