@@ -106,12 +106,15 @@ def hold_out_among(
     These have no labels, and their answers are not looked at.
     """
     rows = np.flatnonzero(fold >= 0)
-    logits = np.zeros((len(fold), ways), np.float32)
-    for part in range(int(fold.max()) + 1):
-        out = torch.from_numpy(fold == part)
-        asked = torch.cat([support[out], query])
-        said = level.logits(support[~out][None], targets[~out][None], asked[None], ways)
-        logits[fold == part] = said[0, : int(out.sum())].cpu().numpy()
+    logits, sizes = np.zeros((len(fold), ways), np.float32), np.bincount(fold[rows])
+    for size in np.unique(sizes):  # folds of one size are tasks of one shape, as many together as fit
+        parts = np.flatnonzero(sizes == size)
+        for some in np.array_split(parts, -(-len(parts) * (len(query) + len(fold)) ** 2 // NUMBERS)):
+            out = np.stack([np.flatnonzero(fold == part) for part in some])
+            kept = np.stack([np.flatnonzero(fold != part) for part in some])
+            asked = torch.cat([support[out], query.expand(len(some), -1, -1)], 1)
+            said = level.logits(support[kept], targets[kept], asked, ways)[:, :size]
+            logits[out.reshape(-1)] = said.flatten(0, 1).cpu().numpy()
     return HeldOut(logits[rows], targets.cpu().numpy()[rows], rows, UNKNOWN_SCALE)
 
 
