@@ -14,6 +14,8 @@ from acclimate.methods.few_shot.span import products
 
 PRECISION = 1e-3
 """The weights are this near to the optimum, relative to their length."""
+ROUNDING = 1e-6
+"""A gradient as small as this is none."""
 CHECKED = 5
 """Steps between two looks at the gradient."""
 LIMIT = 5000
@@ -105,4 +107,4 @@ def fit_logistic(gram: Tensor, member: Tensor, penalty: float) -> Tensor:
 def _settled(gradient: Tensor, at: Tensor, kernel: Tensor, penalty: float) -> bool:
     """Whether every task's ``|gradient| <= PRECISION * penalty * |W|``, which bounds the distance to the optimum."""
     steep, size = ((part * (part @ kernel)).sum((1, 2)).clamp_min(0.0) for part in (gradient, at))
-    return bool((steep <= (PRECISION * penalty) ** 2 * size).all())
+    return bool((steep <= (PRECISION * penalty) ** 2 * size + ROUNDING**2).all())
