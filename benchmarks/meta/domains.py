@@ -36,7 +36,13 @@ from benchmarks.common import DATA, SEEDS, say, write
 
 RESULTS = Path(__file__).resolve().parent / "results"
 EPISODES, TOGETHER = 600, 50
-LEVELS = ("prototypes", "probe", "adapter", "tim", "pt_map")
+LEVELS: dict[str, Mapping[str, Any]] = {
+    "prototypes": {},
+    "probe": {},
+    "adapter": {},
+    "tim": {"balanced": True},
+    "pt_map": {"balanced": True},
+}
 LEARNERS: dict[str, Mapping[str, Any]] = {
     "protonet": {"name": "protonet"},
     "maml": {"name": "maml", "steps": 3, "rate": 0.1},
@@ -109,7 +115,7 @@ def _values(domain: Domain) -> np.ndarray:
 
 def level_scores(name: str, values: torch.Tensor, drawn: Draw, ways: int) -> np.ndarray:
     """Accuracy of each episode."""
-    level, found = create_level(name, {}), []
+    level, found = create_level(name, LEVELS[name]), []
     for start in range(0, len(drawn.support), TOGETHER):
         part = slice(start, start + TOGETHER)
         support, query = values[drawn.support[part]], values[drawn.query[part]]
