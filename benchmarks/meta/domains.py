@@ -139,9 +139,20 @@ def learned_scores(learner: Mapping[str, Any], others: list[Domain], episodes: E
 
     with tempfile.TemporaryDirectory() as folder:
         run = ac.meta_train(
-            others, method=dict(learner), groups="tasks", shots=episodes.shots, queries=episodes.queries,
-            backbone="mlp", seed=seed, label="label", training=TRAINING, validation=0.0, device="cpu", precision="fp32", out=Path(folder) / "run",
-        )  # fmt: skip
+            others,
+            method=dict(learner),
+            groups="tasks",
+            shots=episodes.shots,
+            queries=episodes.queries,
+            backbone="mlp",
+            seed=seed,
+            label="label",
+            training=TRAINING,
+            validation=0.0,
+            device="cpu",
+            precision="fp32",
+            out=Path(folder) / "run",
+        )
         taught = run.learned
     sheet = assess(taught.learner, taught.model, taught.parts, episodes, EPISODES, taught.place("cpu"))
     return sheet["accuracy"]

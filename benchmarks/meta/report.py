@@ -153,15 +153,25 @@ def _speed(found: Mapping[str, Any]) -> str:
 
 
 def _transductive(found: Mapping[str, Any]) -> str:
-    parts = ["## Transductive levels", " ".join(str(found["protocol"]).removeprefix("Protocol. ").split())]
-    rows = [
-        [name, *(str(row[key]) for key in row)]
+    published = found["published"]
+    seconds = [
+        [name, f"{row['wall']:.2f}", f"{row['processor']:.2f}", str(published.get(name.split(",")[0], ""))]
         for name, row in found["seconds"].items()
-        if isinstance(row, Mapping)
-    ]  # fmt: skip
-    heads = list(next(row for row in found["seconds"].values() if isinstance(row, Mapping)))
-    parts.append(table(["seconds of 1,000 tasks", *heads], rows))
-    return "\n\n".join(parts)
+    ]
+    kinds = [(shots, shares) for shots, rows in found["accuracy"].items() for shares in rows]
+    first = found["accuracy"][kinds[0][0]][kinds[0][1]]
+    gains = [
+        [name, *(f"{found['accuracy'][shots][shares][name]['mean']:+.1f}" for shots, shares in kinds)]
+        for name in first
+        if name != "prototypes"
+    ]
+    return "\n\n".join([
+        "## Transductive levels",
+        " ".join(str(found["protocol"]).removeprefix("Protocol. ").split()),
+        table(["1,000 tasks", "seconds", "of the processor", "easyfsl's README"], seconds),
+        "Points of accuracy over prototypes, mean of five sets of features, by shots and by how classes come:",
+        table(["level", *(f"{shots} shot{'s' * (shots != '1')}, {shares}" for shots, shares in kinds)], gains),
+    ])  # fmt: skip
 
 
 def _grouped(runs: Sequence[Mapping[str, Any]], *keys: str) -> list[list[Mapping[str, Any]]]:
