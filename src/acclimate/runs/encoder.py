@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from acclimate.errors import DataError
-from acclimate.files import read_json
+from acclimate.runs import single
 
 RECORD = "pretraining.json"
 VERSION = 1
@@ -37,11 +36,4 @@ def load(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: there is none, or it is not readable.
     """
-    path = folder / RECORD
-    try:
-        value: dict[str, Any] = read_json(path)
-        if value["version"] != VERSION:
-            raise DataError(f"{path}: version {value['version']}, this Acclimate reads {VERSION}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a readable record of a pretraining ({error})") from None
-    return value
+    return single.load(folder / RECORD, VERSION, "a pretraining")

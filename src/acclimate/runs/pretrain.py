@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,20 +16,18 @@ from acclimate import __version__
 from acclimate.backbones import saved
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
-from acclimate.errors import DataError
-from acclimate.files import read_json, write_json
+from acclimate.files import write_json
 from acclimate.methods.pretrain.base import Objective, Unasked
 from acclimate.methods.registry import PRETRAINING
-from acclimate.runs import encoder, lesson
+from acclimate.runs import encoder, lesson, single
 from acclimate.runs.encoder import RECORD
-from acclimate.runs.folder import Lock, check_free, clear
 from acclimate.runs.lesson import Lesson
-from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
-from acclimate.runs.recipe import MAIN_KEY, Recipe, again, read
+from acclimate.runs.log import Found, Log, Show, silent, unsaid
+from acclimate.runs.recipe import Recipe, again
 from acclimate.runs.result import environment
 from acclimate.selection.validators import rankme
 from acclimate.tasks.base import Task
-from acclimate.training.device import Place, place
+from acclimate.training.device import Place
 from acclimate.training.infer import features, infer
 from acclimate.training.loop import Trainer
 from acclimate.training.model import Model, Step
@@ -69,26 +67,19 @@ def pretrain(
     Raises:
         AcclimateError: see `acclimate.errors`.
     """
-    where = place(recipe.device, recipe.precision)
-    if where.rank == 0:
-        check_free(folder, force)
-    plan = lesson.prepare(recipe, source, target)
-    with Lock(folder, where):
-        if where.rank == 0:
-            check_free(folder, force)  # it may have been taken while the data were read
-            found(plan.found)
-            clear(folder)
-            write_json(folder / "data.json", plan.fingerprints)
-            plan.recipe.write(folder / "recipe.yaml")
-        where.wait()
-        return _carry_out(plan, folder, where, show)
+    return single.begin(
+        recipe,
+        folder,
+        lambda: lesson.prepare(recipe, source, target),
+        partial(_carry_out, show),
+        force=force,
+        found=found,
+    )
 
 
 def is_pretraining(folder: Path) -> bool:
     """Whether the folder's recipe is one of a pretraining."""
-    path = folder / "recipe.yaml"
-    method = read(path).get("method") if path.is_file() else None
-    return (method.get(MAIN_KEY["method"]) if isinstance(method, Mapping) else method) in PRETRAINING
+    return single.method_of(folder) in PRETRAINING
 
 
 def resume(
@@ -108,20 +99,11 @@ def resume(
     if (folder / RECORD).is_file():
         return encoder.load(folder)
     recipe = again(folder, f"ac.resume({str(folder)!r})", source=source, target=target)
-    plan = lesson.prepare(recipe, source, target)
-    if read_json(folder / "data.json") != plan.fingerprints:
-        raise DataError(f"{folder}: the data have changed since the run began; start a new one")
-    where = place(recipe.device, recipe.precision)
-    with Lock(folder, where):
-        if where.rank == 0:
-            found(plan.found)
-            tidy(folder)
-            rewind(folder)
-        where.wait()
-        return _carry_out(plan, folder, where, show)
+    prepare, carry_out = partial(lesson.prepare, recipe, source, target), partial(_carry_out, show)
+    return single.again(recipe, folder, prepare, carry_out, found=found)
 
 
-def _carry_out(plan: Lesson, folder: Path, where: Place, show: Show) -> dict[str, Any]:
+def _carry_out(show: Show, plan: Lesson, folder: Path, where: Place) -> dict[str, Any]:
     """Train, look at the encoder before and after, write it; of several processes the first one looks and writes."""
     first, name = where.rank == 0, plan.method.name
     path = folder / "metrics.jsonl"
@@ -150,7 +132,7 @@ def _carry_out(plan: Lesson, folder: Path, where: Place, show: Show) -> dict[str
             "planned": desk.trainer.planned,
             "seconds": round(done.seconds, 3),
             "environment": environment(where.precision),
-            "loss": _losses(path),
+            "loss": single.losses(path),
             "evidence": {side: _beside(before[side], after[side]) for side in before},
             "data": plan.found,
         }
@@ -229,12 +211,6 @@ class Still:
     def open(self, batch: Batch, draw: str = "") -> Model:
         """The model."""
         return self.model
-
-
-def _losses(path: Path) -> dict[str, dict[str, float]]:
-    """The first and the last value of each loss in the log."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {name: {"first": value, "last": rows[-1]["losses"][name]} for name, value in rows[0]["losses"].items()}
 
 
 def _beside(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,9 +35,9 @@ def baselines(taught: Learned, recipe: Recipe, drawn: Episodes, count: int, wher
     """The same episodes, answered without any meta-training."""
     task, modality = taught.model.task, drawn.domain.schema.modality
     if isinstance(task, Regress):
-        model = Model(backbones.create(backbones.PLAIN[modality], modality), task)
-        model.backbone.fit(drawn.domain)
-        return {"support mean": assess(SupportMean(), model, {}, drawn, count, where)}
+        plain = backbones.create(backbones.PLAIN[modality], modality)
+        plain.fit(drawn.domain)
+        return {"support mean": assess(SupportMean(), Model(plain, task), {}, drawn, count, where)}
     name = recipe.backbone["name"]
     settings = {key: value for key, value in recipe.backbone.items() if key != "name"}
     known = {

@@ -19,7 +19,7 @@ from acclimate.errors import AcclimateError, DataError
 from acclimate.files import read_json, write_json, writing
 from acclimate.methods.meta.base import Learner
 from acclimate.methods.registry import find_meta
-from acclimate.runs import store
+from acclimate.runs import single, store
 from acclimate.runs.features import Features
 from acclimate.settings import build
 from acclimate.training.device import Place, place
@@ -132,18 +132,10 @@ def record(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: there is none, or it is not readable.
     """
-    path = folder / RECORD
-    try:
-        value: dict[str, Any] = read_json(path)
-        if value["version"] != VERSION:
-            raise DataError(f"{path}: version {value['version']}, this Acclimate reads {VERSION}")
-    except FileNotFoundError:
-        begun = (folder / "recipe.yaml").is_file()
-        hint = f"; `acclimate resume {folder}` continues it" if begun else ""
-        raise DataError(f"{folder}: no finished meta-training ({RECORD} is missing){hint}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a readable record of a meta-training ({error})") from None
-    return value
+    if not (folder / RECORD).is_file():
+        hint = f"; `acclimate resume {folder}` continues it" if (folder / "recipe.yaml").is_file() else ""
+        raise DataError(f"{folder}: no finished meta-training ({RECORD} is missing){hint}")
+    return single.load(folder / RECORD, VERSION, "a meta-training")
 
 
 def trained_on(folder: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,19 @@ import torch
 from acclimate import __version__
 from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.episodes import Episodes
-from acclimate.errors import DataError
-from acclimate.files import read_json, write_json, writing
+from acclimate.files import write_json, writing
 from acclimate.methods.meta.base import Learning
 from acclimate.methods.registry import META
+from acclimate.runs import single
 from acclimate.runs.features import Features
-from acclimate.runs.folder import Lock, check_free, clear
-from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
+from acclimate.runs.log import Found, Log, Show, silent, unsaid
 from acclimate.runs.meta import learned, plan
 from acclimate.runs.meta.assess import Sheet, assess, summed
 from acclimate.runs.meta.learned import RECORD, Learned
 from acclimate.runs.meta.plan import Plan
-from acclimate.runs.recipe import MAIN_KEY, Recipe, again, read
+from acclimate.runs.recipe import Recipe, again
 from acclimate.runs.result import environment
-from acclimate.training.device import Place, place
+from acclimate.training.device import Place
 from acclimate.training.keep import Watch
 from acclimate.training.loop import Trainer
 from acclimate.training.model import Model
@@ -62,26 +61,13 @@ def meta_train(
     Raises:
         AcclimateError: see `acclimate.errors`.
     """
-    where = place(recipe.device, recipe.precision)
-    if where.rank == 0:
-        check_free(folder, force)
-    planned = plan.prepare(recipe, source)
-    with Lock(folder, where):
-        if where.rank == 0:
-            check_free(folder, force)  # it may have been taken while the data were read
-            found(planned.found)
-            clear(folder)
-            write_json(folder / "data.json", planned.fingerprints)
-            planned.recipe.write(folder / "recipe.yaml")
-        where.wait()
-        return _carry_out(planned, folder, where, show)
+    prepare, carry_out = partial(plan.prepare, recipe, source), partial(_carry_out, show)
+    return single.begin(recipe, folder, prepare, carry_out, force=force, found=found)
 
 
 def is_meta(folder: Path) -> bool:
     """Whether the folder's recipe is one of a meta-training."""
-    path = folder / "recipe.yaml"
-    method = read(path).get("method") if path.is_file() else None
-    return (method.get(MAIN_KEY["method"]) if isinstance(method, Mapping) else method) in META
+    return single.method_of(folder) in META
 
 
 def resume(
@@ -96,20 +82,10 @@ def resume(
     if (folder / RECORD).is_file():
         return learned.record(folder)
     recipe = again(folder, f"ac.resume({str(folder)!r})", source=source)
-    planned = plan.prepare(recipe, source)
-    if read_json(folder / "data.json") != planned.fingerprints:
-        raise DataError(f"{folder}: the data have changed since the run began; start a new one")
-    where = place(recipe.device, recipe.precision)
-    with Lock(folder, where):
-        if where.rank == 0:
-            found(planned.found)
-            tidy(folder)
-            rewind(folder)
-        where.wait()
-        return _carry_out(planned, folder, where, show)
+    return single.again(recipe, folder, partial(plan.prepare, recipe, source), partial(_carry_out, show), found=found)
 
 
-def _carry_out(planned: Plan, folder: Path, where: Place, show: Show) -> dict[str, Any]:
+def _carry_out(show: Show, planned: Plan, folder: Path, where: Place) -> dict[str, Any]:
     """Train, judge on held-out classes, write; of several processes the first one judges and writes."""
     first, name, recipe = where.rank == 0, planned.learner.name, planned.recipe
     path = folder / "metrics.jsonl"
@@ -143,7 +119,7 @@ def _carry_out(planned: Plan, folder: Path, where: Place, show: Show) -> dict[st
             "planned": desk.trainer.planned,
             "seconds": round(done.seconds, 3),
             "environment": environment(desk.place.precision),
-            "loss": _losses(path),
+            "loss": single.losses(path),
             "held_out": held,
             "data": planned.found,
             "evaluations": [],
@@ -211,13 +187,6 @@ class Desk:
         if self.features is not None:
             self.model.backbone = self.plan.backbone
         return self.model
-
-
-def _losses(path: Path) -> dict[str, dict[str, float]]:
-    """The first and the last value of each loss in the log."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    rows = [row for row in rows if "losses" in row]
-    return {name: {"first": value, "last": rows[-1]["losses"][name]} for name, value in rows[0]["losses"].items()}
 
 
 def remarks(record: Mapping[str, Any]) -> list[str]:
