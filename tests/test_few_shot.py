@@ -153,3 +153,44 @@ def test_what_is_refused(digits: tuple[np.ndarray, ...]) -> None:
         ac.FewShot(abstain=0.01).fit(X, y)
     with pytest.raises(ValueError, match="64"):
         ac.FewShot().fit(X, y).predict(query[:, :3])
+
+
+def test_save_leaves_other_folders_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(12, 3)), np.arange(12) % 3
+    clf = ac.FewShot(level="prototypes").fit(X, y)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    with pytest.raises(SettingsError, match="name another folder"):
+        clf.save(tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
+    for _ in range(2):  # its own folder may be written again
+        clf.save(tmp_path / "saved")
+    assert np.array_equal(ac.FewShot.load(tmp_path / "saved").predict(X), clf.predict(X))
+
+
+def test_a_list_of_files_is_no_list_of_texts(tmp_path):
+    paths = []
+    for k in range(4):
+        (tmp_path / f"{k}.png").write_bytes(b"x")
+        paths.append(str(tmp_path / f"{k}.png"))
+    with pytest.raises(DataError, match="a list of files"):
+        ac.FewShot().fit(paths, [0, 0, 1, 1])
+
+
+def test_a_frame_with_gaps_is_a_frame_like_any_other():
+    rng = np.random.default_rng(0)
+    whole = pd.DataFrame(rng.normal(size=(12, 3)) + 3 * (np.arange(12) % 2)[:, None], columns=list("abc"))
+    torn = whole.copy()
+    torn.iloc[0, 1] = np.nan
+    y = np.arange(12) % 2
+    for train, test in ((whole, torn), (torn, whole)):
+        clf = ac.FewShot(level="prototypes").fit(train, y)
+        assert list(clf.feature_names_in_) == list("abc")
+        assert (clf.predict(test) == y).mean() > 0.9
+
+
+def test_a_rate_that_is_no_number_is_told():
+    X, y = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 3
+    with pytest.raises(SettingsError, match="abstain must lie between 0 and 1"):
+        ac.FewShot(abstain="x").fit(X, y)

@@ -182,7 +182,12 @@ class FewShot(ClassifierMixin, BaseEstimator):
         return replace(rows, labels=canonical(y, "y"), schema=replace(rows.schema, label="label")), y
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        """Arrays held against what `fit` saw; everything else is left to `acclimate.read`."""
+        """Arrays and frames held against what `fit` saw; everything else is left to `acclimate.read`."""
+        _refuse_paths(X)
+        if hasattr(X, "columns") and hasattr(X, "dtypes"):
+            if all(kind.kind in "biuf" for kind in X.dtypes):  # others are read by name, in any order
+                validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
         if not _numbers(X):
             return X
         X = validate_data(self, X, reset=reset, accept_sparse="csr", ensure_min_samples=2 if reset else 1)
@@ -207,12 +212,21 @@ class FewShot(ClassifierMixin, BaseEstimator):
 
 
 def _numbers(X: Any) -> bool:
-    """Whether these are rows of numbers for scikit-learn to check; of a frame, if it has no gaps and no words."""
-    if hasattr(X, "columns") and hasattr(X, "dtypes"):
-        return all(kind.kind in "biuf" for kind in X.dtypes) and not X.isna().to_numpy().any()
+    """Whether these are rows of numbers for scikit-learn to check."""
     if isinstance(X, np.ndarray):
         return X.ndim == 2 or (X.ndim < 2 and X.dtype.kind in "biufc")
     return sparse.issparse(X) or (hasattr(X, "__array__") and not hasattr(X, "iloc"))
+
+
+def _refuse_paths(X: Any) -> None:
+    """A list of files would be read as texts: their names.
+
+    Raises:
+        DataError: the first entry is a file.
+    """
+    first = X[0] if isinstance(X, list) and X else None
+    if isinstance(first, str | Path) and len(str(first)) < 1000 and Path(first).is_file():
+        raise DataError(f"X is a list of files ('{first}', ...); give what is in them, or one folder as its path")
 
 
 def _labels(support: Domain) -> np.ndarray:

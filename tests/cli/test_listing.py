@@ -36,4 +36,4 @@ def test_learners_with_what_they_answer(acclimate):
 
 
 def test_levels(acclimate):
-    assert [line["name"] for line in acclimate("list", "levels", "--json").json["levels"]] == list(LEVELS)
+    assert [line["name"] for line in acclimate("list", "levels", "--json").json["levels"]] == ["auto", *LEVELS, "lora"]

@@ -98,6 +98,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _form(args: argparse.Namespace) -> dict[str, Any]:
+    from acclimate.methods.few_shot.registry import LEVELS, find_level
+
+    if (args.balanced or args.unbalanced) and not (args.level in LEVELS and find_level(args.level).transductive):
+        able = ", ".join(name for name in LEVELS if find_level(name).transductive)
+        raise SettingsError(f"--balanced and --unbalanced speak of transductive levels; name one: --level {able}")
     return {"balanced": args.balanced} if args.balanced or args.unbalanced else {}
 
 

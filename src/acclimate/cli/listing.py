@@ -71,7 +71,9 @@ def levels() -> list[Line]:
     """Name and meaning of every classifier of `few-shot`."""
     from acclimate.methods.few_shot.registry import LEVELS, find_level
 
-    return [Line(name=name, about=find_level(name).about) for name in LEVELS]
+    auto = Line(name="auto", about="the best of prototypes, adapter and probe on held-out rows of the support")
+    tuned = Line(name="lora", about="prototypes of a backbone that is tuned on the support (Hu et al. 2022)")
+    return [auto, *(Line(name=name, about=find_level(name).about) for name in LEVELS), tuned]
 
 
 def tasks() -> list[Line]:

@@ -42,24 +42,27 @@ def add(verbs: options.Verbs) -> None:
     group.add_argument("--label-map", metavar="FILE", help="JSON object that renames labels")
     group.add_argument("--task", choices=options.TASKS, help="of groups that are tasks; found from the labels")
     group.add_argument("--modality", choices=options.MODALITIES, help="found from the data where unambiguous")
-    shape(parser)
+    shape(parser, 5, 1, 15)
     model = parser.add_argument_group("model")
     model.add_argument("--method", metavar="NAME", help="`acclimate list learners`; default protonet")
     model.add_argument("--steps", type=int, metavar="N", help="inner steps of a gradient-based method")
     model.add_argument("--backbone", metavar="NAME", help="`acclimate list backbones`; default by modality")
     model.add_argument("--tune", choices=TUNES, help="default: frozen if pretrained, else full")
     model.add_argument("--seed", type=int, metavar="N", help="from which all randomness comes (default 0)")
-    model.add_argument("--validation", type=float, metavar="SHARE", help="classes held out (default 0.1)")
+    model.add_argument(
+        "--validation", type=float, metavar="SHARE", help="of classes held out (default 0.1, at least an episode)"
+    )
     model.add_argument("--budget", metavar="TIME", help="for the training: 90s, 5m, 1.5h")
     options.place(parser)
 
 
-def shape(parser: argparse.ArgumentParser) -> None:
-    """What an episode is."""
+def shape(parser: argparse.ArgumentParser, *defaults: object) -> None:
+    """What an episode is, and the defaults of ways, shots and queries; none: those of the training."""
     group = parser.add_argument_group("episodes")
-    group.add_argument("--ways", metavar="N", help="classes of an episode, or a range such as 5-20 (default 5)")
-    group.add_argument("--shots", metavar="K", help="labelled rows of each class, or a range (default 1)")
-    group.add_argument("--queries", type=int, metavar="Q", help="further rows of each class, answered (default 15)")
+    ways, shots, queries = defaults or ("as in training",) * 3
+    group.add_argument("--ways", metavar="N", help=f"classes of an episode, or a range such as 5-20 (default {ways})")
+    group.add_argument("--shots", metavar="K", help=f"labelled rows of each class, or a range (default {shots})")
+    group.add_argument("--queries", type=int, metavar="Q", help=f"rows of each class to answer (default {queries})")
     group.add_argument(
         "--groups",
         choices=("ignore", "within", "tasks"),
@@ -130,7 +133,8 @@ def summary(result: Mapping[str, Any]) -> list[str]:
             f"{name} {between(m['mean'], (m['low'], m['high']))}" for name, m in result["held_out"].items()
         )
         episodes = next(iter(result["held_out"].values()))["episodes"]
-        lines.append(f"classes held out, {episodes} episodes (95 %): {shown}")
+        what = "groups" if result["data"]["episodes"]["groups"] == "tasks" else "classes"
+        lines.append(f"{what} held out, {episodes} episodes (95 %): {shown}")
     return [*lines, *(f"warning: {note}" for note in result["notes"])]
 
 

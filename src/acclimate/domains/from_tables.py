@@ -37,7 +37,7 @@ def plan(columns: Sequence[str], wanted: Request, selecting: Sequence[str], wher
     """
     notes: tuple[str, ...] = ()
     if wanted.input is None:
-        raise DataError(f"{where}: name the input column; columns found: {', '.join(map(str, columns))}")
+        raise DataError(f"{where}: name the input column (--input NAME); columns found: {', '.join(map(str, columns))}")
     named = [c for c in (wanted.label, wanted.group) if c is not None]
     if wanted.input == ("*",):
         aside = {*named, *wanted.exclude, *selecting}

@@ -178,7 +178,8 @@ def test_other_data_are_not_resumed(meta, classes, tmp_path):
         ({"ways": "many"}, SettingsError, "a range such as 5-20"),
         ({"ways": 40}, DataError, "ask for fewer ways"),
         ({"shots": 30}, DataError, "ask for fewer ways, shots or queries"),
-        ({"groups": "tasks", "ways": 3}, DataError, "ways is 24"),
+        ({"groups": "tasks"}, SettingsError, "all rows are of one group"),
+        ({"groups": "tasks", "group": "kind", "ways": 3}, DataError, "ways is 24"),
         ({"turns": True}, SettingsError, "rotates images"),
         ({"task": "regress"}, SettingsError, "--groups tasks"),
         ({"target_label": "label"}, SettingsError, "leave target_label out"),
@@ -196,6 +197,34 @@ def test_numbers_need_a_learner_that_answers_them(tmp_path, lines):
     with pytest.raises(SettingsError, match="answers classes"):
         ac.meta_train(str(lines()), input="x", label="y", group="machine", groups="tasks", shots=5, method="protonet",
                       backbone="mlp", out=tmp_path / "m")  # fmt: skip
+    assert not (tmp_path / "m").exists()
+
+
+def test_numbers_have_a_smaller_rate_unless_it_is_named(tmp_path, lines):
+    given = {"input": "x", "label": "y", "group": "machine", "groups": "tasks", "shots": 5, "queries": 5,
+             "backbone": "mlp", "training": {"steps": 2}}  # fmt: skip
+    run = ac.meta_train(str(lines()), method="maml", **given, out=tmp_path / "one")
+    assert run.result["settings"]["rate"] == 0.01
+    assert "method.rate: 0.01, for the answers are numbers" in run.result["data"]["notes"]
+    named = ac.meta_train(str(lines()), method={"name": "maml", "rate": 0.3}, **given, out=tmp_path / "two")
+    assert named.result["settings"]["rate"] == 0.3
+
+
+def test_a_loss_that_grows_is_told(tmp_path, lines):
+    given = {"input": "x", "label": "y", "group": "machine", "groups": "tasks", "shots": 5, "queries": 5,
+             "backbone": "mlp", "out": tmp_path / "m"}  # fmt: skip
+    run = ac.meta_train(
+        str(lines()), method={"name": "fomaml", "rate": 0.01}, **given,
+        training={"steps": 30, "learning_rate": 3.0, "schedule": "constant"},
+    )  # fmt: skip
+    assert any("the loss grew" in note for note in run.result["notes"])
+
+
+def test_rows_of_another_kind_are_told(meta):
+    run = meta(training={"steps": 2})
+    texts = ac.read((["some words"] * 3 + ["others"] * 3, ["a"] * 3 + ["b"] * 3), label=True)
+    with pytest.raises(DataError, match="is text, but the model reads table"):
+        run.evaluate(texts, episodes=5)
 
 
 def test_it_gives_no_answers_by_itself(meta):

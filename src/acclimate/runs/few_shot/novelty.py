@@ -61,7 +61,7 @@ def measure(support: Tensor, targets: Tensor, ways: int, rate: float, seed: int)
     Raises:
         SettingsError: so few rows cannot support this rate.
     """
-    if not 0 < rate < 1:
+    if not isinstance(rate, int | float) or not 0 < rate < 1:
         raise SettingsError(f"abstain must lie between 0 and 1, found {rate}")
     held = _held_out(support, targets, ways, seed)
     if not supports(len(held), rate):

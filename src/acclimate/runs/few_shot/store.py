@@ -33,8 +33,12 @@ def save(model: FewShotModel, folder: Path, more: Mapping[str, Any]) -> None:
 
     Raises:
         AcclimateError: the disk is full or refuses.
-        SettingsError: the backbone came from Python code, which a file cannot hold.
+        SettingsError: the folder holds something else than a classifier of before, or the backbone came from Python
+            code, which a file cannot hold.
     """
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if folder.is_file() or (held and held != {CONFIG, SUPPORT, WEIGHTS, ASSETS}):
+        raise SettingsError(f"{folder} is there and holds no few-shot classifier alone; name another folder")
     backbone, classifier = model.backbone, model.classifier
     if classifier.level.name == "learned":
         raise SettingsError("a meta-trained model answers from its own folder: keep that, and fit again")

@@ -74,6 +74,8 @@ def evaluate(
         group=group or recipe.group,
     )
     domain = plan.read(wanted, [data], form.groups)
+    if domain.schema.modality != said["modality"]:
+        raise DataError(f"{domain.name} is {domain.schema.modality}, but the model reads {said['modality']}")
     drawn = plan.episodes(form, domain, plan.count(form.ways or 1, "ways"), seed)
     _check_ways(taught, drawn)
     overlap = _overlap(folder, drawn)

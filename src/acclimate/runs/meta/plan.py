@@ -21,7 +21,7 @@ from acclimate.runs.recipe import Recipe
 from acclimate.seeds import derive, generator
 from acclimate.settings import build
 from acclimate.tasks import registry as tasks
-from acclimate.tasks.base import Task
+from acclimate.tasks.base import Task, Width
 from acclimate.tasks.classify import Classify
 from acclimate.training.settings import Training, Tune
 
@@ -31,6 +31,8 @@ HELD_OUT = 0.1
 """Share of the classes (or groups, where these are tasks) that is held out, unless the user says otherwise."""
 BOTTLENECK = 128
 """Width of the layer that learns on frozen features, unless the user says otherwise."""
+RATE_OF_NUMBERS = 0.01
+"""Inner learning rate of a regression unless the user says otherwise, as for the sinusoids of Finn et al. 2017."""
 FOREIGN = ("target", "target_input", "target_label", "target_shares")
 """Settings of a recipe that mean nothing here."""
 
@@ -92,6 +94,7 @@ class Plan:
     def found(self) -> dict[str, Any]:
         """What the data are, as plain values."""
         domain, held = self.episodes.domain, self.held_out
+        tasks_held = 0 if held is None else len(np.unique(held.names[held.pools.rows]))
         return {
             "name": domain.name,
             "modality": domain.schema.modality,
@@ -100,7 +103,7 @@ class Plan:
             "episodes": settings.as_dict(build(Shape, self.recipe.episodes, "episodes")),
             "classes": self.episodes.classes,
             "left_out": self.episodes.pools.left_out,
-            "held_out": 0 if held is None else held.classes,
+            "held_out": tasks_held if held is None or held.groups == "tasks" else held.classes,
             "notes": list(self.notes),
         }
 
@@ -116,15 +119,19 @@ def prepare(recipe: Recipe, source: Sequence[Any] | None = None) -> Plan:
             raise SettingsError(f"meta-training has no target: leave {key} out")
     shape = build(Shape, recipe.episodes, "episodes")
     domain = read(recipe, source, shape.groups)
-    learner = _learner(recipe)
+    if shape.groups != "ignore" and len(set(domain.groups if domain.groups is not None else ())) < 2:
+        raise SettingsError(
+            f"groups {shape.groups}: all rows are of one group; name --group COLUMN, or several sources"
+        )
     task, ways = asked(recipe, shape, domain)
+    learner, notes = _learner(recipe, task)
     whole = episodes(shape, domain, ways, recipe.seed)
     if learner.headed and not isinstance(whole.ways, int):
         raise SettingsError(
             f"method '{learner.name}' learns a head of so many ways: episodes.ways is one number, found {shape.ways}; "
             "protonet and others without a head take a range"
         )
-    train, held, notes = _halves(whole, recipe)
+    train, held, remarks = _halves(whole, recipe)
     name = recipe.backbone.get("name") or backbones.default(domain.schema.modality)
     chosen = {key: value for key, value in recipe.backbone.items() if key != "name"}
     backbone = backbones.create(name, domain.schema.modality, chosen, recipe.seed)
@@ -138,7 +145,7 @@ def prepare(recipe: Recipe, source: Sequence[Any] | None = None) -> Plan:
         training=settings.as_dict(training := _training(recipe)),
         episodes=settings.as_dict(replace(shape, ways=_shown(train.ways))),
     )
-    notes = (*dict.fromkeys(domain.notes), *notes)
+    notes = (*dict.fromkeys(domain.notes), *notes, *remarks)
     return Plan(train, held, learner, backbone, task, tune, training, resolved, notes)
 
 
@@ -209,16 +216,25 @@ def _halves(whole: Episodes, recipe: Recipe) -> tuple[Episodes, Episodes | None,
             return replace(whole, domain=domain.select(np.flatnonzero(~chosen))), held, ()
         except DataError:  # such as a group that is left with too few classes
             pass
-    return (
-        whole,
-        None,
-        (f"{len(names)} {what} are too few to hold some out: nothing is known of others before evaluate",),
-    )
+    of = " of a group" if whole.groups == "within" else ""
+    return whole, None, (f"too few {what}{of} to hold some out: nothing is known of others before evaluate",)
 
 
-def _learner(recipe: Recipe) -> Learner:
+def _learner(recipe: Recipe, task: Task) -> tuple[Learner, tuple[str, ...]]:
+    """The learner, and what was set for it by itself.
+
+    Raises:
+        SettingsError: it cannot answer this task.
+    """
     name = recipe.method.get("name") or "protonet"
-    return build(find_meta(name), {k: v for k, v in recipe.method.items() if k != "name"}, f"method {name}")
+    given = {key: value for key, value in recipe.method.items() if key != "name"}
+    learner = build(find_meta(name), given, f"method {name}")
+    numbers = task.name == "regress"
+    learner.check({"features": Width(1, 0 if numbers else 2)})
+    if not numbers or "rate" in given or getattr(learner, "rate", 0.0) <= RATE_OF_NUMBERS:
+        return learner, ()
+    learner = build(find_meta(name), {**given, "rate": RATE_OF_NUMBERS}, f"method {name}")
+    return learner, (f"method.rate: {RATE_OF_NUMBERS}, for the answers are numbers",)
 
 
 def _tune(recipe: Recipe, backbone: Backbone, turns: bool) -> Tune:

@@ -15,6 +15,7 @@ import torch
 from acclimate import __version__
 from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.episodes import Episodes
+from acclimate.errors import DivergedError
 from acclimate.files import write_json, writing
 from acclimate.methods.meta.base import Learning
 from acclimate.methods.registry import META
@@ -92,7 +93,11 @@ def _carry_out(show: Show, planned: Plan, folder: Path, where: Place) -> dict[st
     log = Log(path if first else None, show)
     desk = Desk(planned, where, folder / "checkpoints" / name / f"0-{name}", log)
     desk.trainer.deadline = None if recipe.budget is None else time.monotonic() + recipe.budget
-    done = desk.trainer.train()
+    try:
+        done = desk.trainer.train()
+    except DivergedError as error:
+        hint = "; or a smaller --set method.rate" if hasattr(planned.learner, "rate") else ""
+        raise DivergedError(f"{error}{hint}") from None
     if first:
         held = None if planned.held_out is None else summed(desk.judge(planned.held_out, JUDGED))
         names = np.unique(planned.episodes.names[planned.episodes.pools.rows])
@@ -194,6 +199,8 @@ def remarks(record: Mapping[str, Any]) -> list[str]:
     said = []
     if record["steps"] < record["planned"]:
         said.append(f"the budget allowed {record['steps']} of {record['planned']} steps")
+    if any(loss["last"] > 10 * max(loss["first"], 1.0) for loss in record["loss"].values()):
+        said.append("the loss grew while it learned: take a smaller training.learning_rate or method.rate")
     if record["data"]["left_out"]:
         said.append(f"{record['data']['left_out']} classes have too few rows for an episode, and were left out")
     return said
