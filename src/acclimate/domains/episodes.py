@@ -19,6 +19,8 @@ Count = int | tuple[int, int]
 """A number, or the least and the most of which one is drawn."""
 BLOCK = 64
 """Episodes that are drawn together; episode k is one of block k // BLOCK, whoever asks for it."""
+SMALL = 64
+"""Rows up to which drawing some of them sorts a key of each."""
 UNEVEN = math.log(2.0)
 """Logarithm of the factor by which a class may get more or fewer shots than its size says, where shots vary."""
 
@@ -28,8 +30,8 @@ class Episodes:
     """Which rows each of many episodes consists of: N ways, K shots, Q queries a class.
 
     Every episode is a function of (domain, settings, seed, its number): nothing is stored, any part can be drawn again.
-    Classes and rows are drawn without replacement, in an order that depends on content alone, by Floyd's algorithm
-    (Bentley and Floyd, Communications of the ACM 30(9), 1987), for a block of episodes at once.
+    Classes and rows are drawn without replacement, in an order that depends on content alone, for a block of episodes
+    at once: few of many by Floyd's algorithm (Bentley and Floyd, Communications of the ACM 30(9), 1987).
 
     Where shots vary, the support rows of an episode are shared out among its classes unevenly: by their size times a
     factor from 1/2 to 2, at least one each (Triantafillou et al., Meta-Dataset, ICLR 2020, section 3.2).
@@ -181,8 +183,14 @@ class Draw:
 def distinct(rng: np.random.Generator, sizes: np.ndarray, count: int) -> np.ndarray:
     """For each of n sizes, ``count`` different numbers below it, every ordered choice equally likely: ``[n, count]``.
 
-    Floyd's algorithm takes one draw a number and never rejects; it runs over all n at once.
+    Floyd's algorithm takes one draw a number and never rejects; it runs over all n at once. Where sizes are small,
+    random keys are sorted, which is quicker.
     """
+    largest = int(sizes.max())
+    if largest <= SMALL:
+        keys = rng.random((len(sizes), largest))
+        keys[np.arange(largest) >= sizes[:, None]] = np.inf
+        return np.argsort(keys, axis=1)[:, :count]
     found = np.empty((len(sizes), count), dtype=np.int64)
     for k in range(count):
         last = sizes - count + k

@@ -107,7 +107,7 @@ def test_each_source_is_a_task(tmp_path, classes):
         domains.append(ac.read((values, labels.astype(str)), label="label", name=f"site {k}"))
     options = {
         "groups": "tasks", "shots": 3, "queries": 5, "backbone": {"name": "mlp"}, "label": "label",
-        "training": {"steps": 100, "learning_rate": 0.01}, "precision": "fp32", "device": "cpu",
+        "training": {"steps": 200, "learning_rate": 0.01}, "precision": "fp32", "device": "cpu",
     }  # fmt: skip
     run = ac.meta_train(domains[:5], method={"name": "maml", "rate": 0.1, "steps": 3}, **options, out=tmp_path / "m")
     assert run.result["task"] == {"name": "classify", "classes": ["0", "1"]}
