@@ -17,7 +17,8 @@ INTRODUCTION = """# Few-shot and meta-learning: what was measured
 
 Written by `python -m benchmarks.meta.report` from the files in `benchmarks/meta/results/`; do not edit. Run one with
 `.venv/bin/python -m benchmarks.meta.NAME`. Accuracies are per cent. With several seeds: mean, and the standard
-deviation between seeds in brackets.
+deviation between seeds in brackets. Episodes of small classes are drawn in another way since these were measured: a new
+run has other episodes.
 """
 
 
@@ -106,8 +107,8 @@ def _domains(title: str, about: str) -> Any:
         seeds = len({run["seed"] for run in found["runs"]})
         return "\n\n".join([
             f"## {title}",
-            f"{about} Features of `{found['backbone']}`; {seeds} seeds. The 95 % interval of a figure over its 600 "
-            f"episodes is {100 * widest:.1f} points wide at most.",
+            f"{about} Features of `{found['backbone']}`; seeds: {seeds}. The 95 % interval of a figure over its "
+            f"600 episodes is {100 * widest:.1f} points wide at most.",
             " ".join(found["protocol"].split("\n\n", 1)[1].split()),
             table(["target", "shots", *names], rows),
         ])  # fmt: skip

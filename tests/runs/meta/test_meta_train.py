@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,8 +65,6 @@ def test_classes_or_rows_that_were_trained_on_are_refused(meta, classes):
     with pytest.raises(DataError, match=r"21 of 24 classes and 420 of 480 rows were trained on"):
         run.evaluate(str(classes(0)), episodes=10)
     renamed = ac.read(str(classes(0)), input=[f"x{k}" for k in range(6)], label="label")
-    from dataclasses import replace
-
     renamed = replace(renamed, labels=np.array([f"new {label}" for label in renamed.labels], dtype=object))
     with pytest.raises(DataError, match=r"0 of 24 classes and 420 of 480 rows"):
         run.evaluate(renamed, episodes=10)
@@ -116,6 +115,9 @@ def test_each_source_is_a_task(tmp_path, classes):
     assert found["metrics"]["accuracy"]["mean"] > 0.9
     with pytest.raises(DataError, match="groups"):
         run.evaluate(domains[0], episodes=10)
+    named = replace(domains[5], labels=np.where(domains[5].labels == "0", "no", "yes").astype(object))
+    with pytest.raises(DataError, match="the head learned the classes"):
+        run.evaluate(named, episodes=10)
 
 
 def test_numbers_of_machines(tmp_path, lines):

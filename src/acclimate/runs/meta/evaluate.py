@@ -107,7 +107,13 @@ def evaluate(
 
 
 def _check_ways(taught: Learned, drawn: Episodes) -> None:
-    classes = taught.model.task.config().get("classes", ())
+    classes, labels = taught.model.task.config().get("classes", ()), drawn.domain.labels
+    assert labels is not None, "episodes have labels"
+    keeps = taught.learner.headed and drawn.groups == "tasks" and len(classes) > 0
+    if keeps and (foreign := sorted(set(labels.astype(str)) ^ set(classes))):
+        raise DataError(
+            f"{drawn.domain.name}: the head learned the classes {list(classes)}; these rows differ in {foreign[:5]}"
+        )
     if taught.learner.headed and drawn.labelled_by_place and drawn.ways != len(classes):
         raise SettingsError(
             f"method '{taught.learner.name}' learned a head of {len(classes)} ways, and these episodes have "
