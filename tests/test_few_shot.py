@@ -136,6 +136,8 @@ def test_a_damaged_folder(tmp_path: Any, digits: tuple[np.ndarray, ...]) -> None
         ac.FewShot.load(tmp_path)
     path = tmp_path / "clf" / "support.safetensors"
     path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(DataError, match=r"ac\.FewShot\.load"):
+        ac.load(tmp_path / "clf")
     with pytest.raises(DataError, match="its hash differs"):
         ac.FewShot.load(tmp_path / "clf")
     (tmp_path / "clf" / "few_shot.json").write_text("{}")
@@ -169,13 +171,18 @@ def test_save_leaves_other_folders_alone(tmp_path):
     assert np.array_equal(ac.FewShot.load(tmp_path / "saved").predict(X), clf.predict(X))
 
 
-def test_a_list_of_files_is_no_list_of_texts(tmp_path):
+def test_a_list_of_files_is_read(tmp_path):
+    from PIL import Image
+
     paths = []
-    for k in range(4):
-        (tmp_path / f"{k}.png").write_bytes(b"x")
-        paths.append(str(tmp_path / f"{k}.png"))
-    with pytest.raises(DataError, match="a list of files"):
-        ac.FewShot().fit(paths, [0, 0, 1, 1])
+    for k in range(6):
+        paths.append(tmp_path / f"{k}.png")
+        Image.new("RGB", (32, 32), (250, 20 * k, 0) if k % 2 else (0, 20 * k, 250)).save(paths[-1])
+    clf = ac.FewShot("mobilenet_v2", level="prototypes").fit([str(path) for path in paths[:4]], [0, 1, 0, 1])
+    assert clf.predict(paths[4:]).tolist() == [0, 1]
+    assert clf.predict(tmp_path).tolist() == [0, 1] * 3
+    with pytest.raises(DataError, match=r"gone\.png"):
+        clf.predict([paths[0], tmp_path / "gone.png"])
 
 
 def test_a_frame_with_gaps_is_a_frame_like_any_other():

@@ -89,7 +89,7 @@ def measure(method: str, setting: str, seed: int, budget: str) -> dict[str, Any]
         }
         if test is None:
             return {**found, "error": oneshot(run)}
-        shape = {"ways": ways, "shots": shots, "queries": 20 - shots if shots > 5 else 15}
+        shape = {"ways": ways, "shots": shots, "queries": 15 if ways == 5 else 5}
         value = run.evaluate(test, episodes=EPISODES, shape=shape, seed=seed, device="cpu")
         return {**found, "accuracy": value["metrics"]["accuracy"], "baselines": value["baselines"]}
 

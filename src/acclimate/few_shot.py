@@ -91,7 +91,8 @@ class FewShot(ClassifierMixin, BaseEstimator):
         """Learn from a labelled support.
 
         Args:
-            X: texts, images, an array ``[n, d]``, a DataFrame, or with labels of its own: a Domain, a path or locator.
+            X: texts, images, paths of files, an array ``[n, d]``, a DataFrame, or with labels of its own: a Domain, a
+                path or locator.
             y: labels ``[n]``; None where X has its own.
 
         Raises:
@@ -183,7 +184,6 @@ class FewShot(ClassifierMixin, BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """Arrays and frames held against what `fit` saw; everything else is left to `acclimate.read`."""
-        _refuse_paths(X)
         if hasattr(X, "columns") and hasattr(X, "dtypes"):
             if all(kind.kind in "biuf" for kind in X.dtypes):  # others are read by name, in any order
                 validate_data(self, X, reset=reset, skip_check_array=True)
@@ -216,17 +216,6 @@ def _numbers(X: Any) -> bool:
     if isinstance(X, np.ndarray):
         return X.ndim == 2 or (X.ndim < 2 and X.dtype.kind in "biufc")
     return sparse.issparse(X) or (hasattr(X, "__array__") and not hasattr(X, "iloc"))
-
-
-def _refuse_paths(X: Any) -> None:
-    """A list of files would be read as texts: their names.
-
-    Raises:
-        DataError: the first entry is a file.
-    """
-    first = X[0] if isinstance(X, list) and X else None
-    if isinstance(first, str | Path) and len(str(first)) < 1000 and Path(first).is_file():
-        raise DataError(f"X is a list of files ('{first}', ...); give what is in them, or one folder as its path")
 
 
 def _labels(support: Domain) -> np.ndarray:

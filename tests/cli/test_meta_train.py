@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 QUICK = (
@@ -33,6 +34,7 @@ def test_it_is_trained_measured_and_told(acclimate, places, tmp_path):
     assert "9 classes to draw from, 3 held out" in done.err
     assert "an episode: 3 ways, 2 shots, 5 queries" in done.err
     assert f"acclimate few-shot --backbone {folder}" in done.err
+    assert "all 3 held-out classes are in each of its episodes" in done.out
     record = json.loads((tmp_path / "meta" / "meta.json").read_text())
     held = record["held_out"]["accuracy"]
     assert f"accuracy {held['mean']:.3f} ({held['low']:.3f} to {held['high']:.3f})" in done.out
@@ -51,6 +53,28 @@ def test_it_is_trained_measured_and_told(acclimate, places, tmp_path):
     assert as_json.json["metrics"] == value["metrics"]
     five = acclimate("evaluate", folder, "--data", new, "--episodes", "20", "--ways", "5", "--seed", "3", "--json").json
     assert (five["shape"]["ways"], five["seed"]) == ("5", 3)
+
+
+def test_tables_keep_their_columns(acclimate, places, tmp_path):
+    for place in places:
+        with np.load(place) as file:
+            frame = pd.DataFrame(file["x"], columns=list("abcde")).assign(kind=file["kind"], note="none")
+        frame.to_csv(place.with_suffix(".csv"), index=False)
+    old, new = (place.with_suffix(".csv") for place in places)
+    words = [word for name in "abcde" for word in ("--input", name)]
+    done = acclimate("meta-train", "--source", old, *words, "--label", "kind", *QUICK, "-o", tmp_path / "m")
+    assert done.code == 0, done.err
+    few, rest = tmp_path / "few.csv", tmp_path / "rest.csv"
+    frame = pd.read_csv(new)
+    frame[::2].to_csv(few, index=False)
+    frame[1::2].drop(columns="kind").to_csv(rest, index=False)
+    told = acclimate(
+        "few-shot", "--backbone", tmp_path / "m", "--support", few, "--data", rest, "-o", tmp_path / "a.csv"
+    )
+    assert told.code == 0, told.err
+    assert (pd.read_csv(tmp_path / "a.csv")["prediction"].to_numpy() == frame["kind"].to_numpy()[1::2]).mean() > 0.5, (
+        "one of twelve by chance"
+    )
 
 
 def test_json_is_the_record(acclimate, places, tmp_path):
@@ -78,11 +102,12 @@ def test_a_recipe_says_all_of_it(acclimate, places, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("--ways", "30"), 3, "ask for fewer ways"),
+        (("--ways", "30"), 3, "an episode needs 30 classes, and there are 12"),
+        (("--queries", "30"), 3, "ask for fewer ways"),
         (("--ways", "three"), 2, "a range such as 5-20"),
         (("--method", "protonets"), 2, "did you mean 'protonet'"),
         (("--method", "dann"), 2, "is one of `acclimate adapt`; those that learn to learn: maml"),
-        (("--steps", "3"), 2, "unknown setting 'steps'"),
+        (("--steps", "3"), 2, "'protonet' has none. Steps of the training: --set training.steps=N"),
         (("--turns",), 2, "rotates images"),
         (("--groups", "nested"), 2, "unknown"),
         (("--set", "episodes.way=3"), 2, "did you mean 'ways'"),

@@ -303,3 +303,18 @@ def test_class_folders_that_are_not_utf8(tmp_path):
         out.write(png(1))
     with pytest.raises(DataError, match=r"label: 'caf\\udce9' holds half a character"):
         read(tmp_path, label="label")
+
+
+def test_a_list_of_files_keeps_its_order(tmp_path):
+    root = make(tmp_path, "folder")
+    paths = [root / "sketch/dog/1_bob_2.png", root / "photo/cat/0_ann_1.png"]
+    domain = read(paths, label="label")
+    assert (domain.schema.modality, domain.labels.tolist()) == ("image", ["dog", "cat"])
+    assert [image[0, 0] for image in domain.rows.take(np.arange(2))] == [40, 10]
+    assert np.array_equal(read([str(path) for path in paths]).ids, domain.ids)
+    assert read((paths, [3, 4]), label=True).labels.tolist() == ["3", "4"]
+    assert read(["no such file.png", "a text"]).schema.modality == "text"
+    with pytest.raises(DataError, match=r"README\.md: the other files are of modality image"):
+        read([*paths, root / "README.md"], modality="image")
+    with pytest.raises(DataError, match="1 labels"):
+        read((paths, [3]), label=True)

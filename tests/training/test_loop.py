@@ -252,11 +252,12 @@ def test_a_budget_is_turned_into_steps(domain, make_model, make_trainer):
     rows = []
     trainer = make_trainer(
         {"source": domain()}, model=make_model(Slow()), steps=100_000, deadline=time.monotonic() + 0.5,
-        report=Report(log=rows.append),
+        report=Report(log=rows.append), watch=Watch(lambda model: 0.0, looks=5, keep=False),
     )  # fmt: skip
     done = trainer.train()
     assert 10 <= done.step == done.total < 60
     assert rows[-1]["step"] == done.step
+    assert 1 < sum("score" in row for row in rows) < 7, "looks are spread over what the budget leaves"
     assert make_trainer({"source": domain()}, steps=12, deadline=time.monotonic() + 600).train().step == 12
 
 

@@ -57,6 +57,7 @@ def add(verbs: options.Verbs) -> None:
 def run(args: argparse.Namespace) -> None:
     """Learn, answer, write, and say what is known of the answers."""
     from acclimate.runs.few_shot.model import check_output, learn, read_support
+    from acclimate.runs.meta.learned import columns
     from acclimate.runs.recipe import assignments
 
     chosen = assignments(args.set, SECTIONS)
@@ -64,7 +65,8 @@ def run(args: argparse.Namespace) -> None:
         raise SettingsError(f"--set {stray[0]}: expected SECTION.KEY=VALUE with a section of {', '.join(SECTIONS)}")
     if args.out:
         check_output(args.data, args.out)
-    support = read_support(args.support, input=args.input, label=args.label, modality=args.modality)
+    inputs, label = columns(args.backbone)
+    support = read_support(args.support, input=args.input or inputs, label=args.label or label, modality=args.modality)
     place = {"device": args.device or "auto", "precision": args.precision or "auto"}
     with progress(args) as show:
         model = learn(

@@ -12,6 +12,7 @@ from typing import Any
 from acclimate.cli import options
 from acclimate.cli.progress import progress
 from acclimate.cli.show import between, counted, duration, put, say, table
+from acclimate.errors import SettingsError
 
 NAMES = (
     *("source", "input", "label", "group", "label_map", "task", "modality", "method", "backbone", "tune"),
@@ -83,7 +84,9 @@ def run(args: argparse.Namespace) -> None:
     from acclimate.runs.meta.plan import HELD_OUT
 
     file = recipe.read(args.recipe) if args.recipe else {}
-    recipe.parse(file, args.recipe or "recipe")  # so that an error in the file names the file
+    named = recipe.parse(file, args.recipe or "recipe").method.get("name")  # an error in the file names the file
+    if args.steps is not None:
+        _check_steps(args.method or named or "protonet")
     chosen = {**options.given(args, *NAMES), "episodes": shaped(args)}
     inner = {} if args.steps is None else {"method": {"name": args.method, "steps": args.steps}}
     if inner and args.method is None:
@@ -94,6 +97,17 @@ def run(args: argparse.Namespace) -> None:
     with progress(args) as show:
         record = train.meta_train(asked, Path(args.folder), force=args.force, found=partial(found, args), show=show)
     outcome(args, record)
+
+
+def _check_steps(name: str) -> None:
+    from acclimate.methods.registry import META, find_meta
+
+    if "steps" not in find_meta(name).__dataclass_fields__:
+        able = ", ".join(other for other in META if "steps" in find_meta(other).__dataclass_fields__)
+        raise SettingsError(
+            f"--steps are inner steps, of --method {able}; '{name}' has none. Steps of the training: "
+            "--set training.steps=N"
+        )
 
 
 def found(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
@@ -113,12 +127,14 @@ def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
     """Losses, what is known of held-out classes, and what to do next."""
     put(args, result, *summary(result))
     folder, pace = shlex.quote(str(args.folder)), 1000 * result["seconds"] / max(1, result["steps"])
+    numbers = result["task"]["name"] == "regress"
+    use = f"  acclimate few-shot --backbone {folder} --support LABELLED --data ROWS -o answers.csv"
     say(
         args,
         "",
         f"{result['steps']} steps in {duration(result['seconds'])} ({pace:.0f} ms each), written to {folder}. Next:",
-        f"  acclimate evaluate {folder} --data NEW_CLASSES --episodes 600",
-        f"  acclimate few-shot --backbone {folder} --support LABELLED --data ROWS -o answers.csv",
+        f"  acclimate evaluate {folder} --data {'NEW_GROUPS' if numbers else 'NEW_CLASSES'} --episodes 600",
+        *(() if numbers else (use,)),
     )
 
 

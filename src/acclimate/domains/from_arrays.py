@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from acclimate.domains.arrays import ArrayFile, array_rows, matching, parse_svmlight
 from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
 from acclimate.domains.filesets import BOMB_BYTES, BOMB_RATIO, ZipFiles
+from acclimate.domains.from_files import are_paths, read_paths
 from acclimate.domains.labels import canonical
 from acclimate.domains.locator import Locator
 from acclimate.domains.request import Request, checked_ids, finish, said
@@ -126,6 +128,10 @@ def read_pair(inputs: Any, labels: Any, wanted: Request) -> Domain:
 
     if isinstance(inputs, pd.DataFrame):
         return _frame_pair(inputs, labels, wanted)
+    if are_paths(inputs):
+        if labels is None:
+            return read_paths(inputs, wanted)
+        return _labelled(read_paths(inputs, replace(wanted, label=None)), labels, wanted, "list of files")
     if isinstance(inputs, (list, tuple)):
         inputs = _as_object_array(inputs)
     where = "list" if getattr(inputs, "dtype", None) == np.dtype(object) else "array"
@@ -149,14 +155,17 @@ def _pair_labels(labels: Any, n: int, where: str, partial: bool) -> np.ndarray:
 
 def _frame_pair(inputs: Any, labels: Any, wanted: Request) -> Domain:
     """Inputs in a DataFrame with labels beside it."""
-    from dataclasses import replace
-
     from acclimate.domains.from_tables import read_frame
 
     domain = read_frame(inputs, replace(wanted, input=wanted.input or ("*",), label=None))
+    return _labelled(domain, labels, wanted, "DataFrame")
+
+
+def _labelled(domain: Domain, labels: Any, wanted: Request, where: str) -> Domain:
+    """The domain with the labels beside it, if they are asked for."""
     if wanted.label is None:
         return domain
-    found = _pair_labels(labels, len(domain), "DataFrame", wanted.partial)
+    found = _pair_labels(labels, len(domain), where, wanted.partial)
     return replace(domain, labels=found, schema=replace(domain.schema, label=wanted.label))
 
 

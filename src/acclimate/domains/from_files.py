@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,9 @@ from acclimate.domains.request import Request, finish, said
 from acclimate.domains.rows import FileRows, decode_text
 from acclimate.domains.tables import need_columns
 from acclimate.errors import DataError
+
+LONGEST = 1000
+"""Characters up to which a text may be the path of a file."""
 
 
 def is_one_file(path: Path) -> bool:
@@ -42,6 +47,37 @@ def read_files(locator: Locator, path: Path, wanted: Request) -> Domain:
         groups=side(wanted.group),
         notes=(*said(modality, f"{len(domain)} {modality} files", wanted.modality is not None), *notes),
     )
+
+
+def are_paths(rows: Any) -> bool:
+    """Whether a list names files of images, texts or sounds, and is not one of texts."""
+    first = rows[0] if isinstance(rows, Sequence | np.ndarray) and len(rows) else None
+    if isinstance(first, Path):
+        return True
+    return isinstance(first, str) and len(first) < LONGEST and is_one_file(Path(first)) and Path(first).is_file()
+
+
+def read_paths(paths: Sequence[str | Path], wanted: Request) -> Domain:
+    """A domain of files that are named one by one, in that order; their label is the folder right above.
+
+    Raises:
+        DataError: one of them is missing, empty or of another kind.
+    """
+    places = [Path(path).expanduser().absolute() for path in paths]
+    root = Path(os.path.commonpath([place.parent for place in places]))
+    names = [place.relative_to(root).as_posix() for place in places]
+    modality, known = filesets.kind_of(names, wanted.modality, str(root))
+    if len(known) < len(names):
+        odd = min(set(names) - set(known))
+        raise DataError(f"{root}/{odd}: the other files are of modality {modality}, and this is not")
+    if wanted.group is not None:
+        raise DataError(f"{root}: a list of files has no field '{wanted.group}' for group; give their folder instead")
+    files = filesets.FolderFiles(root, names)
+    labels = None if wanted.label is None else np.array([place.parent.name for place in places], dtype=object)
+    domain = of_names(files, names, modality, Locator(str(root)))
+    notes = said(modality, f"a list of {len(domain)} {modality} files", wanted.modality is not None)
+    schema = replace(domain.schema, label=wanted.label)
+    return replace(domain, locator=None, schema=schema, labels=labels, notes=notes)
 
 
 def of_names(files: FileSet, names: Sequence[str], modality: Modality, locator: Locator) -> Domain:

@@ -84,6 +84,8 @@ def pools(asked: Episodes) -> Pools:
 def _too_few(asked: Episodes, ways: int, need: int, found: Sized, large: Sized) -> str:
     """Why no episode can be drawn."""
     where = "" if asked.groups == "ignore" else " of one group"
+    if asked.groups == "ignore" and len(found) * asked.factor < ways:
+        return f"{asked.domain.name}: an episode needs {ways} classes, and there are {len(found) * asked.factor}"
     return (
         f"{asked.domain.name}: an episode needs {ways} classes{where} with {need} rows each "
         f"({need - asked.queries} shots and {asked.queries} queries); of {len(found)} classes {len(large)} have as "

@@ -32,7 +32,7 @@ def read(
 
     Args:
         source: a locator (``file?key=value``, see `Locator`), a pandas DataFrame, a NumPy or SciPy sparse array
-            ``[n, ...]``, a pair ``(inputs, labels)``, a list of texts, images or dicts, a Hugging Face
+            ``[n, ...]``, a pair ``(inputs, labels)``, a list of texts, images, dicts or paths of files, a Hugging Face
             ``datasets.Dataset``, or a Domain (its rows stay as they are; it may get another ``name``).
         input: of tables: a column, several, or ``"*"``: all but label, group, ``exclude``, the columns that
             the locator selects by, and row numbers that pandas wrote. Of NPZ: the array, where the locator has no

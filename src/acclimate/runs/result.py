@@ -117,6 +117,8 @@ def check_finished(folder: Path) -> None:
             f"{folder}: a meta-learned model, which answers from labelled rows: acclimate few-shot --backbone {folder} "
             f"--support LABELLED --data ROWS, and acclimate evaluate {folder} --data NEW_CLASSES"
         )
+    if (folder / "few_shot.json").is_file():
+        raise DataError(f"{folder}: a few-shot classifier; read it with ac.FewShot.load({str(folder)!r})")
     if (folder / "recipe.yaml").is_file() and not (folder / "result.json").is_file():
         raise DataError(f"{folder}: it is not finished; `acclimate resume {folder}` continues it")
 

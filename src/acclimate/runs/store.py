@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy as copying
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,12 +99,11 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
     """
     if not (folder / CONFIG).is_file():
         raise DataError(f"{folder}: no Acclimate model ({CONFIG} is missing)")
-    try:
+    with restoring(folder, "Acclimate model"):
         config = read_json(folder / CONFIG)
         if config["format"] != FORMAT:
             raise DataError(f"{folder}: model format {config['format']}, this Acclimate reads {FORMAT}")
-        if config["weights_sha256"] != file_sha256(folder / WEIGHTS):
-            raise DataError(f"{folder}: {WEIGHTS} is not the file that was saved; its hash differs from {CONFIG}'s")
+        check_hash(folder, WEIGHTS, config["weights_sha256"])
         network = copying.deepcopy(backbone) if backbone else backbones.restore(config["backbone"], folder / ASSETS)
         model = Model(
             network,
@@ -118,6 +118,14 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
         renamed = tuple(config.get("target_inputs", ()))
         offsets = tuple(float(value) for value in config.get("offsets", ()))
         card = Card(_schema(modality, config), float(config["temperature"]), config["origin"], renamed, offsets, target)
+    return model.eval(), card
+
+
+@contextmanager
+def restoring(folder: Path, what: str) -> Iterator[None]:
+    """Whatever a damaged folder makes fail in the block becomes a `DataError` that names the folder."""
+    try:
+        yield
     except (DataError, SettingsError) as error:
         message = str(error)
         raise DataError(message if message.startswith(str(folder)) else f"{folder}: {message}") from None
@@ -125,8 +133,13 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         first = f"{error} is missing" if isinstance(error, KeyError) else (str(error).splitlines() or [repr(error)])[0]
-        raise DataError(f"{folder}: not a readable Acclimate model: {first}") from None
-    return model.eval(), card
+        raise DataError(f"{folder}: not a readable {what}: {first}") from None
+
+
+def check_hash(folder: Path, name: str, sha256: str) -> None:
+    """Raise a DataError unless the file is the one that was saved."""
+    if file_sha256(folder / name) != sha256:
+        raise DataError(f"{folder}: {name} is not the file that was saved; its hash differs from the recorded one")
 
 
 def _columns(schema: Schema) -> dict[str, list[str]]:

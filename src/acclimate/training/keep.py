@@ -18,13 +18,13 @@ class Watch:
     Attributes:
         score: of the model as it is.
         patience: epochs without gain after which training ends.
-        every: steps between scores, in the place of epochs.
+        looks: scores in the whole training, evenly spread, in the place of one after each epoch.
         keep: whether the state that scored best is put back at the end; if not, scores are logged alone.
     """
 
     score: Callable[[Model], float]
     patience: int | None = None
-    every: int | None = None
+    looks: int | None = None
     keep: bool = True
 
 

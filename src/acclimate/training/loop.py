@@ -172,9 +172,12 @@ class Trainer:
             raise InterruptedRunError(f"stopped by signal {number} at step {self.counters.step}", number)
 
     def _judge(self) -> None:
-        """At the end of an epoch, score the model and remember the best."""
+        """At the end of an epoch, or when a look is due, score the model and remember the best."""
         done, watch = self.counters, self.watch
-        if watch is None or (done.step % (watch.every or self.epoch) and done.step != done.total):
+        if watch is None:
+            return
+        every = -(-done.total // watch.looks) if watch.looks else self.epoch
+        if done.step % every and done.step != done.total:
             return
         best = self._scored(watch, self.model, self.report, self.best)
         self.best = best if watch.keep else None

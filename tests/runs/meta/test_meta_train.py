@@ -178,7 +178,7 @@ def test_other_data_are_not_resumed(meta, classes, tmp_path):
     [
         ({"method": "mamml"}, SettingsError, "did you mean 'maml'"),
         ({"ways": "many"}, SettingsError, "a range such as 5-20"),
-        ({"ways": 40}, DataError, "ask for fewer ways"),
+        ({"ways": 40}, DataError, "an episode needs 40 classes, and there are 24"),
         ({"shots": 30}, DataError, "ask for fewer ways, shots or queries"),
         ({"groups": "tasks"}, SettingsError, "all rows are of one group"),
         ({"groups": "tasks", "group": "kind", "ways": 3}, DataError, "ways is 24"),

@@ -22,6 +22,7 @@ from acclimate.methods.few_shot.registry import create_level
 from acclimate.runs.few_shot.classifier import FewShotClassifier
 from acclimate.runs.few_shot.model import FewShotModel
 from acclimate.runs.few_shot.novelty import Novelty
+from acclimate.runs.store import check_hash, restoring
 from acclimate.training.device import place
 
 FORMAT = 1
@@ -90,22 +91,13 @@ def load(folder: Path, device: str = "auto") -> tuple[FewShotModel, dict[str, An
     """
     if not (folder / CONFIG).is_file():
         raise DataError(f"{folder}: no few-shot classifier ({CONFIG} is missing)")
-    try:
+    with restoring(folder, "few-shot classifier"):
         config = read_json(folder / CONFIG)
         if config["format"] != FORMAT:
             raise DataError(f"{folder}: format {config['format']}, this Acclimate reads {FORMAT}")
         for name, wanted in config["sha256"].items():
-            if file_sha256(folder / name) != wanted:
-                raise DataError(f"{folder}: {name} is not the file that was saved; its hash differs from {CONFIG}'s")
+            check_hash(folder, name, wanted)
         return _restored(config, folder, device), config["more"]
-    except (DataError, SettingsError) as error:
-        message = str(error)
-        raise DataError(message if message.startswith(str(folder)) else f"{folder}: {message}") from None
-    except AcclimateError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        first = f"{error} is missing" if isinstance(error, KeyError) else (str(error).splitlines() or [repr(error)])[0]
-        raise DataError(f"{folder}: not a readable few-shot classifier: {first}") from None
 
 
 def _restored(config: Mapping[str, Any], folder: Path, device: str) -> FewShotModel:

@@ -21,6 +21,7 @@ from acclimate.methods.meta.base import Learner
 from acclimate.methods.registry import find_meta
 from acclimate.runs import single, store
 from acclimate.runs.features import Features
+from acclimate.runs.recipe import parse, read
 from acclimate.settings import build
 from acclimate.training.device import Place, place
 from acclimate.training.infer import features, infer
@@ -78,7 +79,7 @@ class Learned:
         """
         record(folder)
         model, card = store.load(folder / "model")
-        try:
+        with store.restoring(folder, "meta-learned model"):
             config = read_json(folder / FOLDER / CONFIG)
             recipe = dict(config["learner"])
             name = recipe.pop("name")
@@ -89,11 +90,6 @@ class Learned:
             for key, part in parts.items():
                 own = {k.removeprefix(f"{key}."): v for k, v in tensors.items() if k.startswith(f"{key}.")}
                 part.load_state_dict(own)
-        except AcclimateError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            first = (str(error).splitlines() or [repr(error)])[0]
-            raise DataError(f"{folder}: not a readable meta-learned model: {first}") from None
         for part in parts.values():
             part.eval()
         return cls(model, parts, learner, int(config["classes"]), card.origin)
@@ -136,6 +132,14 @@ def record(folder: Path) -> dict[str, Any]:
         hint = f"; `acclimate resume {folder}` continues it" if (folder / "recipe.yaml").is_file() else ""
         raise DataError(f"{folder}: no finished meta-training ({RECORD} is missing){hint}")
     return single.load(folder / RECORD, VERSION, "a meta-training")
+
+
+def columns(backbone: Any) -> tuple[tuple[str, ...] | None, str | None]:
+    """Input and label columns of the table that a folder was meta-trained on; None of anything else."""
+    if not isinstance(backbone, str) or not (Path(backbone) / RECORD).is_file():
+        return None, None
+    recipe = parse(read(Path(backbone) / "recipe.yaml"), backbone)
+    return (recipe.input, recipe.label) if recipe.input else (None, None)
 
 
 def trained_on(folder: Path) -> tuple[np.ndarray, np.ndarray]:

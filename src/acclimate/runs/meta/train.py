@@ -34,7 +34,7 @@ from acclimate.training.loop import Trainer
 from acclimate.training.model import Model
 from acclimate.training.stage import Loop
 
-LOOKS = 10
+LOOKS = 5
 """How often while it trains a model is asked about episodes of held-out classes."""
 LOOKED_AT, JUDGED = 40, 200
 """Held-out episodes that it answers then, and at the end."""
@@ -169,8 +169,7 @@ class Desk:
             report=log.report(name, name),
         )
         if planned.held_out is not None:
-            every = max(1, -(-self.trainer.planned // LOOKS))
-            self.trainer.watch = Watch(self._score, every=every, keep=False)
+            self.trainer.watch = Watch(self._score, looks=LOOKS, keep=False)
 
     def read(self, episodes: Episodes) -> Episodes:
         """The same episodes as the model reads them: with features of a frozen backbone in the place of rows."""
@@ -201,6 +200,16 @@ def remarks(record: Mapping[str, Any]) -> list[str]:
         said.append(f"the budget allowed {record['steps']} of {record['planned']} steps")
     if any(loss["last"] > 10 * max(loss["first"], 1.0) for loss in record["loss"].values()):
         said.append("the loss grew while it learned: take a smaller training.learning_rate or method.rate")
+    data = record["data"]
+    if (
+        record["held_out"]
+        and data["episodes"]["groups"] != "tasks"
+        and str(data["held_out"]) == str(data["episodes"]["ways"])
+    ):
+        said.append(
+            f"all {data['held_out']} held-out classes are in each of its episodes: their interval says nothing of "
+            "other classes"
+        )
     if record["data"]["left_out"]:
         said.append(f"{record['data']['left_out']} classes have too few rows for an episode, and were left out")
     return said
