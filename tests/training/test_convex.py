@@ -55,7 +55,7 @@ def test_validation_chooses_penalty_and_layer(domain, columns):
     )
     assert chosen.layer == model.layer == "columns"
     scores = {float(key.split()[1]): value for key, value in chosen.scores.items() if key.startswith("columns")}
-    assert set(scores) == set(PENALTIES["classify"])
+    assert set(scores) == set(PENALTIES["class"])
     assert scores[chosen.penalty] == max(scores.values())
 
 
@@ -65,7 +65,7 @@ def test_a_tie_goes_to_the_lower_loss_and_not_to_the_strongest_penalty(domain, c
         part.rows.values[:, 0] += np.where(part.labels == "yes", 9, -9)  # every penalty gets all rows right
     chosen = fit_convex(columns(data, Classify(("no", "yes"))), {"columns": data}, {"columns": held_out}, ("columns",))
     assert set(chosen.scores.values()) == {1.0}
-    assert chosen.penalty == min(PENALTIES["classify"])
+    assert chosen.penalty == min(PENALTIES["class"])
 
 
 def test_a_class_without_rows_is_never_the_answer(domain, columns):

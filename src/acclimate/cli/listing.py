@@ -80,7 +80,7 @@ def tasks() -> list[Line]:
     """Name and meaning of every task."""
     from acclimate.tasks.registry import TASKS
 
-    return [Line(name=name, about=about) for name, about in TASKS.items()]
+    return [Line(name=name, about=task.about) for name, task in TASKS.items()]
 
 
 LISTS = {

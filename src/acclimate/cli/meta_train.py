@@ -102,8 +102,8 @@ def run(args: argparse.Namespace) -> None:
 def _check_steps(name: str) -> None:
     from acclimate.methods.registry import META, find_meta
 
-    if "steps" not in find_meta(name).__dataclass_fields__:
-        able = ", ".join(other for other in META if "steps" in find_meta(other).__dataclass_fields__)
+    if not hasattr(find_meta(name), "steps"):
+        able = ", ".join(other for other in META if hasattr(find_meta(other), "steps"))
         raise SettingsError(
             f"--steps are inner steps, of --method {able}; '{name}' has none. Steps of the training: "
             "--set training.steps=N"

@@ -216,7 +216,7 @@ def _check_training(arm: Arm, data: Data, processes: int) -> None:
     loops = [stage for stage in arm.method.stages(data, arm.convex) if isinstance(stage, Loop)]
     if keep == "source" and any(stage.validation is None for stage in loops):
         raise SettingsError("training.keep=source needs validation rows; set --validation above 0")
-    if keep == "infomax" and (data.target is None or data.target_task.name != "classify"):
+    if keep == "infomax" and (data.target is None or data.target_task.kind != "class"):
         raise SettingsError("training.keep=infomax needs target rows and a classification")
 
 

@@ -93,7 +93,7 @@ def gather(
         if "narrowed" in decoded:
             narrowed = _validation(task, decoded["narrowed"], data.source_validation)
         arrays |= _arrays("source", decoded["source"])
-        if task.name == "classify":
+        if task.kind == "class":
             assert data.source_validation.labels is not None
             arrays["source_labels"] = task.encode(data.source_validation.labels).numpy()
     if "labelled" in decoded and data.labelled_target_validation is not None:
@@ -153,15 +153,15 @@ def weigh(
     """
     arrays = {name: arrays_of(folder) for name, folder in folders.items()}
     comparable = {name for name, record in records.items() if record["task"] == task.config()}
-    key = "target_probabilities" if task.name == "classify" else "target_prediction"
+    key = "target_probabilities" if task.kind == "class" else "target_prediction"
     target = {name: arrays[name][key] for name in arrays if name in comparable and key in arrays[name]}
     agreement = scores.agreement(target) if len(target) > 1 else {}
     alone = {name: records[name]["validators"] for name in target}
-    rated = rate_together({name: arrays[name] for name in target}, alone, seed) if task.name == "classify" else {}
+    rated = rate_together({name: arrays[name] for name in target}, alone, seed) if task.kind == "class" else {}
     shown = {
         name: _label_free(task, arrays[name], data, agreement.get(name), rated.get(name, {}), shares) for name in arrays
     }
-    polled = _poll(target, voters, adapted, reference) if task.name == "classify" else None
+    polled = _poll(target, voters, adapted, reference) if task.kind == "class" else None
     against = _against(task, arrays, data, adapted, reference)
     if polled:
         shown[adapted]["votes"] = asdict(polled)

@@ -21,6 +21,7 @@ from acclimate.runs.predictor import Predictor, free_name
 from acclimate.runs.prepare import Prepared, prepare, read_source, read_target
 from acclimate.runs.recipe import again
 from acclimate.selection.labels import Curve, disagreement, informative, learning_curve, worth
+from acclimate.tasks import registry as tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +112,7 @@ def label_plan(
 def _committee(folder: Path, value: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The answers on the target of the arms that have not collapsed, or of all if all have."""
     arrays = {row["name"]: arrays_of(folder / "arms" / path_name(row["name"])) for row in value["arms"]}
-    key = "target_probabilities" if value["task"] == "classify" else "target_prediction"
+    key = "target_probabilities" if tasks.find(value["task"]).kind == "class" else "target_prediction"
     asked = arrays[value["model"]].get(key)
     if asked is None:
         raise DataError(f"{folder}: arm '{value['model']}' has no answers on the target")
@@ -166,7 +167,7 @@ def _buys(
     value: Mapping[str, Any], prepared: Prepared, load: Callable[[str], Predictor], n: int, seed: int
 ) -> dict[str, Any]:
     """What adapting is expected to give, and how many labels would give as much."""
-    classes = value["task"] == "classify"
+    classes = tasks.find(value["task"]).kind == "class"
     expected = _expected(value) if classes else {}
     curve = _curve(value, prepared, load, seed) if classes else None
     found: dict[str, Any] = {"expected": expected, "curve": None, "bought": None, "worth": None}

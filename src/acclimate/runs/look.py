@@ -114,7 +114,7 @@ def _answered(
 ) -> tuple[Rows, dict[str, Any] | None]:
     """The rows with what a classifier of the source says of them, and the class shares that follow from it."""
     task = found.data.source_task
-    if task.name != "classify" or source.labels is None:
+    if task.kind != "class" or source.labels is None:
         return rows, None
     classes = task.config()["classes"]
     targets = task.encode(source.labels).numpy()
@@ -140,7 +140,7 @@ def _kind(rows: Rows, recipe: Recipe, found: Prepared, target: Domain, moved: fl
     """The kind of shift; permitted labels that the source does not have settle it."""
     kind, task = kinds.kind(rows, recipe.seed, moved), found.data.source_task
     known = [] if target.labels is None else [label for label in target.labels if label is not None]
-    if task.name != "classify" or not set(known) - set(task.config()["classes"]):
+    if task.kind != "class" or not set(known) - set(task.config()["classes"]):
         return kind
     sure = {name: float(name == "new_classes") for name in kinds.NAMES}
     return replace(kind, name="new_classes", confidence=1.0, probabilities=sure)

@@ -234,7 +234,7 @@ def _stated(recipe: Recipe, task: Task, target: Domain | None) -> tuple[np.ndarr
     """The target's class shares that the recipe states, if any, and what to remark of them."""
     if recipe.target_shares is None:
         return None, ()
-    if task.name != "classify" or target is None:
+    if task.kind != "class" or target is None:
         lacking = "a target" if target is None else "classes, and these labels are numbers"
         raise SettingsError(f"target_shares are shares of the target's classes: there must be {lacking}")
     return stated(recipe.target_shares, task.config()["classes"])
@@ -242,7 +242,7 @@ def _stated(recipe: Recipe, task: Task, target: Domain | None) -> tuple[np.ndarr
 
 def _task_of(labelled: Domain | None, source_task: Task, source: Domain | None) -> Task:
     """The task on the target's labels: the source's, unless they show a class that the source has not."""
-    if labelled is None or labelled.labels is None or source is None or source_task.name != "classify":
+    if labelled is None or labelled.labels is None or source is None or source_task.kind != "class":
         return source_task
     if set(labelled.labels) <= set(source_task.config()["classes"]):
         return source_task
@@ -252,7 +252,7 @@ def _task_of(labelled: Domain | None, source_task: Task, source: Domain | None) 
 def _halves(domain: Domain | None, recipe: Recipe, task: Task) -> tuple[Domain | None, Domain | None]:
     if domain is None:
         return None, None
-    train, validation = split(domain, recipe.validation, recipe.seed, stratify=task.name == "classify")
+    train, validation = split(domain, recipe.validation, recipe.seed, stratify=task.kind == "class")
     return domain.select(train), domain.select(validation) if len(validation) else None
 
 

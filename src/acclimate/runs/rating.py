@@ -104,7 +104,7 @@ def _deep(
         mean, scale = target.mean(axis=0), target.std(axis=0)
         scale = np.where(scale > 1e-6, scale, 1.0)
         names = np.array(task.config()["classes"], dtype=object)
-        middle = PENALTIES[task.name][len(PENALTIES[task.name]) // 2]
+        middle = PENALTIES[task.kind][len(PENALTIES[task.kind]) // 2]
         return answers(task.solve((target - mean) / scale, names[pseudo], middle), (source - mean) / scale)
 
     return ArmPredictions(

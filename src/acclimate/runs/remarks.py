@@ -13,7 +13,7 @@ SHOWN = 5
 
 def unjudged(data: Data) -> tuple[str, ...]:
     """A remark on classes of the source of which no row is held out."""
-    if data.source_task.name != "classify" or data.source is None or data.source_validation is None:
+    if data.source_task.kind != "class" or data.source is None or data.source_validation is None:
         return ()
     assert data.source.labels is not None and data.source_validation.labels is not None
     counts = Counter(data.source.labels.tolist())

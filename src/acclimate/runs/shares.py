@@ -49,7 +49,7 @@ def judge(
         See `told`, and ``stated``; None for numbers, or where no arm's answers on held-out source rows are known.
     """
     validation = data.source_validation
-    if task.name != "classify" or validation is None or validation.labels is None:
+    if task.kind != "class" or validation is None or validation.labels is None:
         return None
     if not {"source_probabilities", "target_probabilities"} <= set(arrays):
         return None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from torch import Tensor, nn
 
+from acclimate.domains.domain import Domain
 from acclimate.tasks.metrics import Weighted
 
 
@@ -76,11 +77,35 @@ class Answers:
         return Answers(self.prediction[rows], confidence, probabilities, self.classes)
 
 
+Kind = Literal["class", "number", "text"]
+
+
 class Task(Protocol):
-    """One question. A task knows no method and no modality."""
+    """One question. A task knows no method and no modality.
+
+    Attributes:
+        name: by which users ask for it.
+        kind: what an answer is: one of some classes (with a probability each), a number, or a text.
+        primary: the metric that decides.
+    """
 
     name: ClassVar[str]
+    kind: ClassVar[Kind]
     primary: ClassVar[Metric]
+
+    @classmethod
+    def from_domain(cls, domain: Domain) -> Self:
+        """The task that a labelled domain asks.
+
+        Raises:
+            DataError: no labels, or labels that do not fit.
+        """
+        ...
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The task that gave this `config`."""
+        ...
 
     def head(self, size: int) -> nn.Module:
         """A fresh head on features ``[n, size]``."""

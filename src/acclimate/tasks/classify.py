@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from acclimate.domains.domain import Domain
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Metric, Site
+from acclimate.tasks.base import Answers, Kind, Metric, Site
 from acclimate.tasks.metrics import Weighted, classification, weighted_classification
 
 
@@ -24,10 +24,11 @@ class Classify:
     classes: tuple[str, ...]
 
     name: ClassVar[str] = "classify"
+    kind: ClassVar[Kind] = "class"
     primary: ClassVar[Metric] = Metric("accuracy")
 
     @classmethod
-    def from_domain(cls, domain: Domain) -> Classify:
+    def from_domain(cls, domain: Domain) -> Self:
         """The classes that a labelled domain shows, sorted.
 
         Raises:
@@ -39,6 +40,10 @@ class Classify:
         if len(classes) < 2:
             raise DataError(f"{domain.name}: only one class ({classes[0]!r}) in {len(domain)} rows; two are needed")
         return cls(classes)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(tuple(config["classes"]))
 
     def head(self, size: int) -> nn.Module:
         """Linear layer ``size -> classes``."""

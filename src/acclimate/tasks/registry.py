@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,19 @@ from acclimate.domains.domain import Domain
 from acclimate.errors import DataError, SettingsError, unknown
 from acclimate.tasks.base import Task
 
-TASKS: dict[str, str] = {
-    "classify": "one of several classes for each row",
-    "regress": "a number for each row",
+
+@dataclass(frozen=True)
+class Entry:
+    """A task: its module in this package, its class there, and what it asks."""
+
+    module: str
+    cls: str
+    about: str
+
+
+TASKS: dict[str, Entry] = {
+    "classify": Entry("classify", "Classify", "one of several classes for each row"),
+    "regress": Entry("regress", "Regress", "a number for each row"),
 }
 MOST_CLASSES = 20
 """Whole-number labels with more distinct values than this may be either: the user says."""
@@ -53,6 +65,18 @@ def _number(text: str) -> float | None:
         return None
 
 
+def find(name: str) -> type[Task]:
+    """The class of a task.
+
+    Raises:
+        SettingsError: no such task; names the nearest.
+    """
+    if name not in TASKS:
+        raise SettingsError(unknown("task", name, TASKS))
+    entry = TASKS[name]
+    return getattr(import_module(f"acclimate.tasks.{entry.module}"), entry.cls)
+
+
 def create(name: str | None, domain: Domain) -> Task:
     """The task for a labelled domain; ``None`` finds it from the labels.
 
@@ -60,15 +84,10 @@ def create(name: str | None, domain: Domain) -> Task:
         SettingsError: no such task; names the nearest.
         DataError: labels that do not fit the task.
     """
-    from acclimate.tasks.classify import Classify
-    from acclimate.tasks.regress import Regress
-
-    if name is not None and name not in TASKS:
-        raise SettingsError(unknown("task", name, TASKS))
+    cls = None if name is None else find(name)
     if domain.labels is None:
         raise DataError(f"{domain.name}: no labels; name their column with --label")
-    chosen = name or infer(domain.labels)
-    return Regress.from_domain(domain) if chosen == "regress" else Classify.from_domain(domain)
+    return (cls or find(infer(domain.labels))).from_domain(domain)
 
 
 def restore(config: Mapping[str, Any]) -> Task:
@@ -77,14 +96,7 @@ def restore(config: Mapping[str, Any]) -> Task:
     Raises:
         DataError: a config that no task of this version wrote.
     """
-    from acclimate.tasks.classify import Classify
-    from acclimate.tasks.regress import Regress
-
     try:
-        if config["name"] == "classify":
-            return Classify(tuple(config["classes"]))
-        if config["name"] == "regress":
-            return Regress(float(config["mean"]), float(config["scale"]))
-    except (KeyError, TypeError, ValueError):
-        pass
-    raise DataError(f"not a task of this version: {dict(config)!r}")
+        return find(config["name"]).from_config(config)
+    except (KeyError, TypeError, ValueError, SettingsError):
+        raise DataError(f"not a task of this version: {dict(config)!r}") from None

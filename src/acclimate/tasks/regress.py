@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from acclimate.domains.domain import Domain
 from acclimate.domains.labels import as_numbers
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Metric, Site
+from acclimate.tasks.base import Answers, Kind, Metric, Site
 from acclimate.tasks.metrics import Weighted, regression, weighted_regression
 
 
@@ -25,10 +25,11 @@ class Regress:
     scale: float = 1.0
 
     name: ClassVar[str] = "regress"
+    kind: ClassVar[Kind] = "number"
     primary: ClassVar[Metric] = Metric("mae", higher_is_better=False)
 
     @classmethod
-    def from_domain(cls, domain: Domain) -> Regress:
+    def from_domain(cls, domain: Domain) -> Self:
         """Mean and deviation of a labelled domain.
 
         Raises:
@@ -40,6 +41,10 @@ class Regress:
         if values.std() == 0:
             raise DataError(f"{domain.name}: every label is {values[0]:g}; there is nothing to learn")
         return cls(float(values.mean()), float(values.std()))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(float(config["mean"]), float(config["scale"]))
 
     def head(self, size: int) -> nn.Module:
         """Linear layer ``size -> 1``."""

@@ -17,8 +17,8 @@ from acclimate.training.distil import distil
 from acclimate.training.model import Model
 
 PENALTIES: Mapping[str, tuple[float, ...]] = {
-    "classify": (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3),
-    "regress": (1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5),
+    "class": (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3),
+    "number": (1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5),
 }
 """L2 penalties tried: those of scikit-learn's C and alpha over six decades."""
 Carry = Callable[[Any, np.ndarray, Any], tuple[Any, np.ndarray | None]]
@@ -67,7 +67,7 @@ def fit_convex(
     if task is not None:
         model.new_head(task)
     task = model.task
-    penalties = PENALTIES[task.name]
+    penalties = PENALTIES[task.kind]
     middle = penalties[len(penalties) // 2]
     scores: dict[str, tuple[float, float]] = {}
     small = _thin(features, model.seed)
@@ -121,7 +121,7 @@ def _distil(model: Model, values: Any, soft: np.ndarray) -> float:
     """Fit the head to probabilities ``[m, classes]`` of the target's rows; returns the penalty that some rows chose."""
     if model.neck.standardize:
         values = model.neck(_tensor(values)).numpy()
-    (weight, bias), penalty = distil(values, soft, PENALTIES[model.task.name])
+    (weight, bias), penalty = distil(values, soft, PENALTIES[model.task.kind])
     model.new_head(model.task)
     model.head.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
     return penalty

@@ -113,7 +113,7 @@ def reads(taught: Learned, rows: Domain, ways: int) -> tuple[Backbone, str, Lear
         SettingsError: it answers numbers, or has a head of other ways, or reads inputs of no fixed shape.
     """
     model, learner = taught.model, taught.learner
-    if model.task.name != "classify":
+    if model.task.kind != "class":
         raise SettingsError("this model was meta-trained to answer numbers, and few-shot answers classes")
     heads = len(model.task.config()["classes"])
     if learner.headed and heads != ways:

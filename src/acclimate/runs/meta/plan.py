@@ -174,7 +174,7 @@ def asked(recipe: Recipe, shape: Shape, domain: Domain) -> tuple[Task, Count]:
         ways = count(shape.ways or 5, "ways")
         return Classify(tuple(str(k) for k in range(span(ways)[1]))), ways
     task = tasks.create(recipe.task, domain)
-    if task.name == "regress":
+    if task.kind == "number":
         return task, 1
     classes = len(task.config()["classes"])
     return task, classes if shape.ways is None else count(shape.ways, "ways")
@@ -229,7 +229,7 @@ def _learner(recipe: Recipe, task: Task) -> tuple[Learner, tuple[str, ...]]:
     name = recipe.method.get("name") or "protonet"
     given = {key: value for key, value in recipe.method.items() if key != "name"}
     learner = build(find_meta(name), given, f"method {name}")
-    numbers = task.name == "regress"
+    numbers = task.kind == "number"
     learner.check({"features": Width(1, 0 if numbers else 2)})
     if not numbers or "rate" in given or getattr(learner, "rate", 0.0) <= RATE_OF_NUMBERS:
         return learner, ()
