@@ -84,6 +84,19 @@ class Backbone(nn.Module):
     def forward(self, inputs: Any, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Pooled features ``[n, size]`` of the layers asked for (the default one if None)."""
 
+    def read_units(self) -> None:
+        """From now on, give the features of each token ``[n, t, size]`` of a question and of the text after it.
+
+        Rows are a question, a line break and a text; inputs then hold ``attention_mask`` and ``places``, see `Units`.
+
+        Raises:
+            SettingsError: this backbone gives one vector a row.
+        """
+        raise SettingsError(
+            f"backbone '{self.spec.name}' gives one vector a row, and this task asks about places in a text; "
+            "take minilm or another transformers text encoder"
+        )
+
     def lengths(self, rows: Rows) -> np.ndarray | None:
         """A length per row by which batches are bucketed, None where all rows cost the same."""
         return None

@@ -131,7 +131,7 @@ class LayeredBackbone(Backbone):
         with torch.no_grad():
             features = self(move(self.example(), self.device), list(layers))
         self.train(was_training)
-        return {layer: int(value.shape[1]) for layer, value in features.items()}
+        return {layer: int(value.shape[-1]) for layer, value in features.items()}
 
     @property
     def device(self) -> torch.device:

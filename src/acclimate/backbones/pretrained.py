@@ -77,7 +77,7 @@ def load_network(folder: Path) -> nn.Module:
         if getattr(config, name, None):
             setattr(config, name, 0.0)
     options = _options(config)
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         try:
             network, info = AutoModel.from_pretrained(
                 folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
@@ -96,6 +96,18 @@ def load_network(folder: Path) -> nn.Module:
     return network
 
 
+def model_type(folder: Path) -> str:
+    """The architecture that a folder's ``config.json`` names.
+
+    Raises:
+        DataError: it is not JSON, or names none.
+    """
+    try:
+        return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}/config.json: no model_type can be read ({reason(error)})") from None
+
+
 def build_network(config: Mapping[str, Any]) -> nn.Module:
     """The same architecture from a saved config, with random weights."""
     from transformers import AutoConfig, AutoModel
@@ -105,11 +117,21 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
         return AutoModel.from_config(known, trust_remote_code=False, **_options(known)).eval()
 
 
-def converted(package: str, file: str, sha256: str, build: Callable[[Mapping[str, Tensor]], nn.Module]) -> Any:
-    """The state dict of a network whose weights a package ships as ``.pth``, kept as safetensors in the cache.
+def _read_pth(path: Path) -> Mapping[str, Tensor]:
+    return torch.load(path, weights_only=True, map_location="cpu")
 
-    ``build`` makes the network from the tensors of the ``.pth`` file, which is read once, with
-    ``weights_only=True`` and only if its hash is the pinned one.
+
+def converted(
+    package: str,
+    file: str,
+    sha256: str,
+    build: Callable[[Mapping[str, Tensor]], nn.Module],
+    read: Callable[[Path], Mapping[str, Tensor]] = _read_pth,
+) -> Any:
+    """The state dict of a network whose weights a package ships in another format, kept as safetensors in the cache.
+
+    ``build`` makes the network from the tensors of the file, which is read once, and only if its hash is the pinned
+    one; ``.pth`` files with ``weights_only=True``.
 
     Raises:
         MissingAssetError: the package is not installed.
@@ -131,8 +153,7 @@ def converted(package: str, file: str, sha256: str, build: Callable[[Mapping[str
     found = file_sha256(path)
     if found != sha256:
         raise DataError(f"{path}: sha256 is {found}, expected {sha256}; reinstall the package")
-    tensors = torch.load(path, weights_only=True, map_location="cpu")
-    state = build(tensors).state_dict()
+    state = build(read(path)).state_dict()
     try:
         with writing(cached) as part:
             save_file(state, part)
@@ -186,7 +207,7 @@ def _options(config: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' load report and progress bars off the screen."""
     from transformers.utils import logging
 

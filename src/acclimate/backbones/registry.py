@@ -31,17 +31,31 @@ BACKBONES: dict[str, Entry] = {
     "small_cnn": Entry("small_cnn", ("image",), "a small convolutional network from scratch, for digits"),
     "conv4": Entry("conv4", ("image",), "four convolutional blocks from scratch, of few-shot papers"),
     "mlp": Entry("mlp", ("table", "array"), "a multilayer perceptron from scratch; missing values and categories"),
+    "two_tower": Entry("two_tower", ("pairs", "users"), "vectors of users and items from scratch, for recommendation"),
     "ngrams": Entry("ngrams", ("text",), "TF-IDF of words and bigrams, the plain text baseline"),
     "columns": Entry("columns", ("table", "array"), "imputed, scaled, one-hot columns: the plain table baseline"),
     "pixels": Entry("pixels", ("image",), "the image shrunk to 16 x 16: the plain image baseline"),
+    "whisper_tiny_en": Entry(
+        "transformers_audio", ("audio",), "the encoder of Whisper tiny.en, for words; extra 'audio'"
+    ),
+    "speaker_encoder": Entry("speaker_encoder", ("audio",), "an LSTM that knows voices (Resemblyzer's weights)"),
+    "logmel_cnn": Entry("logmel_cnn", ("audio",), "a convolutional network on log-mel spectrograms, from scratch"),
+    "spectrum": Entry("spectrum", ("audio",), "mean and deviation of log-mel bands: the plain sound baseline"),
 }
 PREFIXES: dict[str, Entry] = {
-    "hf": Entry("transformers_auto", ("text", "image"), "a Hugging Face hub name (hf:NAME), or a folder's path"),
+    "hf": Entry(
+        "transformers_auto", ("text", "image", "audio"), "a Hugging Face hub name (hf:NAME), or a folder's path"
+    ),
     "timm": Entry("timm_model", ("image",), "any timm model (timm:NAME); extra 'timm'"),
     "keras": Entry("keras_model", ("image",), "a Keras application (keras:NAME) or .keras file; extra 'keras'"),
 }
-DEFAULTS: dict[Modality, str] = {"text": "minilm", "image": "efficientnet_lite0", "table": "mlp", "array": "mlp"}
-PLAIN: dict[Modality, str] = {"text": "ngrams", "image": "pixels", "table": "columns", "array": "columns"}
+DEFAULTS: dict[Modality, str] = {
+    "text": "minilm", "image": "efficientnet_lite0", "table": "mlp", "array": "mlp", "audio": "whisper_tiny_en",
+    "pairs": "two_tower", "users": "two_tower",
+}  # fmt: skip
+PLAIN: dict[Modality, str] = {
+    "text": "ngrams", "image": "pixels", "table": "columns", "array": "columns", "audio": "spectrum",
+}  # fmt: skip
 
 
 def default(modality: Modality) -> str:

@@ -1,10 +1,11 @@
-"""Any transformers encoder, text or image by what the data are: a folder, or ``hf:NAME`` from the hub."""
+"""Any transformers encoder of text, images or sounds, by what the data are: a folder, or ``hf:NAME`` from the hub."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Literal
 
-from acclimate.backbones import image, transformers_image, transformers_text
+from acclimate.backbones import image, sound, transformers_audio, transformers_image, transformers_text
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.preprocess import Augment, Crop, Square
 from acclimate.domains.domain import Modality
@@ -13,24 +14,29 @@ from acclimate.settings import build
 
 @dataclass(frozen=True)
 class Settings:
-    """Those of the text or of the image encoder; None takes its default."""
+    """Those of the text, image or sound encoder; None takes its default."""
 
     max_length: int | None = None
     size: int | None = None
     square: Square | None = None
     crop: Crop | None = None
-    augment: Augment | None = None
+    augment: Augment | Literal["mask"] | None = None
+    seconds: float | None = None
+    noise: str | None = None
+    snr: tuple[float, float] | None = None
 
 
 def create(name: str, modality: Modality, settings: Settings, seed: int) -> Backbone:
     """The encoder with its weights (safetensors only, no remote code).
 
     Raises:
-        SettingsError: a setting of the other modality.
+        SettingsError: a setting of another modality.
         DataError: no such folder, or config, weights or tokenizer are broken.
         MissingAssetError: not on this machine, and the hub cannot be reached (``HF_HUB_OFFLINE`` is honoured).
     """
     given = {key: value for key, value in asdict(settings).items() if value is not None}
     if modality == "text":
         return transformers_text.load(name, name, build(transformers_text.Settings, given, "backbone"))
+    if modality == "audio":
+        return transformers_audio.load(name, name, build(sound.Settings, given, "backbone"))
     return transformers_image.load(name, name, build(image.Settings, given, "backbone"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from acclimate.backbones import pretrained
@@ -41,7 +42,7 @@ class TransformersText(LayeredBackbone):
 
     def __init__(self, name: str, network: Any, tokenizer: Any, settings: Settings, learning_rate: float):
         super().__init__()
-        self.network, self.tokenizer = network, tokenizer
+        self.network, self.tokenizer, self.in_units = network, tokenizer, False
         if settings.max_length < 8:
             raise SettingsError(f"backbone.max_length: at least 8 tokens, found {settings.max_length}")
         positions = getattr(network.config, "max_position_embeddings", None) or settings.max_length
@@ -59,18 +60,28 @@ class TransformersText(LayeredBackbone):
     def collate(
         self, raw: Sequence[str], *, training: bool = False, rng: np.random.Generator | None = None
     ) -> dict[str, Tensor]:
-        limit = self.settings.max_length * _CHARACTERS_PER_TOKEN
+        texts = readable(raw, self.settings.max_length * _CHARACTERS_PER_TOKEN)
+        form = {"max_length": self.settings.max_length, "padding": True, "pad_to_multiple_of": 8}
+        if not self.in_units:
+            return dict(self.tokenizer(texts, truncation=True, return_tensors="pt", **form))
+        asked, told = zip(*(text.split("\n", 1) if "\n" in text else ("", text) for text in texts), strict=True)
         encoded = self.tokenizer(
-            readable(raw, limit), truncation=True, max_length=self.settings.max_length, padding=True,
-            pad_to_multiple_of=8, return_tensors="pt",
-        )  # fmt: skip
-        return dict(encoded)
+            list(asked), list(told), truncation=True, return_tensors="pt", return_offsets_mapping=True, **form
+        )
+        places = encoded.pop("offset_mapping")
+        which = [[-1 if part is None else part for part in encoded.sequence_ids(i)] for i in range(len(texts))]
+        return {**encoded, "places": torch.where(torch.tensor(which)[..., None] == 1, places, -1)}
+
+    def read_units(self) -> None:
+        if not self.tokenizer.is_fast:
+            raise SettingsError(f"backbone '{self.spec.name}': its tokenizer does not say where tokens begin and end")
+        self.in_units = True
 
     def run(self, inputs: Mapping[str, Tensor]) -> Any:
-        return self.network(**inputs)
+        return self.network(**{name: value for name, value in inputs.items() if name != "places"})
 
     def pool(self, output: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-        return pool(output, inputs["attention_mask"])
+        return output.float() if self.in_units else pool(output, inputs["attention_mask"])
 
     def example(self) -> dict[str, Tensor]:
         return self.collate(["a"])

@@ -11,7 +11,7 @@ from acclimate.cli.parser import Parser
 Verbs = Any
 """What `add_subparsers` gives; argparse does not export its type."""
 MODALITIES = ("text", "image", "table", "array")
-TASKS = ("classify", "regress")
+TASKS = ("answer", "classify", "regress")
 LOCATOR = "a file, folder or zip; FILE?key=value selects rows (repeated keys mean or)"
 
 

@@ -126,12 +126,16 @@ def row_name(position: Any) -> str:
 
 
 def texts(frame: pd.DataFrame, where: str) -> np.ndarray:
-    """One text a row ``[n]`` (object dtype); several columns are joined by newlines.
+    """One text a row ``[n]`` (object dtype).
+
+    Several columns are joined by newlines, the only ones before the last column's text: it is what a task asks about,
+    and the others (a question) are what is asked.
 
     Raises:
         DataError: a missing text (an empty one is allowed), or one of more than 10 MB; names the row.
     """
     parts = [_texts(frame[name], where) for name in frame]
+    parts[:-1] = [[" ".join(text.splitlines()) for text in part] for part in parts[:-1]]
     joined = parts[0] if len(parts) == 1 else ["\n".join(row) for row in zip(*parts, strict=True)]
     check_texts(joined, frame.index, where)
     result = np.empty(len(frame), dtype=object)

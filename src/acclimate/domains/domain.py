@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -12,7 +12,7 @@ import numpy as np
 
 from acclimate.errors import DataError
 
-Modality = Literal["text", "image", "table", "array", "audio"]
+Modality = Literal["text", "image", "table", "array", "audio", "pairs", "users"]
 MODALITIES: tuple[Modality, ...] = ("text", "image", "table", "array", "audio")
 
 
@@ -26,6 +26,7 @@ class Rows(Protocol):
     - table: ``pandas.DataFrame`` with the input columns, a fresh ``RangeIndex``
     - array: ``numpy.ndarray`` ``[n, ...]`` float32, or a ``scipy.sparse.csr_matrix`` ``[n, d]``
     - audio: ``list`` of ``(float32 array [samples], rate in Hz)``
+    - pairs, users: ``pandas.DataFrame`` of ids as text, of a user and an item, or of a user
     """
 
     def __len__(self) -> int: ...
@@ -88,6 +89,7 @@ class Domain:
         groups: ``[n]`` canonical strings, or None.
         locator: where exactly these rows can be read again, None when they came from memory or were selected.
         origin: ``[n]`` int64, which of the joined domains each row came from, or None: never joined.
+        tables: what is known beside the rows, of the users and items of `acclimate.domains.interactions`.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Domain:
     locator: str | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
     origin: np.ndarray | None = None
+    tables: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -141,6 +144,8 @@ class Domain:
         digest.update(np.ascontiguousarray(self.ids[self.order]).tobytes())
         if self.labels is not None:
             digest.update("\0".join(map(str, self.labels[self.order])).encode())
+        for name in sorted(self.tables):
+            digest.update(self.tables[name].to_csv().encode())
         return digest.hexdigest()
 
 

@@ -57,6 +57,14 @@ def _signed(sign: str, digits: str) -> str:
     return f"-{digits}" if sign == "-" and digits != "0" else digits
 
 
+def as_json(value: Any) -> Any:
+    """Lists and mappings as JSON text; anything else as it is."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    if isinstance(value, Mapping):
+        value = {key: item.tolist() if isinstance(item, np.ndarray) else item for key, item in value.items()}
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple | dict) else value
+
+
 def canonical(values: Any, where: str = "labels", partial: bool = False) -> np.ndarray:
     """Labels or groups ``[n]`` as canonical strings (object dtype); with ``partial``, None where there is none.
 

@@ -27,6 +27,7 @@ def read(
     partial: bool = False,
     optional: Sequence[str] = (),
     like: Schema | None = None,
+    structured: bool = False,
 ) -> Domain:
     """Read a domain. Labels are loaded only where ``label`` asks for them.
 
@@ -48,6 +49,7 @@ def read(
         optional: input columns of a table that it may lack, as long as it has one of those named.
         like: the schema of another table, whose columns of categories are read as categories here too, also where
             all their cells look like numbers ("01234") or like nothing ("None").
+        structured: of tables: a label may be a list or a mapping (the answers to a question), which is kept as JSON.
 
     Raises:
         DataError: anything missing or broken in the data, with the place.
@@ -64,7 +66,7 @@ def read(
     if inputs == ():
         raise SettingsError("input names no column")
     asked = "label" if label is True else label or None
-    wanted = Request(inputs, asked, group, modality, tuple(exclude), partial, frozenset(optional), like)
+    wanted = Request(inputs, asked, group, modality, tuple(exclude), partial, structured, frozenset(optional), like)
     domain = _located(source, wanted) if isinstance(source, (str, Path)) else _in_memory(source, wanted)
     return domain if name is None else replace(domain, name=name)
 

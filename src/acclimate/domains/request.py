@@ -28,6 +28,7 @@ class Request:
 
     Attributes:
         partial: rows may lack a label.
+        structured: a label may be a list or a mapping, which is kept as JSON.
         optional: inputs that are left out where the source has no such column.
         like: of the table whose columns of categories are such here too.
         categories: input columns that are never read as numbers, whatever their cells look like.
@@ -40,6 +41,7 @@ class Request:
     modality: Modality | None = None
     exclude: tuple[str, ...] = ()
     partial: bool = False
+    structured: bool = False
     optional: frozenset[str] = frozenset()
     like: Schema | None = None
     categories: frozenset[str] = frozenset()
@@ -101,10 +103,12 @@ def said(modality: Modality, reason: str, given: bool) -> tuple[str, ...]:
 
 def side_columns(frame: pd.DataFrame, wanted: Request, where: str) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Canonical labels and groups out of a frame's columns."""
-    from acclimate.domains.labels import canonical
+    from acclimate.domains.labels import as_json, canonical
 
     labels = None
     if wanted.label is not None:
-        labels = canonical(frame[wanted.label], f"{where}: label '{wanted.label}'", wanted.partial)
+        values = frame[wanted.label]
+        values = values.map(as_json) if wanted.structured else values
+        labels = canonical(values, f"{where}: label '{wanted.label}'", wanted.partial)
     groups = None if wanted.group is None else canonical(frame[wanted.group], f"{where}: group '{wanted.group}'")
     return labels, groups

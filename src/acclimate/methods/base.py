@@ -63,6 +63,11 @@ class Data:
     teacher: Teacher | None = None
 
     @property
+    def task(self) -> Task:
+        """The task that is learned first."""
+        return self.target_task if self.source is None else self.source_task
+
+    @property
     def same_task(self) -> bool:
         """Whether source and target ask for the same labels."""
         return self.source_task == self.target_task

@@ -57,7 +57,12 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     backbone = recipe.backbone.get("name") or backbones.default(modality)
     settings = {k: v for k, v in recipe.backbone.items() if k != "name"}
     network = create_backbone(backbone, modality, settings, recipe.seed, objects)
-    tune = build(Tune, {"kind": "frozen" if network.spec.pretrained else "full", **asked}, "tune")
+    row = data.task.reads == "row"
+    tune = build(Tune, {"kind": "frozen" if network.spec.pretrained and row else "full", **asked}, "tune")
+    if not row:
+        network.read_units()
+        if tune.kind == "frozen":
+            raise SettingsError(f"task '{data.task.name}' reads tokens, and frozen ones are not kept: use --tune full")
     training = build(Training, {"epochs": epochs_by_default(network, tune), **recipe.training}, "training")
 
     where = place(recipe.device, recipe.precision)
@@ -85,7 +90,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         tried = _candidates(method, data, network, tune)
         alone = [arm(candidate, "candidate", title) for title, candidate in tried.items()]
         arms += [replace(found, shape=_shape(found, data, where)) for found in alone]
-    plain = backbones.PLAIN.get(modality)
+    plain = backbones.PLAIN.get(modality) if row else None
     if recipe.plain_baseline and plain is not None and plain != backbone and (carries or data.has["target_labels"]):
         kind = "source_only" if carries else "target_only"
         arms.append(Arm("plain", methods.create(kind), plain, {}, Tune("frozen", bottleneck=0), training, "plain"))

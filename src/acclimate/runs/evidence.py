@@ -75,7 +75,9 @@ def gather(
         if usable and "logits" in outputs[name] and domain is not None and domain.labels is not None:
             heat = temperature(outputs[name]["logits"], task.encode(domain.labels).numpy())
             break
-    decoded = {name: task.decode(output, heat) for name, output in outputs.items()}
+    rows = {"source": data.source_validation, "target": data.target, "labelled": data.labelled_target_validation}
+    inputs = {name: None if domain is None else domain.rows for name, domain in rows.items()}
+    decoded = {name: task.decode(output, heat, rows=inputs.get(name)) for name, output in outputs.items()}
     offsets: tuple[float, ...] = ()
     if shares is not None and "target" in decoded and task == data.target_task:
         said = decoded["target"].probabilities
@@ -108,7 +110,7 @@ def gather(
 def _arrays(name: str, answers: Answers) -> dict[str, np.ndarray]:
     if answers.probabilities is not None:
         return {f"{name}_probabilities": answers.probabilities.astype(np.float32)}
-    return {f"{name}_prediction": answers.prediction.astype(np.float64)}
+    return {f"{name}_prediction": answers.prediction.astype(str if answers.prediction.dtype == object else np.float64)}
 
 
 def _validation(task: Task, answers: Answers, domain: Domain) -> dict[str, Any]:
@@ -155,7 +157,7 @@ def weigh(
     comparable = {name for name, record in records.items() if record["task"] == task.config()}
     key = "target_probabilities" if task.kind == "class" else "target_prediction"
     target = {name: arrays[name][key] for name in arrays if name in comparable and key in arrays[name]}
-    agreement = scores.agreement(target) if len(target) > 1 else {}
+    agreement = scores.agreement(target) if len(target) > 1 and task.kind != "text" else {}
     alone = {name: records[name]["validators"] for name in target}
     rated = rate_together({name: arrays[name] for name in target}, alone, seed) if task.kind == "class" else {}
     shown = {
@@ -243,6 +245,8 @@ def _label_free(
         found["agreement"] = agreement
     trained = data.source if data.source is not None else data.labelled_target
     if trained is None or trained.labels is None:
+        return found
+    if task.kind == "text":
         return found
     if "target_prediction" in arrays:
         known = as_numbers(trained.labels)

@@ -34,7 +34,7 @@ class Predictor:
     """A saved model. Needs its folder only: no network, no training data.
 
     Attributes:
-        task: "classify" or "regress".
+        task: "classify", "regress", "answer", ...
         classes: names of the classes, empty for a regression.
         inputs: the columns that it reads from tables.
         origin: arm, method, backbone and the like.
@@ -76,7 +76,7 @@ class Predictor:
         probabilities within float tolerance only.
         """
         said = self._infer(domain, outputs, () if cached else None)
-        return self._model.task.decode(said, self._card.temperature, self._card.offsets)
+        return self._model.task.decode(said, self._card.temperature, self._card.offsets, domain.rows)
 
     def _infer(self, domain: Domain, want: Want, wholes: Sequence[Domain] | None) -> dict[str, np.ndarray]:
         """What is wanted of every row; features of a frozen backbone through the cache unless ``wholes`` is None."""
@@ -195,6 +195,7 @@ class Predictor:
         """Read labelled rows as this model reads them; options as for `acclimate.read`."""
         columns = self.columns(data, input)
         like = self._layout(columns or ())[0]
+        options["structured"] = self._model.task.structured
         domain = read(data, input=columns, modality=like.modality, like=like, **options)
         return self._fitting(domain, self._named(data, domain, input))
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from acclimate.domains.columns import nearly_numbers
 from acclimate.domains.domain import Domain, Schema, join
+from acclimate.domains.interactions import MODALITIES as INTERACTIONS
+from acclimate.domains.interactions import acquainted, read_interactions
 from acclimate.domains.labels import apply_label_map, load_label_map
 from acclimate.domains.leaks import scan
 from acclimate.domains.locator import parse
@@ -141,6 +143,8 @@ def _read(
 ) -> Domain:
     if isinstance(place, Domain):
         return place
+    if recipe.user is not None or recipe.item is not None:
+        return interactions(place, recipe)
     names = [name for name in (recipe.label, recipe.target_label) if name is not None and name not in inputs]
     modality = recipe.modality or (like.schema.modality if like is not None else None)
     return read(
@@ -153,6 +157,31 @@ def _read(
         partial=partial,
         optional=optional,
         like=None if like is None else like.schema,
+        structured=recipe.task is not None and tasks.find(recipe.task).structured,
+    )
+
+
+def interactions(place: Any, recipe: Recipe) -> Domain:
+    """Users and items as the task reads them: pairs to be rated, or users to rank items for.
+
+    Raises:
+        SettingsError: a column is not named, or the task is another one.
+    """
+    if recipe.user is None or recipe.item is None:
+        raise SettingsError("interactions need both --user and --item")
+    if recipe.task not in ("rate", "rank"):
+        raise SettingsError(f"--user and --item are for --task rate and --task rank; task is {recipe.task}")
+    if recipe.task == "rate" and recipe.rating is None:
+        raise SettingsError("task rate needs --rating, the column of the ratings")
+    return read_interactions(
+        place,
+        user=recipe.user,
+        item=recipe.item,
+        rating=recipe.rating,
+        items=recipe.items,
+        users=recipe.users,
+        by="users" if recipe.task == "rank" else "pairs",
+        hit=recipe.hit if recipe.task == "rank" else None,
     )
 
 
@@ -186,6 +215,8 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     """
     if recipe.episodes:
         raise SettingsError("episodes are those of `acclimate meta-train`; leave them out")
+    if any(domain is not None and domain.schema.modality in INTERACTIONS for domain in (source, target)):
+        source, target = acquainted(source, target)
     labelled = None
     if target is not None and target.labels is not None:
         labelled = target.select(np.flatnonzero(_known(target)))

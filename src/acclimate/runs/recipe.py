@@ -22,6 +22,7 @@ MEMORY = "memory"
 """What a recipe says of a domain that came as a Python object."""
 SECTIONS = ("backbone", "method", "tune", "training", "episodes")
 """Parts of a recipe that are mappings; an option that names one sets its main key."""
+LISTS = ("source", "target", "input", "target_input", "items", "users")
 MAIN_KEY = {"backbone": "name", "method": "name", "tune": "kind"}
 FROM_ENVIRONMENT = ("device", "precision", "jobs", "budget", "seed")
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
@@ -36,6 +37,13 @@ class Recipe:
         target: locators of target domains.
         input: input columns, or '*'.
         label: label column of the source.
+        user: of interactions (tasks rate and rank), the column of the users' ids.
+        item: of interactions, the column of the items' ids.
+        rating: of interactions, the column of ratings or counts in source and target; naming it, or of rank the item,
+            permits to train on the target's, and is recorded as ``target_label``.
+        items: tables of what is known of items, with the column ``item``.
+        users: tables of what is known of users, with the column ``user``.
+        hit: of rank, the smallest rating that is a hit; None: every row is one.
         target_input: the target's input columns where they are named otherwise, and as +NAME those that only it has.
         target_label: permission to train on this column of the target (the inductive setting).
         target_shares: what is known of the target's class shares, class to share, roughly; answers are made to fit.
@@ -61,13 +69,19 @@ class Recipe:
     target: tuple[str, ...] = ()
     input: tuple[str, ...] = ()
     label: str | None = None
+    user: str | None = None
+    item: str | None = None
+    rating: str | None = None
+    items: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    hit: float | None = None
     target_input: tuple[str, ...] = ()
     target_label: str | None = None
     target_shares: dict[str, float] | None = None
     label_map: str | dict[str, str] | None = None
     group: str | None = None
     task: str | None = None
-    modality: Literal["text", "image", "table", "array"] | None = None
+    modality: Literal["pairs", "users", "text", "image", "table", "array"] | None = None
     backbone: dict[str, Any] = field(default_factory=dict)
     method: dict[str, Any] = field(default_factory=dict)
     tune: dict[str, Any] = field(default_factory=dict)
@@ -109,7 +123,7 @@ def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
         name = str(key).replace("-", "_")
         if name not in known:
             raise SettingsError(f"{where}: {unknown('setting', str(key), known)}")
-        if name in ("source", "target", "input", "target_input") and value is not None:
+        if name in LISTS and value is not None:
             value = [value] if isinstance(value, str | os.PathLike) else value
             if not isinstance(value, list | tuple):
                 raise SettingsError(f"{where}.{name}: expected a name or a list of names, found {value!r}")
@@ -124,7 +138,15 @@ def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
             value = class_shares(value)
         if value is not None:
             plain[name] = value
-    return settings.build(Recipe, plain, where)
+    return settings.build(Recipe, _permitted(plain), where)
+
+
+def _permitted(plain: dict[str, Any]) -> dict[str, Any]:
+    """With the labels of interactions, which naming their columns permits in both domains."""
+    if "user" not in plain or "item" not in plain:
+        return plain
+    label = plain.get("rating", plain["item"])
+    return {"label": label, "target_label": plain.get("label", label), **plain}
 
 
 def read(path: Path | str) -> dict[str, Any]:

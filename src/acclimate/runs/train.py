@@ -30,9 +30,10 @@ from acclimate.runs.shares import shift_seen
 from acclimate.runs.watching import guard
 from acclimate.runs.workshop import Workshop
 from acclimate.selection.scores import infomax
+from acclimate.tasks.base import Answers
 from acclimate.training.convex import fit_convex
 from acclimate.training.device import Place, place
-from acclimate.training.infer import infer, outputs_and_features
+from acclimate.training.infer import infer, outputs_and_features, together
 from acclimate.training.keep import Watch
 from acclimate.training.loop import Trainer
 from acclimate.training.model import Model
@@ -73,14 +74,14 @@ class Bench:
         self.place = where if self.features is None else self.features.place
         self.model = Model(
             backbone,
-            data.target_task if data.source is None else data.source_task,
+            data.task,
             layer=arm.tune.layer,
             bottleneck=arm.tune.bottleneck or 0,
             standardize=self.features is not None and not backbone.spec.sparse,
             seed=recipe.seed,
         )
         self.stages = arm.method.stages(data, arm.convex)
-        self.guard = guard(shop.prepared, lambda domain: self.model.task.decode(self.outputs(domain)))
+        self.guard = guard(shop.prepared, self.answers)
 
     def _backbone(self) -> Backbone:
         return fitted_backbone(self.arm, self.shop.prepared, self.shop.recipe.seed, self.shop.objects)
@@ -211,6 +212,10 @@ class Bench:
         """The rows as the model reads them inside `reading`."""
         return domain if self.features is None else self.features.of(domain)[self.model.layer]
 
+    def answers(self, domain: Domain) -> Answers:
+        """What the model as it is answers, uncalibrated."""
+        return self.model.task.decode(self.outputs(domain), rows=domain.rows)
+
     def outputs(self, domain: Domain) -> dict[str, np.ndarray]:
         """What the head says of every row."""
         return infer(self.model, self._read(domain), self.place)
@@ -224,7 +229,7 @@ class Bench:
         if len(domain) <= SAMPLE:
             return found
         rest = infer(self.model, read.select(rows[SAMPLE:]), self.place)
-        return {**found, **{name: np.concatenate([found[name], said]) for name, said in rest.items()}}
+        return {**found, **{name: together([found[name], said]) for name, said in rest.items()}}
 
     def batches(self, domain: Domain, size: int = 256) -> Iterator[Batch]:
         """Every row once, in the domain's order, as the model reads them."""
@@ -247,7 +252,7 @@ class Bench:
                 answers = model.task.decode(infer(model, some, self.place))
                 assert answers.probabilities is not None
                 return infomax(answers.probabilities)
-            answers = model.task.decode(self.outputs(judged))
+            answers = self.answers(judged)
             assert judged.labels is not None
             value = model.task.metrics(answers, judged.labels)[model.task.primary.name]
             return value if model.task.primary.higher_is_better else -value

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
     """The primary metric of the best constant answer on these rows.
 
-    That is the commonest label, or the median and the mean for numbers, whichever is better.
+    That is the commonest label, the median or the mean of numbers, whichever is better, or the empty text.
 
     Args:
         task: names the metric.
@@ -25,6 +25,8 @@ def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
     if answers.classes:
         names, counts = np.unique(labels.astype(str), return_counts=True)
         constants = [np.full(len(labels), names[counts.argmax()], dtype=object)]
+    elif task.kind == "text":
+        constants = [np.full(len(labels), "", dtype=object)]
     else:
         numbers = labels.astype(float)
         constants = [np.full(len(labels), middle(numbers)) for middle in (np.median, np.mean)]

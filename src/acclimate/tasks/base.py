@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import numpy as np
 from torch import Tensor, nn
 
-from acclimate.domains.domain import Domain
+from acclimate.domains.domain import Domain, Rows
 from acclimate.tasks.metrics import Weighted
 
 
@@ -26,6 +26,28 @@ class Site:
     values: Tensor
     owner: Tensor
     probs: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Units:
+    """Features of the parts of each row, such as its tokens.
+
+    Attributes:
+        values: ``[n, t, d]``, padded to the longest row.
+        mask: ``[n, t]`` bool: where there is a unit.
+        places: ``[n, t, 2]`` int64, the characters from which to which it reaches in the text that the task asks about;
+            -1 for units of another text (the question) and for those that stand for no character.
+    """
+
+    values: Tensor
+    mask: Tensor
+    places: Tensor
+
+    @property
+    def pooled(self) -> Tensor:
+        """The mean over the units of each row ``[n, d]``."""
+        weight = self.mask.unsqueeze(-1).to(self.values.dtype)
+        return (self.values * weight).sum(1) / weight.sum(1).clamp(min=1.0)
 
 
 @dataclass(frozen=True)
@@ -78,6 +100,7 @@ class Answers:
 
 
 Kind = Literal["class", "number", "text"]
+Reads = Literal["row", "pair"]
 
 
 class Task(Protocol):
@@ -87,11 +110,15 @@ class Task(Protocol):
         name: by which users ask for it.
         kind: what an answer is: one of some classes (with a probability each), a number, or a text.
         primary: the metric that decides.
+        reads: one vector a "row"; or `Units` of a "pair": a question, a line break, and the text that is asked about.
+        structured: whether a label may be a list or a mapping, as JSON.
     """
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
     primary: ClassVar[Metric]
+    reads: ClassVar[Reads]
+    structured: ClassVar[bool]
 
     @classmethod
     def from_domain(cls, domain: Domain) -> Self:
@@ -108,19 +135,22 @@ class Task(Protocol):
         ...
 
     def head(self, size: int) -> nn.Module:
-        """A fresh head on features ``[n, size]``."""
+        """A fresh head on features of this size."""
         ...
 
-    def outputs(self, head: nn.Module, features: Tensor) -> dict[str, Tensor]:
-        """What the head says, by name."""
+    def outputs(self, head: nn.Module, features: Any) -> dict[str, Tensor]:
+        """What the head says of features ``[n, size]`` (or `Units`), by name."""
         ...
 
-    def sites(self, features: Tensor, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
+    def sites(self, features: Any, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
         """Where an alignment may act; the first is the main one."""
         ...
 
-    def encode(self, labels: np.ndarray) -> Tensor:
-        """Labels ``[n]`` to training targets; unknown labels raise DataError."""
+    def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
+        """Labels ``[n]`` to training targets ``[n, ...]``; unknown labels raise DataError.
+
+        ``rows`` are the inputs, in which a task finds what a label speaks of.
+        """
         ...
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
@@ -128,9 +158,16 @@ class Task(Protocol):
         ...
 
     def decode(
-        self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0, offsets: Sequence[float] = ()
+        self,
+        outputs: Mapping[str, np.ndarray],
+        temperature: float = 1.0,
+        offsets: Sequence[float] = (),
+        rows: Rows | None = None,
     ) -> Answers:
-        """Outputs to answers; logits are divided by the temperature, then the classes' offsets are added."""
+        """Outputs to answers; logits are divided by the temperature, then the classes' offsets are added.
+
+        ``rows`` are the inputs, out of which a task may quote.
+        """
         ...
 
     def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:

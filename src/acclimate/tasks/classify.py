@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from acclimate.domains.domain import Domain
+from acclimate.domains.domain import Domain, Rows
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Site
+from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site
 from acclimate.tasks.metrics import Weighted, classification, weighted_classification
 
 
@@ -25,6 +25,8 @@ class Classify:
 
     name: ClassVar[str] = "classify"
     kind: ClassVar[Kind] = "class"
+    reads: ClassVar[Reads] = "row"
+    structured: ClassVar[bool] = False
     primary: ClassVar[Metric] = Metric("accuracy")
 
     @classmethod
@@ -58,7 +60,7 @@ class Classify:
         owner = torch.arange(len(features), device=features.device)
         return {"features": Site(features, owner, outputs["logits"].softmax(-1))}
 
-    def encode(self, labels: np.ndarray) -> Tensor:
+    def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
         """Class indices ``[n]`` int64.
 
         Raises:
@@ -75,7 +77,11 @@ class Classify:
         return F.cross_entropy(outputs["logits"], targets, reduction="none")
 
     def decode(
-        self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0, offsets: Sequence[float] = ()
+        self,
+        outputs: Mapping[str, np.ndarray],
+        temperature: float = 1.0,
+        offsets: Sequence[float] = (),
+        rows: Rows | None = None,
     ) -> Answers:
         """The likeliest class; probabilities are softmax of ``logits / temperature + offsets``."""
         logits = np.asarray(outputs["logits"], dtype=np.float64) / temperature

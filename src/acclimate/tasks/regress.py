@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from acclimate.domains.domain import Domain
+from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.labels import as_numbers
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Site
+from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site
 from acclimate.tasks.metrics import Weighted, regression, weighted_regression
 
 
@@ -26,6 +26,8 @@ class Regress:
 
     name: ClassVar[str] = "regress"
     kind: ClassVar[Kind] = "number"
+    reads: ClassVar[Reads] = "row"
+    structured: ClassVar[bool] = False
     primary: ClassVar[Metric] = Metric("mae", higher_is_better=False)
 
     @classmethod
@@ -58,7 +60,7 @@ class Regress:
         """One site, ``features``: one vector a row."""
         return {"features": Site(features, torch.arange(len(features), device=features.device))}
 
-    def encode(self, labels: np.ndarray) -> Tensor:
+    def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
         """Standardised targets ``[n]`` float32."""
         return torch.from_numpy((as_numbers(labels) - self.mean) / self.scale).float()
 
@@ -67,7 +69,11 @@ class Regress:
         return (outputs["value"] - targets).square()
 
     def decode(
-        self, outputs: Mapping[str, np.ndarray], temperature: float = 1.0, offsets: Sequence[float] = ()
+        self,
+        outputs: Mapping[str, np.ndarray],
+        temperature: float = 1.0,
+        offsets: Sequence[float] = (),
+        rows: Rows | None = None,
     ) -> Answers:
         """Numbers in the unit of the labels; a temperature and offsets have no meaning here."""
         return Answers(prediction=np.asarray(outputs["value"], dtype=np.float64) * self.scale + self.mean)

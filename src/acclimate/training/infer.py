@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -68,4 +68,17 @@ def infer(
     for module, mode in modes.items():
         module.training = mode
     inverse = np.argsort(order, kind="stable")
-    return {name: np.concatenate(values)[inverse] for name, values in parts.items()}
+    return {name: together(values)[inverse] for name, values in parts.items()}
+
+
+def together(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Outputs of several batches as one array; where rows have units, all are padded with zeros to the longest."""
+    if parts[0].ndim < 2 or len({part.shape[1:] for part in parts}) == 1:
+        return np.concatenate(parts)
+    longest = np.max([part.shape[1:] for part in parts], axis=0)
+    whole = np.zeros((sum(map(len, parts)), *longest), dtype=parts[0].dtype)
+    start = 0
+    for part in parts:
+        whole[(slice(start, start + len(part)), *map(slice, part.shape[1:]))] = part
+        start += len(part)
+    return whole

@@ -14,7 +14,7 @@ from acclimate.backbones.base import Backbone
 from acclimate.backbones.layers import ignore_last
 from acclimate.domains.batch import Batch
 from acclimate.seeds import derive
-from acclimate.tasks.base import Site, Task, Width
+from acclimate.tasks.base import Site, Task, Units, Width
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ class Model(nn.Module):
         self.task = task
         self.seed = seed
         self.shape = (bottleneck, standardize)
+        if task.reads != "row":
+            backbone.read_units()
         self.use_layer(backbone.check_layer(layer))
         self.new_head(task)
 
@@ -115,7 +117,10 @@ class Model(nn.Module):
     def sites(self) -> dict[str, Width]:
         """How wide each site is."""
         with torch.no_grad():
-            values = torch.zeros(1, self.neck.size, device=self.device)
+            values: Any = torch.zeros(1, self.neck.size, device=self.device)
+            if self.task.reads != "row":
+                one = torch.ones(1, 1, dtype=torch.int64, device=self.device)
+                values = Units(values[None], one.bool(), one[..., None].expand(1, 1, 2))
             sites = self.task.sites(values, self.task.outputs(self.head, values))
         return {
             name: Width(site.values.shape[1], 0 if site.probs is None else site.probs.shape[1])
@@ -126,13 +131,16 @@ class Model(nn.Module):
         """One forward pass; ``autocast`` holds for the backbone alone, neck and head stay float32."""
         return self.answer(batch, self.features(batch.inputs, autocast))
 
-    def features(self, inputs: Any, autocast: AbstractContextManager[object] | None = None) -> Tensor:
-        """What the head reads ``[n, size]``."""
+    def features(self, inputs: Any, autocast: AbstractContextManager[object] | None = None) -> Any:
+        """What the head reads: ``[n, size]``, or `Units` where the task asks for these."""
         with autocast or nullcontext():
             features = self.backbone(inputs, [self.layer])[self.layer]
-        return self.neck(features.float())
+        read = self.neck(features.float())
+        if self.task.reads == "row":
+            return read
+        return Units(read, inputs["attention_mask"].bool(), inputs["places"])
 
-    def answer(self, batch: Batch, features: Tensor) -> Step:
+    def answer(self, batch: Batch, features: Any) -> Step:
         """The rest of a forward pass, from what the head reads of the batch."""
         outputs = self.task.outputs(self.head, features)
         loss = None

@@ -48,7 +48,7 @@ class Stream:
     ):
         self.views, self.ranks = views, np.argsort(domain.order)
         self.name, self.domain, self.backbone, self.size, self.seed = name, domain, backbone, size, seed
-        self.targets = None if domain.labels is None else task.encode(domain.labels)
+        self.targets = None if domain.labels is None else task.encode(domain.labels, domain.rows)
         if soft is not None:
             self.targets = torch.from_numpy(np.asarray(soft, dtype=np.float32))
         self.lengths = backbone.lengths(domain.rows)
