@@ -56,7 +56,7 @@ class LogMelCNN(SoundBackbone):
             raise SettingsError(
                 f"backbone: bands must be at least {2**_DEPTH}, width positive and rate 4000 to 48000, found {settings}"
             )
-        self.rate = settings.rate
+        self.rate, self.bands = settings.rate, settings.bands
         self.use(settings)
         widths = [1, *(settings.width * 2**k for k in range(_DEPTH))]
         self.network = nn.Sequential()
@@ -77,7 +77,7 @@ class LogMelCNN(SoundBackbone):
 
     def inputs(self, sound: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         frames = -(-lengths // round(HOP * self.rate))
-        mels = log_mel(sound, self.rate, self.settings.bands)
+        mels = log_mel(sound, self.rate, self.bands)
         own = (torch.arange(mels.shape[2]) < frames.unsqueeze(1)).unsqueeze(1)
         level = (mels * own).sum((1, 2), keepdim=True) / (frames * mels.shape[1])[:, None, None]
         return {"mels": ((mels - level) * own).unsqueeze(1), "positions": frames}

@@ -1,29 +1,116 @@
-"""Sound bytes to mono samples."""
+"""Sound bytes to mono samples, and what is odd about sounds."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from acclimate.errors import DataError, MissingAssetError
 
+if TYPE_CHECKING:
+    from acclimate.domains.domain import Domain
 
-def decode_audio(data: bytes, where: str) -> tuple[np.ndarray, int]:
-    """Mono samples ``[n]`` float32 in -1..1, and the rate in Hz; channels are averaged.
+RATES = (1_000, 1_000_000)
+"""Samples a second that a recorder can have: below no word is heard, and above no microphone hears anything."""
+LONGEST = 600
+"""Seconds of one row. A longer recording has to be cut into pieces first."""
+LOOKED_AT = 300
+"""Sounds of a domain in which oddities are looked for."""
+SILENT = 1e-4
+"""Peak below which a sound is silent: 80 dB below full scale."""
+CLIPPED = 0.001
+"""Share of samples at full scale above which a sound is clipped."""
+SHORT = 0.05
+"""Seconds below which nothing can be told of what was said."""
 
-    Raises:
-        DataError: broken or empty file; names it.
-        MissingAssetError: the extra 'audio' is not installed.
-    """
+
+@contextmanager
+def _opened(data: bytes, where: str) -> Iterator[Any]:
+    """The sound behind the bytes, its header checked; every fault of the file is a DataError."""
     try:
         import soundfile
     except (ImportError, OSError):
         raise MissingAssetError("sound files need the extra 'audio': pip install 'acclimate[audio]'") from None
     try:
-        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(data)) as sound:
+            _check(sound.frames, sound.samplerate, where)
+            yield sound
+    except DataError:
+        raise
     except (RuntimeError, TypeError, ValueError) as error:
         raise DataError(f"{where}: broken or truncated sound ({error})") from None
-    if not len(samples):
+
+
+def _check(frames: int, rate: int, where: str) -> None:
+    if not RATES[0] <= rate <= RATES[1]:
+        raise DataError(
+            f"{where}: its header says {rate:,} samples a second, which no recording has ({RATES[0]:,} to {RATES[1]:,} "
+            "are read); write the file again with its true rate"
+        )
+    if frames < 1:
         raise DataError(f"{where}: the sound is empty")
-    return samples.mean(axis=1), int(rate)
+    if frames > LONGEST * rate:
+        raise DataError(
+            f"{where}: the sound lasts {frames / rate:,.0f} s, and a row may last {LONGEST} s; cut it into pieces of "
+            "one word or sentence each"
+        )
+
+
+def check_audio(data: bytes, where: str) -> None:
+    """Read the header: is this a sound, with a rate that can be and a length that can be read?
+
+    Raises:
+        DataError: no sound, an impossible rate, empty, or longer than 10 minutes; names the file.
+        MissingAssetError: the extra 'audio' is not installed.
+    """
+    with _opened(data, where):
+        pass
+
+
+def decode_audio(data: bytes, where: str) -> tuple[np.ndarray, int]:
+    """Mono samples ``[n]`` float32, -1..1 where the file holds integers, and the rate in Hz.
+
+    Channels, however many, are averaged.
+
+    Raises:
+        DataError: as `check_audio`; or the content is damaged, or holds samples that are no numbers.
+        MissingAssetError: the extra 'audio' is not installed.
+    """
+    with _opened(data, where) as sound:
+        rate, promised = int(sound.samplerate), int(sound.frames)
+        samples = sound.read(dtype="float32", always_2d=True)
+    if len(samples) < promised:
+        raise DataError(f"{where}: truncated sound: {len(samples):,} of {promised:,} samples are there")
+    if not np.isfinite(samples).all():
+        raise DataError(f"{where}: the sound has samples that are no finite numbers")
+    return samples.mean(axis=1), rate
+
+
+def remarks(domain: Domain) -> tuple[str, ...]:
+    """What is odd among a domain's sounds: silence, clipping, clips too short to hold a word, several rates.
+
+    At most `LOOKED_AT` of them are read, the same ones whatever their order.
+    """
+    sounds = domain.rows.take(domain.order[:LOOKED_AT])
+    peaks = [np.abs(samples) for samples, _ in sounds]
+    found = {
+        "silent (also a sound whose channels cancel each other)": sum(float(p.max()) < SILENT for p in peaks),
+        "clipped: recorded too loud, or scaled beyond full scale": sum(
+            float((p >= 0.999).mean()) > CLIPPED for p in peaks
+        ),
+        f"shorter than {SHORT} s": sum(len(samples) < SHORT * rate for samples, rate in sounds),
+    }
+    notes = [
+        f"{domain.name}: {count} of {len(sounds)} sounds looked at are {what}" for what, count in found.items() if count
+    ]
+    rates = sorted({rate for _, rate in sounds})
+    if len(rates) > 1:
+        shown = ", ".join(f"{rate:,}" for rate in rates)
+        notes.append(
+            f"{domain.name}: sounds of several rates ({shown} Hz): what is above the lowest one's half is not in all"
+        )
+    return tuple(notes)

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from acclimate.domains.domain import Modality
 from acclimate.domains.images import to_pixels
-from acclimate.errors import SettingsError
+from acclimate.domains.sounds import Sound, strong_sound
 
 View = Literal["strong", "second"]
 """Both are strong views; the second one is drawn by itself."""
@@ -33,15 +33,11 @@ def strong(raw: Any, modality: Modality, rng: np.random.Generator) -> Any:
     - array and table: a fifth of the values replaced by those of other rows of the batch, column by column (SCARF,
       Bahri et al., ICLR 2022, takes the same marginal distribution). Of a sparse array a fifth of the entries is left
       out instead, as words of a text are.
-
-    Raises:
-        SettingsError: a modality without strong views.
+    - audio: noise, masks in time and frequency, another loudness: `acclimate.domains.sounds.strong_sound`.
     """
     views: dict[Modality, Callable[[Any, np.random.Generator], Any]] = {
-        "image": _images, "text": _texts, "array": _arrays, "table": _table,
+        "image": _images, "text": _texts, "array": _arrays, "table": _table, "audio": _sounds,
     }  # fmt: skip
-    if modality not in views:
-        raise SettingsError(f"{modality} input has no strong augmentation; these have: {', '.join(views)}")
     return views[modality](raw, rng)
 
 
@@ -75,6 +71,10 @@ def _table(raw: Any, rng: np.random.Generator) -> Any:
         others = raw[column].take(rng.permutation(len(raw))).set_axis(raw.index)  # keeps the column's type
         changed[column] = raw[column].where(~mask, others)
     return changed
+
+
+def _sounds(raw: Sequence[Sound], rng: np.random.Generator) -> list[Sound]:
+    return [strong_sound(sound, rng) for sound in raw]
 
 
 def _images(raw: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:

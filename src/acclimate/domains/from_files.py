@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from acclimate.domains import filesets, ids, images
+from acclimate.domains import audio, filesets, ids, images
 from acclimate.domains.arrays import matching
 from acclimate.domains.domain import Domain, Modality, Schema
 from acclimate.domains.filesets import FileSet
@@ -152,6 +152,8 @@ def _checked(files: FileSet, name: str, modality: Modality) -> bytes:
         raise DataError(f"{where}: the file is empty")
     if modality == "image":
         images.check_image(data, where)
+    elif modality == "audio":
+        audio.check_audio(data, where)
     elif modality == "text":
         decode_text(data, where)
     return data
