@@ -99,3 +99,51 @@ def write_csv() -> Callable[..., Path]:
         return path
 
     return write
+
+
+FORMANTS = {"a": (750, 1300), "i": (300, 2300), "u": (320, 800)}
+Spoken = Callable[..., tuple[np.ndarray, int]]
+
+
+@pytest.fixture(scope="session")
+def spoken() -> Spoken:
+    """A "word" of gliding vowels: ``spoken("ai", pitch, tract, seed, seconds, rate)`` gives samples and rate.
+
+    ``pitch`` in Hz and ``tract``, a factor of all formants, are the voice. "ai" and "ia" have the same mean spectrum.
+    """
+
+    def make(
+        word: str, pitch: float = 120, tract: float = 1.0, seed: int = 0, seconds: float = 0.6, rate: int = 16_000
+    ) -> tuple[np.ndarray, int]:
+        rng = np.random.default_rng([seed, int(pitch)])
+        time = np.arange(int(seconds * rate)) / rate
+        at = np.linspace(0, len(word) - 1, len(time))
+        first, second = (np.interp(at, range(len(word)), [FORMANTS[v][k] * tract for v in word]) for k in (0, 1))
+        pitch = pitch * rng.uniform(0.92, 1.08)
+        samples = 0.002 * rng.normal(size=len(time))
+        for harmonic in range(1, int(min(rate / 2, 4000) / pitch)):
+            hertz = harmonic * pitch
+            strength = np.exp(-(((hertz - first) / 130) ** 2)) + 0.6 * np.exp(-(((hertz - second) / 200) ** 2))
+            samples += 0.1 * strength * np.sin(2 * np.pi * hertz * time + rng.uniform(0, 2 * np.pi))
+        return (samples * rng.uniform(0.5, 1.0)).astype(np.float32), rate
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_words(spoken: Spoken) -> Callable[..., Path]:
+    """A folder of WAV files ``WORD_SPEAKER_NUMBER.wav``: ``write_words(folder, speakers, words, each)``."""
+    soundfile = pytest.importorskip("soundfile")
+
+    def write(
+        folder: Path, speakers: dict[str, tuple[float, float]], words: tuple[str, ...] = ("ai", "ia"), each: int = 8
+    ) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        for speaker, (pitch, tract) in speakers.items():
+            for word in words:
+                for k in range(each):
+                    sound, rate = spoken(word, pitch, tract, seed=k, seconds=0.4 + 0.04 * k)
+                    soundfile.write(folder / f"{word}_{speaker}_{k}.wav", sound, rate)
+        return folder
+
+    return write

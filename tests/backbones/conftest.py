@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from acclimate.backbones import registry
 from acclimate.backbones.base import Backbone
 from acclimate.domains.domain import ArrayRows, Domain, Schema
-from acclimate.domains.ids import hash_array, hash_pixels, hash_texts
+from acclimate.domains.ids import hash_array, hash_bytes, hash_pixels, hash_texts
 from acclimate.domains.rows import FrameRows, ListRows
 
 
@@ -38,13 +38,15 @@ def as_objects(items: list[Any]) -> np.ndarray:
 
 @pytest.fixture
 def make_domain() -> Callable[..., Domain]:
-    """A domain from texts, images, a frame, or an array."""
+    """A domain from texts, images, sounds, a frame, or an array."""
 
     def make(values: Any, modality: str, labels: list[str] | None = None) -> Domain:
         rows: Any
         if modality in ("text", "image"):
             rows = ListRows(as_objects(list(values)))
             ids = hash_texts(values) if modality == "text" else hash_pixels(values)
+        elif modality == "audio":
+            rows, ids = ListRows(as_objects(list(values))), hash_bytes(samples.tobytes() for samples, _ in values)
         elif modality == "table":
             rows, ids = FrameRows(values), hash_texts(map(repr, values.itertuples(index=False)))
         else:
@@ -73,6 +75,15 @@ def odd_images() -> list[np.ndarray]:
     draw = np.random.default_rng(0)
     shapes = [(1, 1), (16, 16), (20, 30, 1), (9, 9, 2), (50, 40, 3), (33, 21, 4), (2, 3, 3), (3, 900, 3)]
     return [draw.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+
+
+@pytest.fixture
+def odd_sounds(spoken) -> list[tuple[np.ndarray, int]]:
+    """A word, silence, one sample, a very loud one at a high rate, one at a low rate, and a long one."""
+    word = spoken("ai")
+    loud, low = (np.float32(1e4) * spoken("ia", 200)[0], 192_000), (spoken("iu")[0], 4000)
+    silent, one = (np.zeros(5000, np.float32), 8000), (np.full(1, 0.5, np.float32), 16_000)
+    return [word, silent, one, loud, low, (np.tile(word[0], 60), 16_000)]
 
 
 @pytest.fixture

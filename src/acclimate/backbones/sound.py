@@ -37,7 +37,7 @@ class Settings:
 
     Attributes:
         seconds: read of each clip from its start; shorter ones are followed by silence. None: half as much again as
-            19 of 20 clips of the source last, at most 30.
+            19 of 20 clips of the source last, at most 30; of Whisper at least 2.5, since it expects silence at the end.
         augment: "mask" silences stretches and bands of training clips (SpecAugment).
         noise: added to half of the training clips: "white", "pink", a folder or zip of sounds, or "none".
         snr: lowest and highest signal-to-noise ratio of that, in dB.
@@ -119,6 +119,8 @@ class SoundBackbone(LayeredBackbone):
     settings: Settings
     preprocess: SoundPreprocess
     rate: int = RATE
+    least: float = 0.5
+    """Seconds that `fit` sets at least."""
 
     def use(self, settings: Settings) -> None:
         """Take settings; ``seconds`` None stands for `USUAL` until `fit`."""
@@ -133,7 +135,7 @@ class SoundBackbone(LayeredBackbone):
 
     def fit(self, domain: Domain) -> None:
         if self.settings.seconds is None:
-            self.use(replace(self.settings, seconds=usual_seconds(domain)))
+            self.use(replace(self.settings, seconds=max(usual_seconds(domain), self.least)))
 
     def collate(
         self, raw: Sequence[Sound], *, training: bool = False, rng: np.random.Generator | None = None
@@ -151,10 +153,10 @@ class SoundBackbone(LayeredBackbone):
 
 
 def usual_seconds(domain: Domain) -> float:
-    """Half as much again as 19 of 20 clips last, in tenths of a second, from half a second to `LONGEST`."""
+    """Half as much again as 19 of 20 clips last, in tenths of a second, at most `LONGEST`."""
     clips = domain.rows.take(domain.order[:LOOKED_AT])
     usual = 1.5 * float(np.quantile([len(samples) / rate for samples, rate in clips], 0.95))
-    return min(max(math.ceil(10 * usual) / 10, 0.5), LONGEST)
+    return min(math.ceil(round(10 * usual, 6)) / 10, LONGEST)
 
 
 def own_part(values: Tensor, positions: Tensor) -> Tensor:

@@ -45,8 +45,8 @@ class VoiceEncoder(nn.Module):
 class SpeakerEncoder(SoundBackbone):
     """A d-vector: windows of 1.6 s are read by an LSTM, and their vectors averaged and brought to length 1.
 
-    Layer ``voice``, 256 numbers; the cosine of two clips says how alike the voices are. A clip shorter than a window is
-    repeated to fill it. Wan et al., Generalized End-to-End Loss for Speaker Verification, ICASSP 2018; weights of
+    Layer ``voice``, 256 numbers; the cosine of two clips says how alike the voices are. Silence fills the
+    window of a shorter clip. Wan et al., Generalized End-to-End Loss for Speaker Verification, ICASSP 2018; weights of
     Resemblyzer 0.1.4 (Apache-2.0). Silences inside a clip are kept, where Resemblyzer cuts them out.
 
     **Helps** for who speaks, with a second or more of speech. **Hurts** for what is said: it was trained to forget it.
@@ -70,16 +70,12 @@ class SpeakerEncoder(SoundBackbone):
         return (_WINDOW + min(windows - 1, longest) * _STEP) * _HOP
 
     def inputs(self, sound: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-        """``mels [n, windows, 160, 40]``, and how many windows are at least half sound."""
-        for row, length in zip(sound, lengths.tolist(), strict=True):
-            if length < _WINDOW * _HOP:
-                whole = row[:length].repeat(-(-_WINDOW * _HOP // length))
-                row[: _WINDOW * _HOP] = whole[: _WINDOW * _HOP]
-        loud = (sound.square().sum(1) / lengths.clamp(min=_WINDOW * _HOP)).sqrt()
+        """``mels [n, windows, 160, 40]``, and in how many windows three quarters are sound."""
+        loud = (sound.square().sum(1) / lengths).sqrt()
         gain = torch.where(loud > 0, (_LOUDNESS / loud.clamp(min=1e-9)).clamp(min=1.0), 1.0)
         mels = mel_power(sound * gain.unsqueeze(1), self.rate, _BANDS, reflect=False)[..., :-1].transpose(1, 2)
         frames = -(-lengths // _HOP)
-        windows = 1 + (frames - _WINDOW + _STEP // 2).clamp(min=0) // _STEP
+        windows = 1 + (frames - _WINDOW + _WINDOW // 4).clamp(min=0) // _STEP
         return {"mels": mels.unfold(1, _WINDOW, _STEP).transpose(2, 3).contiguous(), "positions": windows}
 
     def run(self, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -35,6 +35,7 @@ class Whisper(SoundBackbone):
     """
 
     kind = KIND
+    least = 2.5
 
     def __init__(self, name: str, network: Any, settings: Settings, learning_rate: float):
         super().__init__()

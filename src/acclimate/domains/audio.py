@@ -42,7 +42,8 @@ def _opened(data: bytes, where: str) -> Iterator[Any]:
     except DataError:
         raise
     except (RuntimeError, TypeError, ValueError) as error:
-        raise DataError(f"{where}: broken or truncated sound ({error})") from None
+        why = getattr(error, "error_string", str(error)).strip().rstrip(".")
+        raise DataError(f"{where}: broken or truncated sound ({why})") from None
 
 
 def _check(frames: int, rate: int, where: str) -> None:
