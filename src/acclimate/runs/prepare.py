@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from acclimate.domains import audio
 from acclimate.domains.columns import nearly_numbers
 from acclimate.domains.domain import Domain, Schema, join
 from acclimate.domains.interactions import MODALITIES as INTERACTIONS
@@ -146,7 +147,10 @@ def _read(
     if recipe.user is not None or recipe.item is not None:
         return interactions(place, recipe)
     names = [name for name in (recipe.label, recipe.target_label) if name is not None and name not in inputs]
+    task = None if recipe.task is None else tasks.find(recipe.task)
     modality = recipe.modality or (like.schema.modality if like is not None else None)
+    if modality is None and task is not None and task.reads == "pair":
+        modality = "text"
     return read(
         place,
         input=inputs or None,
@@ -157,7 +161,7 @@ def _read(
         partial=partial,
         optional=optional,
         like=None if like is None else like.schema,
-        structured=recipe.task is not None and tasks.find(recipe.task).structured,
+        structured=task is not None and task.structured,
     )
 
 
@@ -230,17 +234,23 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
         )
     if source is not None and target is not None:
         check_kinds(source, target)
-    source_task = tasks.create(recipe.task, first)
+    usual = {"users": "rank", "pairs": "rate"}.get(first.schema.modality)
+    source_task = tasks.create(recipe.task or usual, first)
     target_task = _task_of(labelled, source_task, source)
     unlabelled = None if target is None else _canonical(_once(target, labelled).sealed())
     choosing = recipe.method.get("name") == "auto" and source is not None
     given = (None, labelled) if choosing else _halves(labelled, recipe, target_task)
-    halves = _halves(source, recipe, source_task), given
+    held_out = recipe
+    if labelled is not None and first.schema.modality in INTERACTIONS:
+        held_out = replace(recipe, validation=0.0)  # a cold user's rows of the source are all that is known of him
+    halves = _halves(source, held_out, source_task), given
     data = Data(*halves[0], unlabelled, *halves[1], source_task, target_task)
     setting = "inductive" if labelled is not None else "transductive" if target is not None else "source_only"
     notes = tuple(dict.fromkeys(note for d in (source, target) if d is not None for note in d.notes))
     if first.schema.modality == "table":
         notes += tuple(nearly_numbers(first.rows.take(first.order[:LOOKED_AT])))
+    if first.schema.modality == "audio":
+        notes += tuple(note for d in (source, target) if d is not None for note in audio.remarks(d.sealed()))
     if data.difference is not None:
         notes += differing(data.difference)
     if recipe.task is None:
