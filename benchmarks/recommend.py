@@ -110,8 +110,9 @@ def main() -> None:
     pairs["films to music"] = music()
     found: dict[str, list[dict[str, Any]]] = {}
     for name, (source, target) in pairs.items():
-        arms = APART if name == "films to music" else tuple(ARMS)
-        found[name] = [cell(source, target, hidden, seed, arms) for hidden in HIDDEN for seed in SEEDS]
+        apart = name == "films to music"
+        arms, shares = (APART, (0.5,)) if apart else (tuple(ARMS), HIDDEN)
+        found[name] = [cell(source, target, hidden, seed, arms) for hidden in shares for seed in SEEDS]
         write("recommend", {"protocol": __doc__, "pairs": found})
         say(name, *(round(row["arms"]["joint"]["adapted"]["ndcg_at_10"], 3) for row in found[name]))
 

@@ -28,6 +28,7 @@ class Spec:
         pretrained: whether its weights carry knowledge; frozen features need that.
         trainable: whether its parameters can be trained at all (n-grams cannot).
         learning_rate: a sound AdamW rate for training all of it.
+        training: other settings of the loop that suit it better than their defaults.
         idle: by layer, how many of its last features are zero in every row that `Backbone.fit` saw, since only the
             rows of `Backbone.link` have them: what reads them starts with zero weights there.
         sparse: its features are `torch.sparse_csr` tensors (`nn.Linear` takes them as they are).
@@ -40,6 +41,7 @@ class Spec:
     pretrained: bool
     trainable: bool = True
     learning_rate: float = 1e-3
+    training: Mapping[str, float] = field(default_factory=dict)
     sparse: bool = False
     idle: Mapping[str, int] = field(default_factory=dict)
 

@@ -27,12 +27,15 @@ class Tower(nn.Module):
         size: width of the vectors.
         width: number of features; 0 for none.
         start: deviation of the embeddings at the start.
+        hidden: share of the rows whose id is hidden while training, so that the rest learns to do without
+            (DropoutNet, Volkovs et al., NeurIPS 2017, section 4.2).
     """
 
     features: Tensor
 
-    def __init__(self, count: int, size: int, width: int = 0, start: float = 0.0):
+    def __init__(self, count: int, size: int, width: int = 0, start: float = 0.0, hidden: float = 0.0):
         super().__init__()
+        self.hidden = hidden
         self.embedding = nn.Embedding(count + 1, size)
         self.register_buffer("features", torch.zeros(count + 1, width))
         self.side = nn.Linear(width, size, bias=False) if width else None
@@ -49,6 +52,8 @@ class Tower(nn.Module):
     def forward(self, index: Tensor) -> Tensor:
         """``[n]`` int64 -> ``[n, size]``."""
         found = self.embedding(index)
+        if self.training and self.hidden:
+            found = found * (torch.rand(len(index), 1, device=found.device) >= self.hidden)
         return found if self.side is None else found + self.side(self.features[index])
 
 
@@ -67,7 +72,9 @@ def features(table: pd.DataFrame) -> np.ndarray:
         return np.zeros((len(table), 0), dtype=np.float32)
     frame = table[kept].reset_index(drop=True)
     words = tuple(str(name) for name in kept if frame[name].dtype == object)
-    domain = Domain("side", Schema("table", tuple(kept), categories=words), FrameRows(frame), ids.hash_frame(frame))
+    domain = Domain(
+        "side", Schema("table", tuple(map(str, kept)), categories=words), FrameRows(frame), ids.hash_frame(frame)
+    )
     found = column_encoder.fit(domain).encode(frame)
     assert isinstance(found, np.ndarray)
     return found

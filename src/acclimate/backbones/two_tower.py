@@ -22,6 +22,9 @@ from acclimate.files import write_json
 from acclimate.settings import as_dict, build
 
 IDS = "ids.json"
+DECAY = 3.0
+"""Vectors of few rows each need large steps, and are held back by decay alone."""
+BATCH = {"users": 32, "pairs": 512}
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,37 @@ class Settings:
         size: width of a vector.
         side: whether vectors follow from the tables of users and items too, and not from ids alone.
         start: deviation of the items' embeddings at the start.
+        hidden: share of the rows whose user is hidden while training: what users without a vector are answered
+            (their features, and what everybody likes) is learned on these.
+        history: whether a user's vector follows from the items of the source that are known of him too (as in
+            autoencoders, Liang et al., WWW 2018), so that cold users of the target need no vector of their own.
     """
 
     size: int = 32
     side: bool = True
     start: float = 0.1
+    hidden: float = 0.2
+    history: bool = True
+
+
+class History(nn.Module):
+    """The sum of a vector of each item that is known of a user, over the square root of their number."""
+
+    def __init__(self, items: int, size: int):
+        super().__init__()
+        self.vectors = nn.EmbeddingBag(items, size, mode="sum")
+        with torch.no_grad():
+            self.vectors.weight.normal_(0.0, 0.01)
+
+    def forward(self, users: Tensor, starts: Tensor, items: Tensor) -> Tensor:
+        """``[n]`` users, whose items are those from ``starts[user]`` on to the next start -> ``[n, size]``."""
+        low, high = starts[users.cpu()], starts[users.cpu() + 1]
+        counts = high - low
+        offsets = counts.cumsum(0) - counts
+        places = torch.arange(int(counts.sum())) + torch.repeat_interleave(low - offsets, counts)
+        device = users.device
+        summed = self.vectors(items[places].to(device), offsets.to(device))
+        return summed / counts.clamp(min=1).sqrt().to(device)[:, None]
 
 
 class TwoTower(Backbone):
@@ -62,11 +91,21 @@ class TwoTower(Backbone):
             raise SettingsError(f"backbone: size and start must be above 0, found {settings.size}, {settings.start}")
         self.settings, self._seed = settings, seed
         layers = {"user": settings.size} if modality == "users" else {"pair": 2 * settings.size}
-        self.spec = Spec("two_tower", modality, layers, next(iter(layers)), pretrained=False, learning_rate=0.01)
+        self.spec = Spec(
+            "two_tower",
+            modality,
+            layers,
+            next(iter(layers)),
+            pretrained=False,
+            learning_rate=0.03,
+            training={"weight_decay": DECAY, "batch_size": BATCH[modality]},
+        )
         self.names: dict[str, list[str]] = {USERS: [], ITEMS: []}
         self.places: dict[str, dict[str, int]] = {USERS: {}, ITEMS: {}}
         self.widths: dict[str, int] = {USERS: 0, ITEMS: 0}
         self.towers = nn.ModuleDict()
+        self.history: History | None = None
+        self._source: tuple[Tensor, Tensor] | None = None
 
     def fit(self, domain: Domain) -> None:
         if KNOWN not in domain.tables:
@@ -79,30 +118,54 @@ class TwoTower(Backbone):
             self.widths[what] = side[what].shape[1]
         known = domain.tables[KNOWN]
         self._build(len(known))
-        for what, tower in self.towers.items():
-            tower.know(side[what])
+        for what, name in zip((USERS, ITEMS), self.towers, strict=False):
+            self._tower(name).know(side[what])
         for name in ("user", "item", "value", "target"):
             getattr(self, f"known_{name}").copy_(torch.from_numpy(known[name].to_numpy().copy()))
 
     def collate(self, raw: pd.DataFrame, *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
         """Numbers of the ids ``[n]``, or ``[n, 2]`` of pairs; 0 for one that is not known."""
-        columns = [self.places[what] for what in self.towers]
+        columns = [self.places[what] for what, _ in zip((USERS, ITEMS), self.towers, strict=False)]
         index = [[places.get(name, 0) for name in raw.iloc[:, k]] for k, places in enumerate(columns)]
         found = torch.tensor(index, dtype=torch.int64).reshape(len(columns), len(raw)).T.contiguous()
         return found[:, 0] if self.spec.modality == "users" else found
 
     def forward(self, inputs: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         asked = [self.check_layer(layer) for layer in (layers or [self.spec.default])]
-        if self.spec.modality == "users":
-            vectors = self.towers[USERS](inputs)
-        else:
-            vectors = torch.cat([tower(inputs[:, k]) for k, tower in enumerate(self.towers.values())], dim=1)
+        index = inputs if self.spec.modality == "users" else inputs[:, 0]
+        vectors = self.users(index)
+        if self.history is not None:
+            if self._source is None:
+                self._source = self.by_user()
+            vectors = vectors + self.history(index, *self._source)
+        if self.spec.modality == "pairs":
+            vectors = torch.cat([vectors, self._tower("item")(inputs[:, 1])], dim=1)
         return {layer: vectors.float() for layer in asked}
+
+    def by_user(self) -> tuple[Tensor, Tensor]:
+        """Items of the source by user: where those of each begin ``[users + 2]``, and the items; of 0 there are none.
+
+        Without a target there are none at all: what is to be told would be among what it is told from.
+        """
+        known, users = self.known(False), len(self.names[USERS])
+        if not self.known_target.any():
+            known = {name: values[:0] for name, values in known.items()}
+        order = np.argsort(known["user"], kind="stable")
+        starts = np.searchsorted(known["user"][order], np.arange(-1, users + 1))
+        return torch.from_numpy(starts), torch.from_numpy(known["item"][order])
 
     @property
     def users(self) -> Tower:
         """The tower of the users, whose ids `collate` gives first."""
-        tower = self.towers[USERS]
+        return self._tower("user")
+
+    @property
+    def items(self) -> Tower:
+        """The tower of the items, where rows are pairs."""
+        return self._tower("item")
+
+    def _tower(self, name: str) -> Tower:
+        tower = self.towers[name]
         assert isinstance(tower, Tower)
         return tower
 
@@ -140,20 +203,18 @@ class TwoTower(Backbone):
 
     def _build(self, known: int) -> None:
         self.places = {what: {name: k + 1 for k, name in enumerate(names)} for what, names in self.names.items()}
-        read = (USERS,) if self.spec.modality == "users" else (USERS, ITEMS)
+        size, options = (
+            self.settings.size,
+            {"user": {"hidden": self.settings.hidden}, "item": {"start": self.settings.start}},
+        )
+        read = zip((USERS, ITEMS), options if self.spec.modality == "pairs" else ["user"], strict=False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
             self.towers = nn.ModuleDict(
-                {
-                    what: Tower(
-                        len(self.names[what]),
-                        self.settings.size,
-                        self.widths[what],
-                        start=self.settings.start if what == ITEMS else 0.0,
-                    )
-                    for what in read
-                }
+                {name: Tower(len(self.names[what]), size, self.widths[what], **options[name]) for what, name in read}
             )
+            if self.settings.history:
+                self.history = History(len(self.names[ITEMS]), self.settings.size)
         self.register_buffer("known_user", torch.zeros(known, dtype=torch.int64))
         self.register_buffer("known_item", torch.zeros(known, dtype=torch.int64))
         self.register_buffer("known_value", torch.zeros(known))

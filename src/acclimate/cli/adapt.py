@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TUNES = ("frozen", "full", "gradual", "discriminative", "lora", "l2sp")
 NAMES = (
     *("source", "target", "input", "label", "target_input", "label_map", "group", "task", "modality"),
-    *("target_shares", "target_label", "backbone", "tune"),
+    *("target_shares", "target_label", "backbone", "tune", *options.INTERACTIONS),
     *("validation", "budget", "jobs", "device", "precision", "seed"),
 )
 """Options that are settings of a recipe."""

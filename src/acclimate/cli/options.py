@@ -10,8 +10,8 @@ from acclimate.cli.parser import Parser
 
 Verbs = Any
 """What `add_subparsers` gives; argparse does not export its type."""
-MODALITIES = ("text", "image", "table", "array")
-TASKS = ("answer", "classify", "regress")
+MODALITIES = ("text", "image", "table", "array", "audio")
+TASKS = ("answer", "classify", "command", "rank", "rate", "regress")
 LOCATOR = "a file, folder or zip; FILE?key=value selects rows (repeated keys mean or)"
 
 
@@ -38,10 +38,28 @@ def domains(parser: Parser) -> None:
         metavar="COLUMN",
         help="input column of the target, if it has another name; +COLUMN for one that only the target has",
     )
+    interactions(parser)
     group.add_argument("--group", metavar="COLUMN", help="rows with one value here stay together (patient, product)")
     group.add_argument("--label-map", metavar="FILE", help="JSON object that renames labels")
     group.add_argument("--task", choices=TASKS, help="found from the labels where they are unambiguous")
     group.add_argument("--modality", choices=MODALITIES, help="found from the data where they are unambiguous")
+
+
+def interactions(parser: Parser) -> None:
+    """What users and items are called, and where more is known of them."""
+    group = parser.add_argument_group("interactions", "of --task rate (ratings) and --task rank (lists of items)")
+    group.add_argument("--user", metavar="COLUMN", help="column of the users' ids")
+    group.add_argument("--item", metavar="COLUMN", help="column of the items' ids")
+    group.add_argument(
+        "--rating", metavar="COLUMN",
+        help="column of ratings or counts; naming it permits to train on the target's (recorded)",
+    )  # fmt: skip
+    group.add_argument("--items", action="append", metavar="DOMAIN", help="what is known of items, by --item")
+    group.add_argument("--users", action="append", metavar="DOMAIN", help="what is known of users, by --user")
+    group.add_argument("--hit", type=float, metavar="RATING", help="of rank: the smallest rating that is a hit")
+
+
+INTERACTIONS = ("user", "item", "rating", "items", "users", "hit")
 
 
 def columns(group: Any) -> None:

@@ -25,6 +25,7 @@ def add(verbs: options.Verbs) -> None:
     parser.add_argument(
         "-o", "--out", metavar="FILE", help="csv, tsv, jsonl (also .gz), parquet or arrow; default CSV to stdout"
     )
+    parser.add_argument("-k", type=int, metavar="N", help="of a ranking: items that each user is offered (default 10)")
     options.place(parser, precision=False)
 
 
@@ -37,13 +38,13 @@ def run(args: argparse.Namespace) -> None:
         say(args, f"warning: the decision of {args.run} was do_not_deploy; do not rely on these answers")
     said: dict[str, Any] = {"task": model.task, "classes": list(model.classes), "model": model.origin}
     if args.out:
-        model.predict(args.data, input=args.input, output=args.out)
+        model.predict(args.data, input=args.input, output=args.out, k=args.k)
         put(args, {"output": args.out, **said}, args.out)
         return
     with tempfile.TemporaryDirectory(prefix="acclimate-") as scratch:
         # Through a file: what is wrong with the last row shows before the first is printed.
         path = Path(scratch) / ("answers.jsonl" if args.json else "answers.csv")
-        model.predict(args.data, input=args.input, output=path)
+        model.predict(args.data, input=args.input, output=path, k=args.k)
         with path.open(encoding="utf-8", newline="") as answers:
             if args.json:
                 import json

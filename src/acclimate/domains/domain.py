@@ -145,7 +145,9 @@ class Domain:
         if self.labels is not None:
             digest.update("\0".join(map(str, self.labels[self.order])).encode())
         for name in sorted(self.tables):
-            digest.update(self.tables[name].to_csv().encode())
+            from pandas.util import hash_pandas_object
+
+            digest.update(name.encode() + hash_pandas_object(self.tables[name]).to_numpy().tobytes())
         return digest.hexdigest()
 
 

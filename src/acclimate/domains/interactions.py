@@ -87,10 +87,7 @@ def read_interactions(
     called = Columns(user, item, rating, hit)
     frame, read_as = _pairs(source, called)
     where = name or read_as.name
-    if by == "users":
-        domain = _by_user(frame, called, where)
-    else:
-        domain = _by_pair(frame, called, where)
+    domain = _by_user(frame, called, where) if by == "users" else _by_pair(frame, called, where)
     notes = tuple(note for note in read_as.notes if not note.startswith("modality"))
     tables = {}
     for what, key, places in ((USERS, user, users), (ITEMS, item, items)):
@@ -112,7 +109,12 @@ def read_users(source: Any, *, user: str, item: str) -> Domain:
     """
     domain = read(source, input=[user], modality="table", like=_words(user))
     names = pd.unique(_named(domain, user)[user])
-    return _users(pd.DataFrame({user: names}), Schema("users", (user, item)), domain.name)
+    return _users(pd.DataFrame({user: names}, dtype=object), Schema("users", (user, item)), domain.name)
+
+
+def named(domain: Domain) -> Domain:
+    """A table whose columns all are ids, which every row has, in canonical form."""
+    return replace(domain, rows=FrameRows(_named(domain, *domain.schema.inputs)))
 
 
 def _words(*columns: str) -> Schema:
@@ -123,7 +125,8 @@ def _named(domain: Domain, *columns: str) -> pd.DataFrame:
     """All rows; every one must name what these columns name, in canonical form."""
     frame = domain.rows.take(np.arange(len(domain)))
     for column in columns:
-        frame[column] = frame[column].map({name: canonical_one(name) for name in frame[column].dropna().unique()})
+        known = {name: canonical_one(name) for name in frame[column].dropna().unique()}
+        frame[column] = frame[column].map(known).astype(object)
         lacking = np.flatnonzero(frame[column].isna())
         if len(lacking):
             raise DataError(
@@ -143,7 +146,7 @@ def _pairs(source: Any, called: Columns) -> tuple[pd.DataFrame, Domain]:
     told = f"{domain.name}: rating '{called.rating}'"
     frame["value"] = 1.0 if domain.labels is None else as_numbers(domain.labels, told)
     grouped = frame.groupby(["user", "item"], sort=False)["value"]
-    found = grouped.agg(["mean", "size", "min", "max"]).reset_index()
+    found = grouped.agg(["mean", "size", "min", "max"]).reset_index().astype({"user": object, "item": object})
     return found.rename(columns={"mean": "value", "size": "times"}), domain
 
 
@@ -172,12 +175,12 @@ def _by_user(frame: pd.DataFrame, called: Columns, where: str) -> Domain:
     if not len(hits):
         raise DataError(f"{where}: no rating reaches {least:g}, so that nobody hit anything; lower --hit")
     lists = hits.groupby("user", sort=False)["item"].agg(lambda items: json.dumps(sorted(items), ensure_ascii=False))
-    rows = pd.DataFrame({called.user: lists.index.to_numpy(dtype=object)})
+    rows = pd.DataFrame({called.user: lists.index.to_numpy(dtype=object)}, dtype=object)
     labels = lists.to_numpy(dtype=object)
     schema = Schema("users", (called.user, called.item), called.rating or called.item)
     domain = _users(rows, schema, where)
     # Other hits of a user are another row: what training knew of a warm user does not forbid to evaluate on the rest.
-    own = pd.DataFrame({"user": rows[called.user], "hits": labels})
+    own = pd.DataFrame({"user": rows[called.user], "hits": labels}, dtype=object)
     return replace(domain, ids=ids.hash_frame(own), labels=labels)
 
 
@@ -258,11 +261,13 @@ def beyond(domain: Domain, seen: Mapping[str, Sequence[str]]) -> Domain:
     user = domain.schema.inputs[0]
     frame = domain.rows.take(np.arange(len(domain)))
     before = [seen.get(name, ()) for name in frame[user]]
-    frame[SEEN] = [json.dumps(list(items), ensure_ascii=False) for items in before]
+    frame[SEEN] = pd.Series([json.dumps(list(items), ensure_ascii=False) for items in before], dtype=object)
     whole = replace(domain, rows=FrameRows(frame))
     if domain.labels is None:
         return whole
-    new = [[i for i in json.loads(label) if i not in set(old)] for label, old in zip(domain.labels, before, strict=True)]
+    new = [
+        [i for i in json.loads(label) if i not in set(old)] for label, old in zip(domain.labels, before, strict=True)
+    ]
     labels = np.array([json.dumps(items, ensure_ascii=False) for items in new], dtype=object)
     left = np.flatnonzero([bool(items) for items in new])
     if not len(left):

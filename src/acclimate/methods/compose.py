@@ -1,12 +1,13 @@
 """Several methods as one: ``dann+mcc``, or ``DANN() + MCC()``.
 
-Methods that add losses (`Align`) share one training; methods that change a trained model (`Tail`) follow it.
+Methods that add losses (`Align`) share one training; methods that change a trained model (`Tail`) follow it. With
+``joint`` among the first (``joint+dann``) they add to training on the labels of both domains.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,12 +17,13 @@ from torch import Tensor, nn
 from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Align, Data, Method, Tail
+from acclimate.methods.base import Align, Data, Method, Need, Tail
+from acclimate.methods.transfer.joint import Joint
 from acclimate.methods.transfer.source_only import SourceOnly
 from acclimate.settings import as_dict
 from acclimate.tasks.base import Site, Width
 from acclimate.training.model import Model, Step
-from acclimate.training.stage import Discriminates, Pass, Stage
+from acclimate.training.stage import Discriminates, Loop, Pass, Stage, Update
 
 
 def compose(methods: Sequence[Method]) -> Method:
@@ -37,6 +39,8 @@ def compose(methods: Sequence[Method]) -> Method:
     losses = [member for member in members if isinstance(member, Align)]
     tails = [member for member in members if isinstance(member, Tail)]
     others = [member for member in members if not isinstance(member, Align | Tail)]
+    both = bool(losses) and [type(member) for member in others] == [Joint]
+    others = [] if both else others
     for member in others:
         if "target_labels" in member.needs:
             raise SettingsError(f"method '{member.name}' learns from target labels and cannot be combined with others")
@@ -55,7 +59,8 @@ def compose(methods: Sequence[Method]) -> Method:
     for tail, other in pairwise(ordered):
         if tail.changes == other.changes:
             raise SettingsError(f"methods '{tail.name}' and '{other.name}' both change the {tail.changes}; take one")
-    return Composite(tuple(members), _trainer(losses, others), tuple(ordered))
+    trainer = Losses(tuple(losses), both=True) if both else _trainer(losses, others)
+    return Composite(tuple(members), trainer, tuple(ordered))
 
 
 ORDER = ("statistics", "weights", "class shares")
@@ -119,14 +124,16 @@ class Composite(Method):
 
 @dataclass(frozen=True)
 class Losses(Align):
-    """The terms of several methods beside one task loss."""
+    """The terms of several methods beside one task loss, or beside that of ``both`` domains."""
 
     members: tuple[Align, ...]
+    both: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", "+".join(member.name for member in self.members))
         object.__setattr__(self, "views", tuple(dict.fromkeys(view for m in self.members for view in m.views)))
-        needs = tuple(dict.fromkeys(need for member in self.members for need in member.needs))
+        own = tuple(dict.fromkeys(need for member in self.members for need in member.needs))
+        needs: tuple[Need, ...] = (*own, "target_labels") if self.both else own
         object.__setattr__(self, "needs", needs)
         if all(member.batched for member in self.members):
             names = tuple(f"{member.name}.{name}" for member in self.members for name in member.batched)
@@ -142,7 +149,26 @@ class Losses(Align):
         flat = {
             m.name: {n: values[f"{m.name}.{n}"] for n in m.batched if f"{m.name}.{n}" in values} for m in self.members
         }
-        return Losses(tuple(member.given(flat[member.name]) for member in self.members))
+        return Losses(tuple(member.given(flat[member.name]) for member in self.members), self.both)
+
+    def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
+        """One loop; where both domains are learned, the target's stream is of its labelled rows."""
+        if not self.both:
+            return super().stages(data, convex)
+        assert data.source is not None and data.labelled_target is not None
+        streams = {"source": data.source, "target": data.labelled_target}
+        validation, views = data.labelled_target_validation, {"target": self.views}
+        return [Loop(self.name, streams, self, validation=validation, views=views)]
+
+    def updates(self, step: Pass, batches: Mapping[str, Batch]) -> Iterator[Update]:
+        """The task's loss on the source, or on both domains, and the terms."""
+        if not self.both:
+            yield from super().updates(step, batches)
+            return
+        source, target = step.run(batches["source"]), step.run(batches["target"])
+        assert source.loss is not None and target.loss is not None
+        task = {"task_source": source.loss.mean(), "task_target": target.loss.mean()}
+        yield Update({**task, **self.terms(step, source, target)}, ("model", *step.parts))
 
     def parts(self, sites: Mapping[str, Width]) -> dict[str, nn.Module]:
         """Every member's, under the member's name."""

@@ -41,6 +41,9 @@ METHODS: dict[str, str] = {
     "bbse": "label_shift.bbse:BBSE",
     "importance_weighting": "reweight.importance_weighting:ImportanceWeighting",
     "groupdro": "generalize.groupdro:GroupDRO",
+    "cmf": "recommend.cmf:CMF",
+    "emcdr": "recommend.emcdr:EMCDR",
+    "ptupcdr": "recommend.ptupcdr:PTUPCDR",
     "auto": "ensemble.auto:Auto",
 }
 PRETRAINING: dict[str, str] = {

@@ -63,7 +63,8 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         network.read_units()
         if tune.kind == "frozen":
             raise SettingsError(f"task '{data.task.name}' reads tokens, and frozen ones are not kept: use --tune full")
-    training = build(Training, {"epochs": epochs_by_default(network, tune), **recipe.training}, "training")
+    usual = {"epochs": epochs_by_default(network, tune), **network.spec.training}
+    training = build(Training, {**usual, **recipe.training}, "training")
 
     where = place(recipe.device, recipe.precision)
     if data.difference is not None and not network.links:

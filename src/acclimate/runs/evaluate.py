@@ -21,6 +21,7 @@ from acclimate.runs.predictor import Predictor
 from acclimate.runs.prepare import label_map
 from acclimate.runs.recipe import Recipe, parse
 from acclimate.runs.recipe import read as read_recipe
+from acclimate.runs.recommend import baselines
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate, verdict
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.base import Answers, Task
@@ -90,8 +91,11 @@ def open_seal(
     value |= _regret(task, answers, found, value["model"], domain)
     value["verdict"] = _verdict(task, found, value["adapted"], reference)
     write_json(folder / "result.json", value)
+    plain = baselines(deployed._model, domain)
+    beside = evaluate(task, plain, domain.labels, domain.groups) if plain else {}
     summary = _summary(task, value, domain, found, reference, answers[value["model"]])
     more = {difference.note for arm in found.values() for difference in arm.differences.values() if difference.note}
+    summary["baselines"] = {name: scored(each) for name, each in beside.items()}
     return {**summary, "notes": [*notes, *more]}
 
 
@@ -106,6 +110,8 @@ def _read(
 ) -> tuple[Domain, list[str]]:
     """The rows, and a note where those of one of the recipe's groups are not known to belong together."""
     read = partial(model.read, data, input=input, label=label)
+    if recipe.hit is not None:
+        read = partial(read, hit=recipe.hit)
     if group is not None or recipe.group is None:
         return read(group=group), []
     try:

@@ -13,12 +13,13 @@ from acclimate.backbones.base import Backbone
 from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.domain import Domain, Schema
 from acclimate.domains.frames import stream
+from acclimate.domains.interactions import MODALITIES as INTERACTIONS
 from acclimate.domains.locator import parse
 from acclimate.domains.read import read
 from acclimate.domains.tables import TABLES, TableFile, suffix_of
 from acclimate.domains.writer import FrameWriter
 from acclimate.errors import DataError, SettingsError
-from acclimate.runs import result, store
+from acclimate.runs import recommend, result, store
 from acclimate.runs.columns import fitted
 from acclimate.runs.features import Features
 from acclimate.tasks.base import Answers
@@ -107,7 +108,12 @@ class Predictor:
         return self._infer(domain, features, wholes)["features"]
 
     def predict(
-        self, data: Any, *, input: str | list[str] | None = None, output: str | Path | None = None
+        self,
+        data: Any,
+        *,
+        input: str | list[str] | None = None,
+        output: str | Path | None = None,
+        k: int | None = None,
     ) -> pd.DataFrame | Path:
         """Predict new rows; keeps their columns and order and adds the answers.
 
@@ -115,20 +121,24 @@ class Predictor:
             data: a locator or path, DataFrame, array, list of texts, ...
             input: input columns where they are named otherwise than in training.
             output: a file (csv, tsv, jsonl, parquet or arrow) to stream into; rows are then never all in memory.
+            k: of a ranking, how many items each user is offered (10).
 
         Returns:
             A frame with the input's columns and ``prediction``, ``confidence`` and ``probability_CLASS``
-            (a regression has the prediction alone), or the path written.
+            (a regression has the prediction alone), or the path written. Of a ranking: user, rank and item.
         """
         import pandas as pd
 
+        if k is not None and self._card.schema.modality != "users":
+            raise SettingsError(f"-k is how many items a ranking offers; this model is of task {self.task}")
+
         if output is None:
-            return pd.concat(list(self._frames(data, input, typed=False)), ignore_index=True)
+            return pd.concat(list(self._frames(data, input, typed=False, k=k)), ignore_index=True)
         with ExitStack() as stack:
             writer = FrameWriter(output)
             if isinstance(data, str | Path) and Path(parse(data).path).resolve() == writer.path.resolve():
                 raise SettingsError(f"{output} is the input; write the answers to another file")
-            frames = self._frames(data, input, typed=writer.typed)
+            frames = self._frames(data, input, typed=writer.typed, k=k)
             first = next(frames)  # what is wrong with the input shows before a file is begun
             stack.enter_context(writer)
             writer.write(first)
@@ -147,7 +157,13 @@ class Predictor:
         chunks = [self.answers(domain).probabilities for _, domain in self._stream(data, input, False)]
         return np.concatenate([chunk for chunk in chunks if chunk is not None])
 
-    def _frames(self, data: Any, input: str | list[str] | None, typed: bool) -> Iterator[pd.DataFrame]:
+    def _frames(
+        self, data: Any, input: str | list[str] | None, typed: bool, k: int | None = None
+    ) -> Iterator[pd.DataFrame]:
+        if self._card.schema.modality == "users":
+            users = recommend.offered(data, self._model, self._card.schema)
+            yield recommend.listed(users, self.answers(users), k)
+            return
         for frame, domain in self._stream(data, input, typed):
             answers = self.answers(domain)
             added: dict[str, Any] = {"prediction": answers.prediction}
@@ -159,6 +175,9 @@ class Predictor:
 
     def _stream(self, data: Any, input: str | list[str] | None, typed: bool) -> Iterator[tuple[pd.DataFrame, Domain]]:
         columns = self.columns(data, input)
+        if self._card.schema.modality == "pairs":
+            yield from recommend.rated(data, columns, self._card.schema, typed=typed)
+            return
         like = self._layout(columns or ())[0]
         for frame, domain in stream(data, columns, like.modality, typed=typed, like=like):
             yield frame, self._fitting(domain, self._named(data, domain, input))
@@ -192,7 +211,9 @@ class Predictor:
         return (card.schema, ()) if whole else (card.target, there)
 
     def read(self, data: Any, *, input: str | list[str] | None = None, **options: Any) -> Domain:
-        """Read labelled rows as this model reads them; options as for `acclimate.read`."""
+        """Read labelled rows as this model reads them; options as for `acclimate.read`, of a ranking also ``hit``."""
+        if self._card.schema.modality in INTERACTIONS:
+            return recommend.read_labelled(data, self._model, self._card.schema, **options)
         columns = self.columns(data, input)
         like = self._layout(columns or ())[0]
         options["structured"] = self._model.task.structured

@@ -110,10 +110,15 @@ class Run:
         return {"output": str(output), **report}
 
     def predict(
-        self, data: Any, *, input: str | list[str] | None = None, output: str | Path | None = None
+        self,
+        data: Any,
+        *,
+        input: str | list[str] | None = None,
+        output: str | Path | None = None,
+        k: int | None = None,
     ) -> pd.DataFrame | Path:
         """See `Predictor.predict`."""
-        return self.model.predict(data, input=input, output=output)
+        return self.model.predict(data, input=input, output=output, k=k)
 
     def predict_proba(self, data: Any, *, input: str | list[str] | None = None) -> np.ndarray:
         """See `Predictor.predict_proba`."""

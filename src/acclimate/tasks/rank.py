@@ -23,6 +23,7 @@ from acclimate.tasks.ranking import parsed, weighted_ranking
 LONGEST = 100
 """Items of an answer at most."""
 NEVER = -1e9
+SCALE = 10.0
 
 
 class Items(nn.Module):
@@ -121,7 +122,10 @@ class Rank:
         return torch.from_numpy(padded)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
-        """Mean of ``-log p(hit)`` over a row's hits ``[n]``; 0 where no hit is known."""
+        """``-log p(hit)`` summed over a row's hits ``[n]``, divided by ten so that rates suit it; 0 without a hit.
+
+        A mean would weigh the hits of those who hit little more: what they like is not what most hits are.
+        """
         scores, there = outputs["scores"], targets >= 0
         hits = targets.clamp(min=0)
         offered = self._mask(self.offered, scores.device)
@@ -129,7 +133,7 @@ class Rank:
         other = self._mask(self.other, scores.device) if self.other else torch.ones_like(offered)
         logits = scores.masked_fill(~torch.where(ours, offered, other), NEVER).log_softmax(-1)
         chosen = logits.gather(1, hits) * there
-        return -chosen.sum(1) / there.sum(1).clamp(min=1)
+        return -chosen.sum(1) / SCALE
 
     def decode(
         self,

@@ -1,0 +1,1 @@
+"""Moving what is known of users from one domain's items to another's."""
