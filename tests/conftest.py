@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,3 +148,28 @@ def write_words(spoken: Spoken) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def planted() -> Callable[..., dict[str, Any]]:
+    """Hits of users on two domains' items, drawn from one taste of each user: source, warm and cold users' target.
+
+    ``taste`` 0 leaves popularity alone, and tells nothing of a cold user.
+    """
+
+    def make(
+        users: int = 160, items: int = 40, hits: int = 10, warm: int = 110, taste: float = 2.5, seed: int = 0
+    ) -> dict[str, Any]:
+        import pandas as pd
+
+        rng = np.random.default_rng(seed)
+        tastes, found = rng.normal(size=(users, 3)), {}
+        for name in "ab":
+            scores = taste * tastes @ rng.normal(size=(items, 3)).T / 3**0.5 + rng.normal(0, 1, items)
+            order = np.argsort(-(scores + rng.gumbel(size=scores.shape)), axis=1)[:, :hits]
+            pairs = [(f"u{user}", f"{name}{item}") for user in range(users) for item in order[user]]
+            found[name] = pd.DataFrame(pairs, columns=["user", "item"])
+        known = found["b"]["user"].isin([f"u{user}" for user in range(warm)])
+        return {"source": found["a"], "warm": found["b"][known], "cold": found["b"][~known]}
+
+    return make

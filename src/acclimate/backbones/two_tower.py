@@ -17,9 +17,9 @@ from acclimate.backbones.base import Backbone, Spec
 from acclimate.backbones.towers import Tower, features
 from acclimate.domains.domain import Domain, Modality
 from acclimate.domains.interactions import ITEMS, KNOWN, USERS
-from acclimate.errors import DataError, SettingsError
+from acclimate.errors import DataError
 from acclimate.files import write_json
-from acclimate.settings import as_dict, build
+from acclimate.settings import as_dict, build, within
 
 IDS = "ids.json"
 DECAY = 3.0
@@ -87,8 +87,7 @@ class TwoTower(Backbone):
 
     def __init__(self, modality: Modality, settings: Settings, seed: int):
         super().__init__()
-        if settings.size < 1 or settings.start <= 0:
-            raise SettingsError(f"backbone: size and start must be above 0, found {settings.size}, {settings.start}")
+        within(settings, size="[1, inf)", start="(0, inf)", hidden="[0, 1)")
         self.settings, self._seed = settings, seed
         layers = {"user": settings.size} if modality == "users" else {"pair": 2 * settings.size}
         self.spec = Spec(

@@ -66,7 +66,7 @@ def tell(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
     put(
         args,
         value,
-        table([_arm(name, arm, value) for name, arm in value["arms"].items()]),
+        table([_arm(name, arm, value) for name, arm in {**value["arms"], **_plain(value)}.items()]),
         "",
         f"verdict: {VERDICTS[value['verdict']]}",
         regret_line(value),
@@ -74,6 +74,11 @@ def tell(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
         f"seal: opened {seal['opened']} time{'s' if seal['opened'] > 1 else ''}, on {value['n']} rows now",
     )
     say(args, *_remarks(value))
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain baselines that were no arms."""
+    return {f"{name} (baseline)": arm for name, arm in value["baselines"].items()}
 
 
 def _arm(name: str, arm: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, str]:

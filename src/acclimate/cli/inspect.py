@@ -12,7 +12,7 @@ from acclimate.cli.show import between, duration, put, say
 
 NAMES = (
     *("source", "target", "input", "label", "target_input", "label_map", "group", "task", "modality"),
-    *("target_label", "target_shares", "backbone", "device", "precision", "seed"),
+    *("target_label", "target_shares", "backbone", "device", "precision", "seed", *options.INTERACTIONS),
 )
 """Options that are settings of a recipe."""
 CHANCE = 0.05

@@ -227,7 +227,8 @@ def acquainted(source: Domain | None, target: Domain | None) -> tuple[Domain | N
         names = pd.Index(sorted(seen), dtype=object, name=what)
         tables[what] = pd.DataFrame(index=names) if side is None else side.reindex(names)
         known[column] = names.get_indexer(known[column])
-    tables[KNOWN] = known[(known["user"] >= 0) & (known["item"] >= 0)].reset_index(drop=True)
+    known = known[(known["user"] >= 0) & (known["item"] >= 0)]
+    tables[KNOWN] = known.sort_values(["target", "user", "item"], ignore_index=True)
     pair = [None if domain is None else replace(domain, tables=tables) for domain in (source, target)]
     return pair[0], pair[1]
 

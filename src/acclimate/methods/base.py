@@ -16,13 +16,14 @@ from acclimate.backbones.base import Backbone
 from acclimate.domains.augment import View
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
+from acclimate.domains.interactions import MODALITIES as INTERACTIONS
 from acclimate.domains.schema import Difference, difference
 from acclimate.settings import as_dict, within
 from acclimate.tasks.base import Task, Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Convex, Loop, Pass, Stage, Update
 
-Need = Literal["source_labels", "target_inputs", "target_labels", "classes"]
+Need = Literal["source_labels", "target_inputs", "target_labels", "classes", "users"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,9 @@ class Data:
             "target_inputs": self.target is not None,
             "target_labels": self.labelled_target is not None,
             "classes": hasattr(self.source_task, "classes"),
+            "users": any(
+                d is not None and d.schema.modality in INTERACTIONS for d in (self.source, self.labelled_target)
+            ),
         }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from acclimate.backbones.registry import default
 from acclimate.domains.domain import Domain
+from acclimate.domains.interactions import MODALITIES as INTERACTIONS
 from acclimate.methods.registry import METHODS, create, find, works_with
 from acclimate.runs.arms import create_backbone, suits
 from acclimate.runs.columns import shared
@@ -60,7 +61,8 @@ def inspect(
     permitted = [name for name in METHODS if name not in works and "target_labels" in find(name).needs]
     between = dict(NOTHING)
     if labelled is not None and unlabelled is not None:
-        pair = shared(labelled, unlabelled)
+        # users and items say nothing by themselves: there is no gap to see before vectors are learned
+        pair = None if modality in INTERACTIONS else shared(labelled, unlabelled)
         if pair is not None:
             held = np.isin(
                 labelled.ids, labelled.ids[:0] if data.source_validation is None else data.source_validation.ids

@@ -58,7 +58,8 @@ def label_plan(
         teaches most first; and the report, see docs/result.md.
 
     Raises:
-        SettingsError: n is below 1, or the data came from Python and are not given.
+        SettingsError: n is below 1, the answers are neither classes nor numbers, or the data came from Python and are
+            not given.
         DataError: no target, no row left to label, or data that have changed since the run.
     """
     if n < 1:
@@ -71,6 +72,10 @@ def label_plan(
         raise DataError(f"{folder}: the run had no target; give one to `acclimate adapt`")
     prepared = prepare(recipe, origin, there)
     data = prepared.data
+    if data.task.kind == "text":
+        raise SettingsError(
+            f"{folder}: label-plan asks for classes and numbers, and task '{data.task.name}' has neither"
+        )
     if read_json(folder / "data.json") != fingerprints(data):
         raise DataError(f"{folder}: the data have changed since the run; adapt anew")
     assert data.target is not None

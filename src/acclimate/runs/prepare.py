@@ -144,12 +144,12 @@ def _read(
 ) -> Domain:
     if isinstance(place, Domain):
         return place
-    if recipe.user is not None or recipe.item is not None:
+    if recipe.user is not None or recipe.item is not None or recipe.task in ("rate", "rank"):
         return interactions(place, recipe)
     names = [name for name in (recipe.label, recipe.target_label) if name is not None and name not in inputs]
     task = None if recipe.task is None else tasks.find(recipe.task)
     modality = recipe.modality or (like.schema.modality if like is not None else None)
-    if modality is None and task is not None and task.reads == "pair":
+    if modality is None and task is not None and task.reads != "row":
         modality = "text"
     return read(
         place,
@@ -172,7 +172,7 @@ def interactions(place: Any, recipe: Recipe) -> Domain:
         SettingsError: a column is not named, or the task is another one.
     """
     if recipe.user is None or recipe.item is None:
-        raise SettingsError("interactions need both --user and --item")
+        raise SettingsError("interactions of users and items need both --user and --item")
     if recipe.task not in ("rate", "rank"):
         raise SettingsError(f"--user and --item are for --task rate and --task rank; task is {recipe.task}")
     if recipe.task == "rate" and recipe.rating is None:

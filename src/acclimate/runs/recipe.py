@@ -146,7 +146,8 @@ def _permitted(plain: dict[str, Any]) -> dict[str, Any]:
     if "user" not in plain or "item" not in plain:
         return plain
     label = plain.get("rating", plain["item"])
-    return {"label": label, "target_label": plain.get("label", label), **plain}
+    permitted = {"target_label": label} if plain.get("target") else {}
+    return {"label": label, **permitted, **plain}
 
 
 def read(path: Path | str) -> dict[str, Any]:

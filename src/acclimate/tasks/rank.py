@@ -163,6 +163,10 @@ class Rank:
         lists, hits = ([parsed(text) for text in texts] for texts in (answers.prediction, labels))
         return weighted_ranking(lists, hits, len(self.offered))
 
+    def baselines(self, rows: Rows) -> dict[str, Answers]:
+        """None that needs no labels; those of `acclimate.runs.recommend` know the ratings."""
+        return {}
+
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """Refused: a product of two vectors that both are learned is not convex.
 

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
-from acclimate.methods.recommend.pieces import lacks_users
+from acclimate.methods.base import Need
 from acclimate.methods.transfer.joint import Joint
 from acclimate.training.stage import Pass
 
@@ -35,12 +34,9 @@ class CMF(Joint):
 
     name: ClassVar[str] = "cmf"
     about: ClassVar[str] = "collective matrix factorisation: shared vectors of users (Singh & Gordon 2008)"
+    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_labels", "users")
     ranges: ClassVar[Mapping[str, str]] = {"share": "[0, 1]"}
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"share": (0.5, 0.8, 0.2)}
-
-    def lacks(self, backbone: Backbone, frozen: bool) -> str:
-        """Vectors of users."""
-        return lacks_users(self.name, backbone)
 
     def objective(self, step: Pass, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
         """The weighted losses of both streams."""

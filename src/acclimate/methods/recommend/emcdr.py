@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones.base import Backbone
 from acclimate.methods.base import Data, Need, Supervised
-from acclimate.methods.recommend.pieces import Memory, apart, fitted, lacks_users, towers
+from acclimate.methods.recommend.pieces import Memory, apart, fitted, towers
 from acclimate.training.model import Model, seeded
 from acclimate.training.stage import Adjust, Reader, Stage
 
@@ -40,13 +39,9 @@ class EMCDR(Supervised):
 
     name: ClassVar[str] = "emcdr"
     about: ClassVar[str] = "maps users' vectors from source to target (Man et al. 2017)"
-    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_labels")
+    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_labels", "users")
     ranges: ClassVar[Mapping[str, str]] = {"hidden": "[0, inf)", "penalty": "(0, inf)"}
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"hidden": (0, 64)}
-
-    def lacks(self, backbone: Backbone, frozen: bool) -> str:
-        """Vectors of users."""
-        return lacks_users(self.name, backbone)
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """Source, target, mapping."""

@@ -11,20 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones.base import Backbone
 from acclimate.backbones.towers import Tower
 from acclimate.backbones.two_tower import TwoTower
 from acclimate.domains.domain import Domain
 from acclimate.methods.base import Data
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Loop, Reader, Stage, Updates
-
-
-def lacks_users(method: str, backbone: Backbone) -> str:
-    """A sentence without its stop where a backbone has no vectors of users."""
-    if isinstance(backbone, TwoTower):
-        return ""
-    return f"method '{method}' acts on vectors of users, and backbone '{backbone.spec.name}' has none; two_tower has"
 
 
 def _none() -> Tensor:

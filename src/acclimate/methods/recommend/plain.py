@@ -26,7 +26,7 @@ def knn(hits: sparse.csr_matrix, users: np.ndarray) -> np.ndarray:
     """
     norms = np.sqrt(np.maximum(np.asarray(hits.multiply(hits).sum(axis=0)).ravel(), 1e-12))
     columns = sparse.csr_matrix(hits @ sparse.diags(1 / norms))
-    return np.asarray((columns[users] @ columns.T @ columns).todense())
+    return np.asarray((hits[users] @ columns.T @ columns).todense())
 
 
 def factors(

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
 from acclimate.methods.base import Data, Need, Supervised
-from acclimate.methods.recommend.pieces import Memory, apart, lacks_users, towers
+from acclimate.methods.recommend.pieces import Memory, apart, towers
 from acclimate.tasks.base import Width
 from acclimate.training.stage import Loop, Pass, Stage, Update
 
@@ -60,12 +59,8 @@ class PTUPCDR(Supervised):
 
     name: ClassVar[str] = "ptupcdr"
     about: ClassVar[str] = "maps each user's vector in its own way (Zhu et al. 2022)"
-    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_labels")
+    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_labels", "users")
     ranges: ClassVar[Mapping[str, str]] = {"hidden": "[1, inf)"}
-
-    def lacks(self, backbone: Backbone, frozen: bool) -> str:
-        """Vectors of users."""
-        return lacks_users(self.name, backbone)
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """Source, target, bridge."""
