@@ -34,6 +34,7 @@ _EXPORTS = {
     "meta_train": "api",
     "pretrain": "api",
     "read": "domains.read",
+    "read_interactions": "domains.interactions",
     "resume": "api",
 }
 _MODULES = ("backbones", "domains", "errors", "methods", "selection", "tasks", "training")
@@ -55,6 +56,7 @@ __all__ = [
     "meta_train",
     "pretrain",
     "read",
+    "read_interactions",
     "resume",
 ]
 
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from acclimate.adapter import Adapter
     from acclimate.api import adapt, compare, embed, inspect, load, meta_train, pretrain, resume
     from acclimate.domains.domain import Domain
+    from acclimate.domains.interactions import read_interactions
     from acclimate.domains.read import read
     from acclimate.errors import AcclimateError
     from acclimate.few_shot import FewShot

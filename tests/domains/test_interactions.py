@@ -88,7 +88,7 @@ def test_rows_that_are_no_interactions_are_refused(rows, said):
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(DataError, match=r"no column .artist.; columns found: user, item, rating"):
+    with pytest.raises(DataError, match=r"no column 'artist'.*columns found: user, item, rating"):
         read_interactions(frame(), user="user", item="artist")
 
 

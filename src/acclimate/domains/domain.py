@@ -14,6 +14,8 @@ from acclimate.errors import DataError
 
 Modality = Literal["text", "image", "table", "array", "audio", "pairs", "users"]
 MODALITIES: tuple[Modality, ...] = ("text", "image", "table", "array", "audio")
+INTERACTIONS: tuple[Modality, ...] = ("pairs", "users")
+"""What `acclimate.domains.interactions` reads: pairs of a user and an item, or users."""
 
 
 class Rows(Protocol):

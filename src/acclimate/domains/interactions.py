@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,15 +22,11 @@ from acclimate.domains.read import read
 from acclimate.domains.rows import FrameRows
 from acclimate.errors import DataError
 
-if TYPE_CHECKING:
-    from acclimate.domains.domain import Modality
-
 By = Literal["pairs", "users"]
 USERS, ITEMS, KNOWN = "users", "items", "known"
 """Names of the tables that a domain of interactions carries."""
 SEEN = "(seen)"
 """The column that holds the items, as JSON, that a user is known to have hit."""
-MODALITIES: tuple[Modality, ...] = ("pairs", "users")
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from acclimate.backbones.base import Backbone
 from acclimate.domains.augment import View
 from acclimate.domains.batch import Batch
-from acclimate.domains.domain import Domain
-from acclimate.domains.interactions import MODALITIES as INTERACTIONS
+from acclimate.domains.domain import INTERACTIONS, Domain
 from acclimate.domains.schema import Difference, difference
 from acclimate.settings import as_dict, within
 from acclimate.tasks.base import Task, Width

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from acclimate.backbones.registry import default
-from acclimate.domains.domain import Domain
-from acclimate.domains.interactions import MODALITIES as INTERACTIONS
+from acclimate.domains.domain import INTERACTIONS, Domain
 from acclimate.methods.registry import METHODS, create, find, works_with
 from acclimate.runs.arms import create_backbone, suits
 from acclimate.runs.columns import shared

@@ -11,9 +11,8 @@ import numpy as np
 
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.passthrough import PassThrough
-from acclimate.domains.domain import Domain, Schema
+from acclimate.domains.domain import INTERACTIONS, Domain, Schema
 from acclimate.domains.frames import stream
-from acclimate.domains.interactions import MODALITIES as INTERACTIONS
 from acclimate.domains.locator import parse
 from acclimate.domains.read import read
 from acclimate.domains.tables import TABLES, TableFile, suffix_of

@@ -11,8 +11,7 @@ import numpy as np
 
 from acclimate.domains import audio
 from acclimate.domains.columns import nearly_numbers
-from acclimate.domains.domain import Domain, Schema, join
-from acclimate.domains.interactions import MODALITIES as INTERACTIONS
+from acclimate.domains.domain import INTERACTIONS, Domain, Schema, join
 from acclimate.domains.interactions import acquainted, read_interactions
 from acclimate.domains.labels import apply_label_map, load_label_map
 from acclimate.domains.leaks import scan

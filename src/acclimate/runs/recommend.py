@@ -10,9 +10,9 @@ import numpy as np
 from scipy import sparse
 
 from acclimate.backbones.two_tower import TwoTower
-from acclimate.domains.domain import Domain, Schema
+from acclimate.domains.domain import INTERACTIONS, Domain, Schema
 from acclimate.domains.frames import stream
-from acclimate.domains.interactions import ITEMS, MODALITIES, USERS, By, beyond, named, read_interactions, read_users
+from acclimate.domains.interactions import ITEMS, USERS, By, beyond, named, read_interactions, read_users
 from acclimate.errors import SettingsError
 from acclimate.methods.recommend.plain import biases, factors, knn, popularity, rated_by_knn
 from acclimate.tasks.base import Answers, Task
@@ -90,7 +90,7 @@ def baselines(model: Model, domain: Domain) -> dict[str, Answers]:
     Of a ranking: ``popularity`` (of the target's items, the same for everybody), ``knn`` and ``mf`` (which for a user
     without a known hit are popularity). Of ratings: ``bias``, ``knn`` and ``mf``.
     """
-    if domain.schema.modality not in MODALITIES:
+    if domain.schema.modality not in INTERACTIONS:
         return {}
     network = _network(model)
     rows = domain.rows.take(np.arange(len(domain)))
