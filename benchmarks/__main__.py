@@ -17,6 +17,7 @@ NAMES = (
     "pacs",
     "reviews",
     "hatn",
+    "speech_digits",
 )
 
 for name in sys.argv[1:] or NAMES:
