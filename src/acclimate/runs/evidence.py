@@ -157,7 +157,7 @@ def weigh(
     comparable = {name for name, record in records.items() if record["task"] == task.config()}
     key = "target_probabilities" if task.kind == "class" else "target_prediction"
     target = {name: arrays[name][key] for name in arrays if name in comparable and key in arrays[name]}
-    agreement = scores.agreement(target) if len(target) > 1 and task.kind != "text" else {}
+    agreement = scores.agreement(target) if len(target) > 1 and task.kind in ("class", "number") else {}
     alone = {name: records[name]["validators"] for name in target}
     rated = rate_together({name: arrays[name] for name in target}, alone, seed) if task.kind == "class" else {}
     shown = {
@@ -246,7 +246,7 @@ def _label_free(
     trained = data.source if data.source is not None else data.labelled_target
     if trained is None or trained.labels is None:
         return found
-    if task.kind == "text":
+    if task.kind not in ("class", "number"):
         return found
     if "target_prediction" in arrays:
         known = as_numbers(trained.labels)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
     """The primary metric of the best constant answer on these rows.
 
-    That is the commonest label, the median or the mean of numbers, whichever is better, or the empty text.
+    That is the commonest label, the median or the mean of numbers, whichever is better, the empty text, or no vector.
 
     Args:
         task: names the metric.
@@ -25,11 +25,11 @@ def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
     if answers.classes:
         names, counts = np.unique(labels.astype(str), return_counts=True)
         constants = [np.full(len(labels), names[counts.argmax()], dtype=object)]
-    elif task.kind == "text":
+    elif task.kind != "number":
         constants = [np.full(len(labels), "", dtype=object)]
     else:
         numbers = labels.astype(float)
         constants = [np.full(len(labels), middle(numbers)) for middle in (np.median, np.mean)]
-    scores = [task.metrics(replace(answers, prediction=constant), labels) for constant in constants]
+    scores = [task.metrics(replace(answers, prediction=constant, vectors=None), labels) for constant in constants]
     best = max if task.primary.higher_is_better else min
     return best(score[task.primary.name] for score in scores)

@@ -85,21 +85,24 @@ class Answers:
         confidence: ``[n]`` in 0..1, or None where the task has none.
         probabilities: ``[n, classes]``, or None.
         classes: names of the probability columns.
+        vectors: ``[n, d]`` by which rows are compared with each other, or None where nobody asks that.
     """
 
     prediction: np.ndarray
     confidence: np.ndarray | None = None
     probabilities: np.ndarray | None = None
     classes: tuple[str, ...] = ()
+    vectors: np.ndarray | None = None
 
     def of(self, rows: np.ndarray) -> Answers:
         """Those of some rows, an index or a mask."""
         confidence = None if self.confidence is None else self.confidence[rows]
         probabilities = None if self.probabilities is None else self.probabilities[rows]
-        return Answers(self.prediction[rows], confidence, probabilities, self.classes)
+        vectors = None if self.vectors is None else self.vectors[rows]
+        return Answers(self.prediction[rows], confidence, probabilities, self.classes, vectors)
 
 
-Kind = Literal["class", "number", "text"]
+Kind = Literal["class", "number", "text", "vector"]
 Reads = Literal["row", "pair"]
 
 
@@ -108,7 +111,8 @@ class Task(Protocol):
 
     Attributes:
         name: by which users ask for it.
-        kind: what an answer is: one of some classes (with a probability each), a number, or a text.
+        kind: what an answer is: one of some classes (with a probability each), a number, a text, or a vector by which
+            rows are compared.
         primary: the metric that decides.
         reads: one vector a "row"; or `Units` of a "pair": a question, a line break, and the text that is asked about.
         structured: whether a label may be a list or a mapping, as JSON.

@@ -30,6 +30,7 @@ TASKS: dict[str, Entry] = {
     "rank": Entry("rank", "Rank", "the items that each user will like, best first (--user, --item)"),
     "rate": Entry("rate", "Rate", "the rating that each user would give to an item (--user, --item, --rating)"),
     "regress": Entry("regress", "Regress", "a number for each row"),
+    "verify_speaker": Entry("verify_speaker", "VerifySpeaker", "whether two sounds are of one voice"),
 }
 MOST_CLASSES = 20
 """Whole-number labels with more distinct values than this may be either: the user says."""

@@ -18,6 +18,7 @@ from acclimate.training.model import Model
 
 PENALTIES: Mapping[str, tuple[float, ...]] = {
     "class": (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3),
+    "vector": (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3),
     "number": (1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5),
 }
 """L2 penalties tried: those of scikit-learn's C and alpha over six decades."""
