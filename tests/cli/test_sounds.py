@@ -136,3 +136,13 @@ def test_commands_are_no_texts(acclimate, tmp_path):
     )  # fmt: skip
     assert done.code == 3
     assert "commands are sounds; use --task classify" in done.err
+
+
+def test_the_modality_may_be_said(acclimate, write_words, tmp_path):
+    write_words(tmp_path, {"ann": HIGH})
+    (tmp_path / "ai_readme_0.txt").write_text("which microphone it was")
+    options = ["--source", f"{tmp_path}?{NAME}", "--label", "label", "--backbone", "spectrum", "--json"]
+    assert "files of several kinds (1 text, 16 audio)" in acclimate("inspect", *options).json["error"]
+    done = acclimate("inspect", *options, "--modality", "audio")
+    assert done.code == 0, done.err
+    assert done.json["data"]["source"]["rows"] == 16

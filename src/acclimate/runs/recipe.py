@@ -50,7 +50,7 @@ class Recipe:
         label_map: JSON file that renames labels, or the mapping itself, as a run keeps it.
         group: column whose rows stay together (patient, speaker, product).
         task: classify or regress; None finds it.
-        modality: text, image, table or array; None finds it.
+        modality: text, image, table, array or audio; None finds it.
         backbone: name and settings.
         method: name and settings.
         tune: kind and settings.
@@ -81,7 +81,7 @@ class Recipe:
     label_map: str | dict[str, str] | None = None
     group: str | None = None
     task: str | None = None
-    modality: Literal["pairs", "users", "text", "image", "table", "array"] | None = None
+    modality: Literal["pairs", "users", "text", "image", "table", "array", "audio"] | None = None
     backbone: dict[str, Any] = field(default_factory=dict)
     method: dict[str, Any] = field(default_factory=dict)
     tune: dict[str, Any] = field(default_factory=dict)
