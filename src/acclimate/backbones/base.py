@@ -142,5 +142,5 @@ class Backbone(nn.Module):
 class Identity(Backbone):
     """A backbone whose features are its collated inputs: nothing is left to compute."""
 
-    def forward(self, inputs: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+    def forward(self, inputs: Any, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         return {self.check_layer(layer): inputs for layer in (layers or [self.spec.default])}

@@ -30,7 +30,7 @@ class PassThrough(Identity):
             backbone.spec, modality="array", layers={layer: backbone.size(layer)}, default=layer, trainable=False
         )
 
-    def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
+    def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Any:
         if sparse.issparse(raw):
             return csr_tensor(raw)
         return torch.from_numpy(np.ascontiguousarray(raw, dtype=np.float32))

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from acclimate.domains.filesets import FileSet
 
 
+BLOCK = 4096
+"""Texts that are taken together."""
+
+
 @dataclass(frozen=True)
 class ListRows:
     """Texts or images held in memory: an object array ``[n]``, or images of one size as a uint8 array
@@ -111,6 +115,41 @@ class FileRows:
 
     def _names(self, index: np.ndarray) -> list[str]:
         return [self.names[int(i)] for i in np.asarray(index)]
+
+
+@dataclass(frozen=True)
+class SentenceRows:
+    """Texts as features of their sentences: ``take`` gives of every text the features and places of its sentences.
+
+    Attributes:
+        values: features ``[m, d]`` of all sentences, those of a text together.
+        starts: ``[n + 1]``, where those of each text begin.
+        places: ``[m, 2]``, the characters from which to which each reaches.
+        texts: the rows as they were.
+    """
+
+    values: Any
+    starts: np.ndarray
+    places: np.ndarray
+    texts: Rows
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def take(self, index: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        own = [slice(self.starts[row], self.starts[row + 1]) for row in np.asarray(index)]
+        return [(np.asarray(self.values[part], dtype=np.float32), self.places[part]) for part in own]
+
+
+def texts_of(rows: Rows) -> list[str]:
+    """The texts of rows, also of those whose features are read in their place."""
+    if isinstance(rows, Subset):
+        whole = rows.rows.texts if isinstance(rows.rows, SentenceRows) else rows.rows
+        rows = Subset(whole, rows.index)
+    elif isinstance(rows, SentenceRows):
+        rows = rows.texts
+    blocks = (np.arange(k, min(k + BLOCK, len(rows))) for k in range(0, len(rows), BLOCK))
+    return [text for block in blocks for text in rows.take(block)]
 
 
 def name_of(rows: Rows, index: int) -> str | None:

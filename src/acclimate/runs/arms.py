@@ -15,6 +15,7 @@ from acclimate.methods.ensemble.auto import FROZEN, TRAINED, Auto
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.settings import build
+from acclimate.tasks.base import Task
 from acclimate.training.device import Place, place
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop
@@ -36,11 +37,13 @@ class Arm:
     role: str = "adapted"
     shape: tuple[Any, ...] | None = None
     """Arms of equal shape train in one loop (`acclimate.training.fleet`); None trains alone."""
+    steps: bool = False
+    """Whether the head learns by gradient steps, also where nothing else learns: it reads parts of rows."""
 
     @property
     def convex(self) -> bool:
         """Whether only a linear head on frozen features learns."""
-        return self.tune.kind == "frozen" and not self.tune.bottleneck
+        return self.tune.kind == "frozen" and not self.tune.bottleneck and not self.steps
 
 
 def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None = None) -> list[Arm]:
@@ -57,12 +60,9 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     backbone = recipe.backbone.get("name") or backbones.default(modality)
     settings = {k: v for k, v in recipe.backbone.items() if k != "name"}
     network = create_backbone(backbone, modality, settings, recipe.seed, objects)
-    row = data.task.reads == "row"
-    tune = build(Tune, {"kind": "frozen" if network.spec.pretrained and row else "full", **asked}, "tune")
-    if not row:
-        network.read_units()
-        if tune.kind == "frozen":
-            raise SettingsError(f"task '{data.task.name}' reads tokens, and frozen ones are not kept: use --tune full")
+    reads = data.task.reads
+    tune = build(Tune, {"kind": "frozen" if network.spec.pretrained and reads != "pair" else "full", **asked}, "tune")
+    _check_reading(data.task, network, tune)
     usual = {"epochs": epochs_by_default(network, tune), **network.spec.training}
     training = build(Training, {**usual, **recipe.training}, "training")
 
@@ -77,7 +77,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         _check(network, tune, method)
         own, called = replace(tune, bottleneck=_bottleneck(tune, method, data)), title or method.name
         keep = training.keep or ("infomax" if role == "candidate" else "last")
-        found = Arm(called, method, backbone, settings, own, replace(training, keep=keep), role)
+        found = Arm(called, method, backbone, settings, own, replace(training, keep=keep), role, steps=reads != "row")
         _check_training(found, data, where.world)
         return found
 
@@ -91,11 +91,23 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         tried = _candidates(method, data, network, tune)
         alone = [arm(candidate, "candidate", title) for title, candidate in tried.items()]
         arms += [replace(found, shape=_shape(found, data, where)) for found in alone]
-    plain = backbones.PLAIN.get(modality) if row else None
+    plain = backbones.PLAIN.get(modality) if reads == "row" else None
     if recipe.plain_baseline and plain is not None and plain != backbone and (carries or data.has["target_labels"]):
         kind = "source_only" if carries else "target_only"
         arms.append(Arm("plain", methods.create(kind), plain, {}, Tune("frozen", bottleneck=0), training, "plain"))
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
+
+
+def _check_reading(task: Task, network: Backbone, tune: Tune) -> None:
+    """Refuse a tuning with which the network cannot give what the task reads."""
+    if task.reads == "pair":
+        network.read_units()
+        if tune.kind == "frozen":
+            raise SettingsError(f"task '{task.name}' reads tokens, and frozen ones are not kept: use --tune full")
+    if task.reads == "sentences" and (tune.kind != "frozen" or network.spec.sparse or not network.spec.pretrained):
+        raise SettingsError(
+            f"task '{task.name}' reads frozen sentences: take --tune frozen and a pretrained text encoder, as minilm"
+        )
 
 
 def _candidates(auto: Auto, data: Data, network: Backbone, tune: Tune) -> dict[str, Method]:

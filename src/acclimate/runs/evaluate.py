@@ -91,7 +91,7 @@ def open_seal(
     value |= _regret(task, answers, found, value["model"], domain)
     value["verdict"] = _verdict(task, found, value["adapted"], reference)
     write_json(folder / "result.json", value)
-    plain = baselines(deployed._model, domain)
+    plain = {**task.baselines(domain.rows), **baselines(deployed._model, domain)}
     beside = evaluate(task, plain, domain.labels, domain.groups) if plain else {}
     summary = _summary(task, value, domain, found, reference, answers[value["model"]])
     more = {difference.note for arm in found.values() for difference in arm.differences.values() if difference.note}

@@ -10,6 +10,7 @@ import numpy as np
 
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.cache import as_domain, embed, gather
+from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.domain import Domain
 from acclimate.training.device import Place
 
@@ -45,6 +46,10 @@ class Features:
     def of(self, domain: Domain) -> dict[str, Domain]:
         """The same rows with features as inputs, by layer; they stay where they are stored until they are taken."""
         return {layer: as_domain(domain, array) for layer, array in self._arrays(domain).items()}
+
+    def reader(self, layer: str) -> PassThrough:
+        """What reads the rows of `of` in the place of the backbone."""
+        return PassThrough(self.backbone, layer)
 
     def _arrays(self, domain: Domain) -> Mapping[str, Any]:
         if id(domain) not in self._known:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acclimate.backbones.base import Backbone
-from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.domain import INTERACTIONS, Domain, Schema
 from acclimate.domains.frames import stream
 from acclimate.domains.locator import parse
@@ -21,6 +20,7 @@ from acclimate.errors import DataError, SettingsError
 from acclimate.runs import recommend, result, store
 from acclimate.runs.columns import fitted
 from acclimate.runs.features import Features
+from acclimate.runs.sentences import SentenceFeatures
 from acclimate.tasks.base import Answers
 from acclimate.training.device import Place, place
 from acclimate.training.infer import Want, features, infer, outputs
@@ -81,10 +81,12 @@ class Predictor:
     def _infer(self, domain: Domain, want: Want, wholes: Sequence[Domain] | None) -> dict[str, np.ndarray]:
         """What is wanted of every row; features of a frozen backbone through the cache unless ``wholes`` is None."""
         model, domain = self._model, self._fitting(domain)
-        if wholes is None or self.origin.get("tune") != "frozen":
+        sentences = model.task.reads == "sentences"
+        if not sentences and (wholes is None or self.origin.get("tune") != "frozen"):
             return infer(model, domain, self._place, want=want)
-        real, cached = model.backbone, Features(model.backbone, (model.layer,), self._place, wholes)
-        model.backbone = PassThrough(real, model.layer)
+        real, kind = model.backbone, SentenceFeatures if sentences else Features
+        cached = kind(real, (model.layer,), self._place, wholes or ())
+        model.backbone = cached.reader(model.layer)
         found = infer(model, cached.of(domain)[model.layer], self._place, want=want)
         model.backbone = real
         return found

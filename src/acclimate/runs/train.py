@@ -16,7 +16,6 @@ import torch
 
 from acclimate.backbones.agreement import settled
 from acclimate.backbones.base import Backbone
-from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
 from acclimate.files import read_json, write_json
@@ -26,6 +25,7 @@ from acclimate.runs.columns import narrowed
 from acclimate.runs.evidence import gather
 from acclimate.runs.features import Features
 from acclimate.runs.rating import SAMPLE, rate
+from acclimate.runs.sentences import SentenceFeatures
 from acclimate.runs.shares import shift_seen
 from acclimate.runs.watching import guard
 from acclimate.runs.workshop import Workshop
@@ -93,12 +93,14 @@ class Bench:
         key = (arm.backbone, repr(arm.backbone_settings), arm.tune.layer, "source_labels" in arm.method.needs)
         if key not in shop.frozen:
             backbone = self._backbone()
-            every = arm.tune.layer is None
+            sentences = shop.prepared.data.task.reads == "sentences"
+            every = arm.tune.layer is None and not sentences
             layers = tuple(backbone.spec.layers) if every else (backbone.check_layer(arm.tune.layer),)
             if shop.recipe.precision == "auto":
                 kind = settled(backbone, shop.prepared.wholes, layers, str(where.device), where.precision)
                 where = replace(where, precision=kind)
-            shop.frozen[key] = Features(backbone, layers, where, shop.prepared.wholes, shop.log.reading(arm.name))
+            kind_of = SentenceFeatures if sentences else Features
+            shop.frozen[key] = kind_of(backbone, layers, where, shop.prepared.wholes, shop.log.reading(arm.name))
         return shop.frozen[key]
 
     def train(self, first: int = 0, seconds: float | None = None) -> list[dict[str, Any]]:
@@ -203,7 +205,7 @@ class Bench:
         """Inside the block the model of a frozen backbone reads features instead of raw inputs."""
         real = self.model.backbone
         if self.features is not None:
-            self.model.backbone = PassThrough(real, self.model.layer)
+            self.model.backbone = self.features.reader(self.model.layer)
         try:
             yield
         finally:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from acclimate.domains.domain import Domain, Rows
+from acclimate.domains.rows import texts_of
 from acclimate.errors import DataError
 from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Units
 from acclimate.tasks.metrics import Weighted
@@ -20,7 +21,6 @@ from acclimate.tasks.overlap import exact, overlap
 LONGEST = 30
 """Tokens of an answer at most, as in the SQuAD script of Devlin et al. 2019."""
 FAR = -1e4
-READ = 4096
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,9 @@ class Answer:
         """
         assert rows is not None, "answers are looked up in the texts"
         found = np.full((len(labels), 2), -1, dtype=np.int64)
-        for start in range(0, len(labels), READ):
-            index = np.arange(start, min(start + READ, len(labels)))
-            for row, text in zip(index, rows.take(index), strict=True):
-                if answers := spans(labels[row]):
-                    found[row] = _place(*answers[0], told(text))
+        for row, text in enumerate(texts_of(rows)):
+            if answers := spans(labels[row]):
+                found[row] = _place(*answers[0], told(text))
         return torch.from_numpy(found)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
@@ -127,11 +125,9 @@ class Answer:
         start, end = (_log_softmax(np.where(empty, FAR, outputs[k] / temperature)) for k in ("start", "end"))
         first, last, score = _best(start, end)
         said = np.empty(len(first), dtype=object)
-        for begun in range(0, len(first), READ):
-            index = np.arange(begun, min(begun + READ, len(first)))
-            for row, text in zip(index, rows.take(index), strict=True):
-                low, high = places[row, first[row], 0], places[row, last[row], 1]
-                said[row] = told(text)[low:high] if low >= 0 and high > low else ""
+        for row, text in enumerate(texts_of(rows)):
+            low, high = places[row, first[row], 0], places[row, last[row], 1]
+            said[row] = told(text)[low:high] if low >= 0 and high > low else ""
         return Answers(said, confidence=np.exp(score))
 
     def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
@@ -153,6 +149,10 @@ class Answer:
             return {name: float(np.average(values, weights=weight)) for name, values in scores.items()}
 
         return weighted
+
+    def baselines(self, rows: Rows) -> dict[str, Answers]:
+        """None that needs no labels."""
+        return {}
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """Never: answers are places, and not one convex problem of a vector a row."""

@@ -103,7 +103,7 @@ class Answers:
 
 
 Kind = Literal["class", "number", "text", "vector"]
-Reads = Literal["row", "pair"]
+Reads = Literal["row", "pair", "sentences"]
 
 
 class Task(Protocol):
@@ -114,7 +114,8 @@ class Task(Protocol):
         kind: what an answer is: one of some classes (with a probability each), a number, a text, or a vector by which
             rows are compared.
         primary: the metric that decides.
-        reads: one vector a "row"; or `Units` of a "pair": a question, a line break, and the text that is asked about.
+        reads: one vector a "row"; or `Units`: of a "pair" (a question, a line break, and the text that is asked about)
+            the tokens, or of a text the "sentences", each as a row of a frozen backbone.
         structured: whether a label may be a list or a mapping, as JSON.
     """
 
@@ -180,6 +181,10 @@ class Task(Protocol):
 
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """`metrics` as a function of the rows' weights: a bootstrap replicate is a count per row."""
+        ...
+
+    def baselines(self, rows: Rows) -> dict[str, Answers]:
+        """Plain answers to these rows, by name, which `evaluate` shows beside the arms."""
         ...
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:

@@ -105,6 +105,10 @@ class Classify:
         """`metrics` as a function of the rows' weights, for resampling."""
         return weighted_classification(answers.prediction, answers.probabilities, labels, self.classes)
 
+    def baselines(self, rows: Rows) -> dict[str, Answers]:
+        """None that needs no labels."""
+        return {}
+
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """Multinomial logistic regression with ``penalty / (2 n) * ||W||^2`` beside the mean loss.
 

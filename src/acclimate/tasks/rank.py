@@ -164,7 +164,7 @@ class Rank:
         return weighted_ranking(lists, hits, len(self.offered))
 
     def baselines(self, rows: Rows) -> dict[str, Answers]:
-        """None that needs no labels; those of `acclimate.runs.recommend` know the ratings."""
+        """None from the rows alone; what training knew of users and items gives some (`acclimate.runs.recommend`)."""
         return {}
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:

@@ -29,6 +29,7 @@ TASKS: dict[str, Entry] = {
     "command": Entry("command", "Command", "the word or the intent that each sound holds"),
     "rank": Entry("rank", "Rank", "the items that each user will like, best first (--user, --item)"),
     "rate": Entry("rate", "Rate", "the rating that each user would give to an item (--user, --item, --rating)"),
+    "summarize": Entry("summarize", "Summarize", "the sentences of each text that make a summary"),
     "regress": Entry("regress", "Regress", "a number for each row"),
     "verify_speaker": Entry("verify_speaker", "VerifySpeaker", "whether two sounds are of one voice"),
 }

@@ -86,6 +86,10 @@ class Regress:
         """`metrics` as a function of the rows' weights, for resampling."""
         return weighted_regression(answers.prediction, as_numbers(labels))
 
+    def baselines(self, rows: Rows) -> dict[str, Answers]:
+        """None that needs no labels."""
+        return {}
+
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """Ridge regression with ``penalty * ||w||^2`` beside the summed squared error."""
         from sklearn.linear_model import Ridge

@@ -87,7 +87,7 @@ class Model(nn.Module):
         self.task = task
         self.seed = seed
         self.shape = (bottleneck, standardize)
-        if task.reads != "row":
+        if task.reads == "pair":
             backbone.read_units()
         self.use_layer(backbone.check_layer(layer))
         self.new_head(task)

@@ -1,0 +1,213 @@
+"""Extractive summaries: the sentences of a text that tell most of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from acclimate.domains.domain import Domain, Rows
+from acclimate.domains.rows import texts_of
+from acclimate.domains.sentences import split
+from acclimate.errors import DataError, MissingAssetError
+from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Units
+from acclimate.tasks.metrics import Weighted
+
+ROUGE = ("rouge1", "rouge2", "rougel")
+LEAD = 3
+
+
+@dataclass(frozen=True)
+class Summarize:
+    """Which sentences of a text make its summary; a row is a text, its label a summary.
+
+    Every sentence is scored by its frozen features, the mean of those of the text times these, and its place (as in
+    SummaRuNNer: content, salience and position; Nallapati et al., AAAI 2017, eq. 6). What is learned are the sentences
+    that together have the most words and pairs of words in common with the given summary, found one by one (the same
+    paper, section 3). The answer is the best share of the sentences, as large as in the source, in the text's order.
+
+    Attributes:
+        share: of its sentences that a summary has.
+    """
+
+    share: float = 0.3
+
+    name: ClassVar[str] = "summarize"
+    kind: ClassVar[Kind] = "text"
+    reads: ClassVar[Reads] = "sentences"
+    structured: ClassVar[bool] = False
+    primary: ClassVar[Metric] = Metric("rouge2")
+
+    @classmethod
+    def from_domain(cls, domain: Domain) -> Self:
+        """The share of their sentences that the given summaries have.
+
+        Raises:
+            DataError: no labels, rows that are no texts, or summaries that have nothing in common with them.
+        """
+        if domain.labels is None:
+            raise DataError(f"{domain.name}: summaries are needed; name their column with --label")
+        if domain.schema.modality != "text":
+            raise DataError(f"{domain.name} is {domain.schema.modality}; summaries are of texts")
+        chosen = _chosen(domain.rows, domain.labels)
+        if not any(map(any, chosen)):
+            raise DataError(f"{domain.name}: no summary has a word in common with its text")
+        return cls(float(np.mean([np.mean(picks) for picks in chosen if picks])))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(float(config["share"]))
+
+    def head(self, size: int) -> nn.Module:
+        """A layer of 64 on a sentence, its agreement with the whole text, and its place."""
+        return nn.Sequential(nn.Linear(2 * size + 3, 64), nn.ReLU(), nn.Linear(64, 1))
+
+    def outputs(self, head: nn.Module, features: Units) -> dict[str, Tensor]:
+        """``chosen [n, t]``, the logit of each sentence, and ``places [n, t, 2]``."""
+        values = features.values
+        alike = values * features.pooled[:, None]
+        return {
+            "chosen": head(torch.cat([values, alike, _where(features.mask).to(values.dtype)], -1)).squeeze(-1),
+            "places": features.places,
+        }
+
+    def sites(self, features: Units, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
+        """One site, ``features``: the mean of the sentences of each text."""
+        pooled = features.pooled
+        return {"features": Site(pooled, torch.arange(len(pooled), device=pooled.device))}
+
+    def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
+        """Which sentences a summary is made of, ``[n, most sentences]`` float32: 1, 0, and -1 beyond a text's last."""
+        assert rows is not None, "summaries are held against their texts"
+        chosen = _chosen(rows, labels)
+        targets = torch.full((len(labels), max(map(len, chosen), default=0)), -1.0)
+        for row, picks in enumerate(chosen):
+            targets[row, : len(picks)] = torch.tensor(picks, dtype=torch.float32)
+        return targets
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
+        """Mean binary cross-entropy over the sentences of each text ``[n]``."""
+        logits = outputs["chosen"]
+        targets = targets[:, : logits.shape[1]]
+        known = (targets >= 0).to(logits.dtype)
+        each = F.binary_cross_entropy_with_logits(logits, targets.clamp(min=0), reduction="none")
+        return (each * known).sum(1) / known.sum(1).clamp(min=1)
+
+    def decode(
+        self,
+        outputs: Mapping[str, np.ndarray],
+        temperature: float = 1.0,
+        offsets: Sequence[float] = (),
+        rows: Rows | None = None,
+    ) -> Answers:
+        """The best sentences in the text's order; the confidence is their mean probability."""
+        assert rows is not None, "summaries are quoted from the texts"
+        places, logits = outputs["places"].astype(np.int64), np.asarray(outputs["chosen"], dtype=np.float64)
+        said, sure = np.empty(len(logits), dtype=object), np.zeros(len(logits))
+        for row, text in enumerate(texts_of(rows)):
+            some = int((places[row, :, 1] > places[row, :, 0]).sum())
+            count = max(1, round(self.share * some))
+            best = np.sort(np.argsort(-logits[row, :some], kind="stable")[:count])
+            said[row] = " ".join(text[low:high] for low, high in places[row, best])
+            sure[row] = (1 / (1 + np.exp(-logits[row, best] / temperature))).mean() if some else 0.0
+        return Answers(said, confidence=sure)
+
+    def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
+        """rouge1, rouge2, rougel: F1 with stemming (Lin 2004), by the package rouge-score, mean of the rows."""
+        return self.weighted_metrics(answers, labels)(None)
+
+    def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
+        """`metrics` as a function of the rows' weights, for resampling."""
+        if not len(labels):
+            raise DataError("no rows to evaluate: metrics need at least one labelled row")
+        scores = np.array([_rouge(said, label) for said, label in zip(answers.prediction, labels, strict=True)])
+
+        def weighted(weight: np.ndarray | None) -> dict[str, float]:
+            return dict(zip(ROUGE, np.average(scores, axis=0, weights=weight).tolist(), strict=True))
+
+        return weighted
+
+    def baselines(self, rows: Rows) -> dict[str, Answers]:
+        """``lead3``: the first three sentences; ``lead``: as many as ours has."""
+        texts = texts_of(rows)
+        cuts = [split(text) for text in texts]
+        counts = {"lead3": [LEAD] * len(texts), "lead": [max(1, round(self.share * len(cut))) for cut in cuts]}
+        return {
+            name: Answers(
+                np.array([_first(t, c, k) for t, c, k in zip(texts, cuts, many, strict=True)] or [""], dtype=object)
+            )
+            for name, many in counts.items()
+        }
+
+    def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
+        """Never: a text is several sentences, and not one convex problem of a vector a row."""
+        raise TypeError("task 'summarize' has no closed form")
+
+    def config(self) -> dict[str, Any]:
+        """Name, and the share of sentences."""
+        return {"name": self.name, "share": self.share}
+
+
+def _where(mask: Tensor) -> Tensor:
+    """Of each sentence ``[n, t, 3]``: how far through the text it is, one over its number, the text's length."""
+    number = mask.cumsum(1)
+    count = mask.sum(1, keepdim=True).clamp(min=1)
+    return torch.stack([number / count, 1 / number.clamp(min=1), count.log().expand_as(number) / 4], -1)
+
+
+def _first(text: str, cut: Sequence[tuple[int, int]], count: int) -> str:
+    return " ".join(text[low:high] for low, high in cut[:count])
+
+
+def _chosen(rows: Rows, labels: np.ndarray) -> list[tuple[bool, ...]]:
+    return [oracle(text, label) for text, label in zip(texts_of(rows), labels, strict=True)]
+
+
+@lru_cache(maxsize=100_000)
+def oracle(text: str, summary: str) -> tuple[bool, ...]:
+    """Which sentences of the text together share the most words and pairs of words with the summary, added greedily."""
+    parts = [_grams(text[low:high]) for low, high in split(text)]
+    wanted, have = _grams(summary), Counter[tuple[str, ...]]()
+    picks, best = [False] * len(parts), 0.0
+    while True:
+        scores = [-1.0 if picked else _f1(have + part, wanted) for picked, part in zip(picks, parts, strict=True)]
+        at = int(np.argmax(scores)) if scores else 0
+        if not scores or scores[at] <= best:
+            return tuple(picks)
+        picks[at], best, have = True, scores[at], have + parts[at]
+
+
+def _grams(text: str) -> Counter[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return Counter([*((word,) for word in words), *pairwise(words)])
+
+
+def _f1(ours: Counter[tuple[str, ...]], theirs: Counter[tuple[str, ...]]) -> float:
+    shared = (ours & theirs).total()
+    return 2.0 * shared / (ours.total() + theirs.total()) if shared else 0.0
+
+
+@lru_cache(maxsize=100_000)
+def _rouge(said: str, right: str) -> tuple[float, ...]:
+    found = _scorer().score(right, said)
+    return tuple(found[name].fmeasure for name in ("rouge1", "rouge2", "rougeL"))
+
+
+@lru_cache(maxsize=1)
+def _scorer() -> Any:
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError:
+        raise MissingAssetError(
+            "summaries are scored by the extra 'language': pip install 'acclimate[language]'"
+        ) from None
+    return RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)

@@ -1,0 +1,174 @@
+"""Summaries of sentences: what is learned, decoded and scored, and that a model finds the telling sentences."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import acclimate as ac
+from acclimate.domains.rows import ListRows
+from acclimate.domains.sentences import split
+from acclimate.errors import DataError, SettingsError
+from acclimate.tasks.base import Answers, Units
+from acclimate.tasks.summarize import Summarize, oracle
+
+TEXT = "Ada met Bob. It rained all day. They went home. Nobody saw them."
+
+
+@pytest.fixture(autouse=True)
+def _cache(own_cache):
+    pass
+
+
+def rows(*texts):
+    values = np.empty(len(texts), dtype=object)
+    values[:] = texts
+    return ListRows(values)
+
+
+def parts(text):
+    return [text[low:high] for low, high in split(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TEXT, ["Ada met Bob.", "It rained all day.", "They went home.", "Nobody saw them."]),
+        ('Mr. Smith of the U.S. said: "No." He left!', ['Mr. Smith of the U.S. said: "No."', "He left!"]),
+        ("It rose 2.5% to $3.1bn vs. last year. J. Doe left", ["It rose 2.5% to $3.1bn vs. last year.", "J. Doe left"]),
+        ("A title\n\nFirst line\nof two. end", ["A title", "First line\nof two. end"]),
+        ("他来了。她走了。好", ["他来了。", "她走了。", "好"]),
+        ("  \n ", []),
+        ("", []),
+    ],
+)
+def test_where_sentences_end(text, expected):
+    assert parts(text) == expected
+
+
+def test_the_sentences_of_an_extract_are_found_again():
+    assert oracle(TEXT, "They went home.Ada met Bob.") == (True, False, True, False)
+    assert oracle(TEXT, "ADA met, Bob") == (True, False, False, False)
+    assert oracle(TEXT, "nothing else") == (False,) * 4
+    assert oracle("", "x") == ()
+
+
+def test_a_text_is_encoded_by_its_sentences():
+    task = Summarize()
+    labels = np.array(["Ada met Bob.", "One."], dtype=object)
+    assert task.encode(labels, rows(TEXT, "One. Two.")).tolist() == [[1, 0, 0, 0], [1, 0, -1, -1]]
+
+
+def test_the_loss_is_a_mean_over_the_sentences_of_each_text():
+    said = {"chosen": torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, 9.0]])}
+    targets = torch.tensor([[1.0, 0, 1, -1, -1], [0.0, 1, -1, -1, -1]])
+    first = np.mean([np.log1p(np.exp(-2)), np.log1p(np.exp(-1)), np.log1p(np.exp(-0.5))])
+    second = np.mean([np.log(2), np.log1p(np.exp(-3))])
+    assert Summarize().loss(said, targets).tolist() == pytest.approx([first, second], rel=1e-5)
+
+
+def test_the_best_share_is_quoted_in_the_order_of_the_text():
+    places = np.array([split(TEXT), [*split("One. Two."), (0, 0), (0, 0)]], dtype=np.float32)
+    said = {"chosen": np.array([[0.0, -1, 3, 2], [0.5, 1, 9, 9]]), "places": places}
+    found = Summarize(0.5).decode(said, rows=rows(TEXT, "One. Two."))
+    assert found.prediction.tolist() == ["They went home. Nobody saw them.", "Two."]
+    assert found.confidence[1] == pytest.approx(1 / (1 + np.exp(-1.0)))
+    assert Summarize(0.01).decode(said, rows=rows(TEXT, "One. Two.")).prediction[0] == "They went home."
+
+
+def test_padding_changes_nothing():
+    torch.manual_seed(0)
+    task, values = Summarize(), torch.randn(1, 3, 4)
+    head, places = task.head(4), torch.tensor([split(TEXT)[:3]])
+    short = Units(values, torch.ones(1, 3, dtype=torch.bool), places)
+    mask = torch.tensor([[True, True, True, False, False]])
+    padded = torch.cat([values, torch.zeros(1, 2, 4)], 1), mask, torch.cat([places, torch.full((1, 2, 2), -1)], 1)
+    long = Units(*padded)
+    torch.testing.assert_close(task.outputs(head, short)["chosen"], task.outputs(head, long)["chosen"][:, :3])
+    torch.testing.assert_close(short.pooled, long.pooled)
+
+
+def test_rouge_is_that_of_the_package_and_rows_have_weights():
+    answers = Answers(np.array(["the cat sat", "a dog"], dtype=object))
+    labels = np.array(["the cat sat on the mat", "dogs ran"], dtype=object)
+    found = Summarize().metrics(answers, labels)
+    assert found["rouge1"] == pytest.approx((2 * 3 / 9 + 2 * 1 / 4) / 2), "stems agree"
+    assert found["rouge2"] == pytest.approx((2 * 2 / 7 + 0) / 2)
+    assert Summarize().weighted_metrics(answers, labels)(np.array([1.0, 0]))["rouge2"] == pytest.approx(4 / 7)
+
+
+def test_lead_baselines_are_the_first_sentences():
+    found = Summarize(0.5).baselines(rows(TEXT, ""))
+    assert found["lead3"].prediction.tolist() == ["Ada met Bob. It rained all day. They went home.", ""]
+    assert found["lead"].prediction.tolist() == ["Ada met Bob. It rained all day.", ""]
+
+
+def stories(place, n, seed):
+    """A file of texts whose summary is their sentences about a film, wherever they stand."""
+    rng, lines = np.random.default_rng(seed), []
+    for _ in range(n):
+        told = [" ".join(f"w{k}" for k in rng.integers(0, 40, 4)) for _ in range(6)]
+        kept = sorted(rng.permutation(6)[:2].tolist())
+        whole = [f"W {told[k]} {'film good' if k in kept else 'phone bad'}." for k in range(6)]
+        lines.append(json.dumps({"text": " ".join(whole), "summary": " ".join(whole[k] for k in kept)}))
+    place.write_text("\n".join(lines))
+    return place
+
+
+OPTIONS = {"task": "summarize", "input": "text", "label": "summary", "device": "cpu", "precision": "fp32"}
+
+
+def adapt(tmp_path, tiny_text, name, **options):
+    source, target = tmp_path / "source.jsonl", tmp_path / "target.jsonl"
+    if not target.exists():
+        stories(source, 80, 0)
+        stories(target, 30, 1)
+    options = {**OPTIONS, "backbone": str(tiny_text), "training": {"epochs": 10}, **options}
+    return ac.adapt(source, target, out=tmp_path / name, **options)
+
+
+def weights(run, arm):
+    return (run.folder / "arms" / arm / "model" / "weights.safetensors").read_bytes()
+
+
+def test_a_model_finds_the_telling_sentences(tmp_path, tiny_text):
+    run = adapt(tmp_path, tiny_text, "run", method="dann", training={"epochs": 80})
+    said = run.predict(tmp_path / "target.jsonl")
+    assert (said["prediction"] == said["summary"]).mean() > 0.7
+    opened = run.evaluate(tmp_path / "target.jsonl", label="summary")
+    assert opened["metrics"]["rouge2"] > 0.8 > opened["baselines"]["lead"]["metrics"]["rouge2"]
+    assert opened["baselines"]["lead3"]["metrics"]["rouge2"] < 0.8
+    assert ac.load(run.folder).predict(tmp_path / "target.jsonl").equals(said)
+
+
+def test_strength_0_is_source_only_and_alignment_moves(tmp_path, tiny_text):
+    still = adapt(tmp_path, tiny_text, "still", method={"name": "dann", "strength": 0.0}, tune={"bottleneck": 8})
+    moved = adapt(tmp_path, tiny_text, "moved", method={"name": "dann", "strength": 1.0}, tune={"bottleneck": 8})
+    assert weights(still, "dann") == weights(still, "source_only") == weights(moved, "source_only")
+    assert weights(moved, "dann") != weights(moved, "source_only")
+
+
+def test_summaries_of_the_target_teach_nothing(tmp_path, tiny_text):
+    clean = adapt(tmp_path, tiny_text, "clean", method="dann")
+    place = tmp_path / "target.jsonl"
+    lines = [json.loads(line) for line in place.read_text().splitlines()]
+    place.write_text("\n".join(json.dumps({**line, "summary": parts(line["text"])[0]}) for line in lines))
+    poisoned = adapt(tmp_path, tiny_text, "poisoned", method="dann")
+    assert weights(clean, "dann") == weights(poisoned, "dann")
+
+
+def test_what_cannot_be_is_refused(tmp_path, tiny_text):
+    with pytest.raises(SettingsError, match="reads frozen sentences"):
+        adapt(tmp_path, tiny_text, "a", tune="full")
+    with pytest.raises(SettingsError, match="reads frozen sentences"):
+        adapt(tmp_path, tiny_text, "b", backbone="ngrams")
+    with pytest.raises(SettingsError, match="needs classes"):
+        adapt(tmp_path, tiny_text, "c", method="mcc")
+    stories(tmp_path / "empty.jsonl", 8, 0)
+    lines = [json.loads(line) for line in (tmp_path / "empty.jsonl").read_text().splitlines()]
+    (tmp_path / "empty.jsonl").write_text("\n".join(json.dumps({**line, "summary": "§"}) for line in lines))
+    with pytest.raises(DataError, match="no summary has a word in common"):
+        ac.adapt(tmp_path / "empty.jsonl", backbone=str(tiny_text), out=tmp_path / "d", **OPTIONS)
