@@ -98,6 +98,17 @@ def test_voices_that_training_never_heard_are_told_apart(acclimate, write_words,
     assert "method 'auto' needs classes" in done.err
 
 
+def test_a_network_is_taught_on_sounds_without_labels(acclimate, clips, domains, tmp_path):
+    taught = ["--source", f"{clips}/source", "--target", f"{clips}/target", "--backbone", "logmel_cnn"]
+    options = ["--set", "backbone.width=4", "--set", "training.steps=4", "--set", "training.batch_size=8"]
+    done = acclimate("pretrain", *taught, *options, "-o", tmp_path / "encoder", "--json")
+    assert done.code == 0, done.err
+    assert done.json["method"] == "simclr"
+    done = acclimate("adapt", *domains, "--backbone", tmp_path / "encoder", "--method", "source_only",
+                     "--tune", "frozen", "-o", tmp_path / "run", "--json")  # fmt: skip
+    assert done.code == 0, done.err
+
+
 def test_inspect_and_few_shot(acclimate, clips, domains):
     done = acclimate("inspect", *domains, "--json")
     assert done.code == 0, done.err

