@@ -57,7 +57,8 @@ def inspect(
     data, modality = found.data, found.schema.modality
     task = data.source_task if data.source is not None else data.target_task
     works = _suited(recipe, found)
-    permitted = [name for name in METHODS if name not in works and "target_labels" in find(name).needs]
+    lacking = {need for need, there in data.has.items() if not there}
+    permitted = [name for name in METHODS if set(find(name).needs) & lacking == {"target_labels"}]
     between = dict(NOTHING)
     if labelled is not None and unlabelled is not None:
         # users and items say nothing by themselves: there is no gap to see before vectors are learned

@@ -312,7 +312,7 @@ def _report(data: Data, source: Domain | None, target: Domain | None, labelled: 
             "hash": domain.fingerprint,
             "duplicates": {"exact": leak.exact, "near": leak.near, "conflicting": leak.conflicting},
         }
-        if known is not None and known.labels is not None:
+        if known is not None and known.labels is not None and data.task.kind != "text":
             values, counts = np.unique(known.labels.astype(str), return_counts=True)
             if len(values) <= 100:
                 report[name]["classes"] = {str(v): int(c) for v, c in zip(values, counts, strict=True)}
