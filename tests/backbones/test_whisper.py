@@ -84,6 +84,7 @@ def test_stacked_projections_are_taken_apart_in_order(tmp_path):
         whisper_weights.read_whisper(written(tmp_path / "m.bin", {f"{names}/bias": bias}))
 
 
+@pytest.mark.slow
 def test_the_whole_model_hears_digits(shared_data):
     """Greedy transcripts of strings of real digits; those of CTranslate2 4.8.5 were the same."""
     import zipfile

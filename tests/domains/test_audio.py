@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from acclimate.domains.audio import check_audio, decode_audio, remarks
+from acclimate.domains.audio import check_audio, decode_audio, remarks, sample
 from acclimate.domains.read import read
 from acclimate.errors import DataError
 
@@ -62,9 +62,9 @@ def test_a_rate_that_lies_shows_as_duration_and_pitch_only():
 
 
 def test_too_long_a_sound_says_what_to_do():
-    with pytest.raises(DataError, match=r"x: the sound lasts 601 s, and a row may last 600 s; cut it into pieces"):
-        check_audio(packed(np.zeros(601 * 1000), 1000), "x")
-    check_audio(packed(np.zeros(600 * 1000), 1000), "x")
+    with pytest.raises(DataError, match=r"x: the sound lasts 121 s, and a row may last 120 s; cut it into pieces"):
+        check_audio(packed(np.zeros(121 * 1000), 1000), "x")
+    check_audio(packed(np.zeros(120 * 1000), 1000), "x")
 
 
 def test_damage_is_an_error_that_names_the_file():
@@ -101,3 +101,10 @@ def test_remarks_count_what_is_odd(tmp_path):
     for name in ("silent", "cancelling", "clipped", "short", "other"):
         (tmp_path / f"{name}.wav").unlink()
     assert remarks(read(tmp_path)) == ()
+
+
+def test_a_sample_ends_when_enough_was_heard(tmp_path):
+    for k in range(8):
+        (tmp_path / f"{k}.wav").write_bytes(packed(np.full(110 * 1000, k / 10), 1000))
+    assert len(list(sample(read(tmp_path)))) == 6, "six times 110 s are the first above 600 s"
+    assert len(list(sample(read(tmp_path), 2))) == 2

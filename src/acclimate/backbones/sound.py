@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from acclimate.backbones.layers import LayeredBackbone
+from acclimate.domains.audio import sample
 from acclimate.domains.domain import Domain
 from acclimate.domains.sounds import Sound, coloured, cut_noise, masked, mix, read_noise, resample
 from acclimate.errors import SettingsError
@@ -154,8 +155,7 @@ class SoundBackbone(LayeredBackbone):
 
 def usual_seconds(domain: Domain) -> float:
     """Half as much again as 19 of 20 clips last, in tenths of a second, at most `LONGEST`."""
-    clips = domain.rows.take(domain.order[:LOOKED_AT])
-    usual = 1.5 * float(np.quantile([len(samples) / rate for samples, rate in clips], 0.95))
+    usual = 1.5 * float(np.quantile([len(samples) / rate for samples, rate in sample(domain, LOOKED_AT)], 0.95))
     return min(math.ceil(round(10 * usual, 6)) / 10, LONGEST)
 
 

@@ -16,16 +16,21 @@ if TYPE_CHECKING:
 
 RATES = (1_000, 1_000_000)
 """Samples a second that a recorder can have: below no word is heard, and above no microphone hears anything."""
-LONGEST = 600
-"""Seconds of one row. A longer recording has to be cut into pieces first."""
-LOOKED_AT = 300
-"""Sounds of a domain in which oddities are looked for."""
+LONGEST = 120
+"""Seconds of one row: a batch of such rows still fits into memory. A longer recording has to be cut first."""
+LOOKED_AT, HEARD = 300, 600
+"""Sounds of a domain in which oddities are looked for, and seconds of sound after which no more are."""
 SILENT = 1e-4
 """Peak below which a sound is silent: 80 dB below full scale."""
 CLIPPED = 0.001
 """Share of samples at full scale above which a sound is clipped."""
 SHORT = 0.05
 """Seconds below which nothing can be told of what was said."""
+ODD = {
+    "silent": "silent (also a sound whose channels cancel each other)",
+    "clipped": "clipped: recorded too loud, or scaled beyond full scale",
+    "short": f"shorter than {SHORT} s",
+}
 
 
 @contextmanager
@@ -65,7 +70,7 @@ def check_audio(data: bytes, where: str) -> None:
     """Read the header: is this a sound, with a rate that can be and a length that can be read?
 
     Raises:
-        DataError: no sound, an impossible rate, empty, or longer than 10 minutes; names the file.
+        DataError: no sound, an impossible rate, empty, or longer than 2 minutes; names the file.
         MissingAssetError: the extra 'audio' is not installed.
     """
     with _opened(data, where):
@@ -91,27 +96,31 @@ def decode_audio(data: bytes, where: str) -> tuple[np.ndarray, int]:
     return samples.mean(axis=1), rate
 
 
-def remarks(domain: Domain) -> tuple[str, ...]:
-    """What is odd among a domain's sounds: silence, clipping, clips too short to hold a word, several rates.
+def sample(domain: Domain, most: int = LOOKED_AT) -> Iterator[tuple[np.ndarray, int]]:
+    """Sounds of a domain one by one, the same ones whatever their order, until enough seconds were heard."""
+    heard = 0.0
+    for row in domain.order[:most]:
+        ((samples, rate),) = domain.rows.take(np.array([row]))
+        yield samples, rate
+        heard += len(samples) / rate
+        if heard > HEARD:
+            return
 
-    At most `LOOKED_AT` of them are read, the same ones whatever their order.
-    """
-    sounds = domain.rows.take(domain.order[:LOOKED_AT])
-    peaks = [np.abs(samples) for samples, _ in sounds]
-    found = {
-        "silent (also a sound whose channels cancel each other)": sum(float(p.max()) < SILENT for p in peaks),
-        "clipped: recorded too loud, or scaled beyond full scale": sum(
-            float((p >= 0.999).mean()) > CLIPPED for p in peaks
-        ),
-        f"shorter than {SHORT} s": sum(len(samples) < SHORT * rate for samples, rate in sounds),
-    }
-    notes = [
-        f"{domain.name}: {count} of {len(sounds)} sounds looked at are {what}" for what, count in found.items() if count
-    ]
-    rates = sorted({rate for _, rate in sounds})
+
+def remarks(domain: Domain) -> tuple[str, ...]:
+    """What is odd among a `sample` of the sounds: silence, clipping, clips too short for a word, several rates."""
+    counts, rates, looked = dict.fromkeys(ODD, 0), set(), 0
+    for samples, rate in sample(domain):
+        loud = np.abs(samples)
+        counts["silent"] += float(loud.max()) < SILENT
+        counts["clipped"] += float((loud >= 0.999).mean()) > CLIPPED
+        counts["short"] += len(samples) < SHORT * rate
+        rates.add(rate)
+        looked += 1
+    notes = [f"{domain.name}: {n} of {looked} sounds looked at are {ODD[what]}" for what, n in counts.items() if n]
     if len(rates) > 1:
-        shown = ", ".join(f"{rate:,}" for rate in rates)
+        shown = ", ".join(f"{rate:,}" for rate in sorted(rates))
         notes.append(
-            f"{domain.name}: sounds of several rates ({shown} Hz): what is above the lowest one's half is not in all"
+            f"{domain.name}: sounds of several rates ({shown} Hz): what is above half of the lowest one is not in all"
         )
     return tuple(notes)
