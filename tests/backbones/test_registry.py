@@ -42,14 +42,19 @@ def test_a_config_of_no_known_kind(tmp_path: Path):
 
 @pytest.mark.parametrize(("name", "modality"), [
     ("minilm", "text"), ("efficientnet_lite0", "image"), ("mobilenet_v2", "image"), ("small_cnn", "image"),
-    ("conv4", "image"),
+    ("conv4", "image"), ("whisper_tiny_en", "audio"), ("speaker_encoder", "audio"), ("logmel_cnn", "audio"),
 ])  # fmt: skip
 def test_lora_targets_take_adapters(name, modality):
     from peft import LoraConfig, inject_adapter_in_model
 
     backbone = registry.create(name, modality).eval()
-    raw = ["a text"] if modality == "text" else [np.random.default_rng(0).integers(0, 256, (33, 47, 3), dtype=np.uint8)]
-    inputs = backbone.collate(raw)
+    draw = np.random.default_rng(0)
+    raw = {
+        "text": "a text",
+        "image": draw.integers(0, 256, (33, 47, 3), dtype=np.uint8),
+        "audio": (draw.normal(size=9000).astype(np.float32), 16_000),
+    }
+    inputs = backbone.collate([raw[modality]])
     before = backbone(inputs)[backbone.spec.default].detach()
     targets = len(backbone.lora_targets())
     inject_adapter_in_model(LoraConfig(r=2, target_modules=backbone.lora_targets()), backbone)
