@@ -238,3 +238,59 @@ def test_a_run_is_finished_and_its_result_can_be_read_again(rank, world):
     run = rank("emcdr")
     run.evaluate(world["cold"])
     assert result.load(Path(run.folder))["verdict"] in ("helped", "no_evidence", "hurt")
+
+
+def test_films_of_one_genre_tell_of_another(rank, shared_data):
+    """MovieLens 100K, Romance to Sci-Fi, every other shared user hidden."""
+    ratings = pd.read_csv(shared_data / "recsys" / "ml100k_ratings.csv.gz")
+    genres = pd.read_csv(shared_data / "recsys" / "ml100k_items.csv.gz")[["item", "Romance", "Sci-Fi"]]
+    films = ratings[ratings["rating"] >= 4].merge(genres, on="item")
+    source = films[(films["Romance"] == 1) & (films["Sci-Fi"] == 0)]
+    target = films[(films["Romance"] == 0) & (films["Sci-Fi"] == 1)]
+    shared = sorted({*source["user"]} & {*target["user"]})[::2]
+    cold = target["user"].isin(shared)
+    run = rank(source=source, target=target[~cold], training={"epochs": 10})
+    found = metric(run.evaluate(target[cold]), "ndcg_at_10")
+    assert found["joint"] > found["popularity"] + 0.05
+
+
+def test_a_model_that_adapts_to_a_new_user_from_ten_ratings(tmp_path):
+    """MeLU on a plain table: users are tasks whose taste is linear in what items are."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for user in range(120):
+        films = rng.normal(size=(30, 3))
+        rating = 3 + films @ rng.normal(size=3) + rng.normal(0, 0.1, 30)
+        frames.append(pd.DataFrame(films, columns=["a", "b", "c"]).assign(user=f"u{user}", rating=rating))
+    old, new = pd.concat(frames[:90]), pd.concat(frames[90:])
+    columns = {"input": ["a", "b", "c"], "label": "rating", "group": "user"}
+    old, new = (ac.read(frame, **columns) for frame in (old, new))
+    run = ac.meta_train(
+        old, method="anil", groups="tasks", shots=10, queries=10, task="regress", backbone="mlp", validation=0.0,
+        training={"steps": 150}, out=tmp_path / "melu",
+    )  # fmt: skip
+    value = run.evaluate(new, episodes=60)
+    assert value["verdict"] == "helped"
+    assert value["baselines"]["support mean"]["difference"]["high"] < -0.05
+
+
+def test_killed_while_the_bridge_is_learned(planted, tmp_path, processes, own_cache, everything):
+    """What the stages before kept is there again."""
+    found = planted(users=60, items=16, hits=5, warm=40)
+    paths = {name: str(tmp_path / f"{name}.csv") for name in ("source", "warm")}
+    for name, path in paths.items():
+        found[name].to_csv(path, index=False)
+    training = {"steps": 20, "batch_size": 8, "checkpoint_seconds": 0}
+    options = {"source": paths["source"], "target": paths["warm"], "task": "rank", **NAMES, "method": "ptupcdr"}
+    options = {**options, "training": training, "backbone": {"name": "two_tower", "size": 4}}
+    whole = ac.adapt(**options, out=tmp_path / "whole")
+    folder = tmp_path / "killed"
+
+    def bridging() -> bool:
+        return any(path.parent.name != "0" for path in folder.glob("checkpoints/ptupcdr/*-bridge/*/state.json"))
+
+    environment = {"XDG_CACHE_HOME": str(own_cache)}
+    assert processes.run("adapt", bridging, 9, environment=environment, out=str(folder), **options) == -9
+    assert not (folder / "result.json").exists()
+    ac.resume(folder)
+    assert everything(folder) == everything(whole.folder)

@@ -22,8 +22,8 @@ from acclimate.files import write_json
 from acclimate.settings import as_dict, build, within
 
 IDS = "ids.json"
-DECAY = 3.0
-"""Vectors of few rows each need large steps, and are held back by decay alone."""
+PACE = {True: (0.03, 3.0), False: (0.01, 1.0)}
+"""Rate and decay, with and without history: vectors of few rows each need large steps, and decay alone holds them."""
 BATCH = {"users": 32, "pairs": 512}
 
 
@@ -96,8 +96,8 @@ class TwoTower(Backbone):
             layers,
             next(iter(layers)),
             pretrained=False,
-            learning_rate=0.03,
-            training={"weight_decay": DECAY, "batch_size": BATCH[modality]},
+            learning_rate=PACE[settings.history][0],
+            training={"weight_decay": PACE[settings.history][1], "batch_size": BATCH[modality]},
         )
         self.names: dict[str, list[str]] = {USERS: [], ITEMS: []}
         self.places: dict[str, dict[str, int]] = {USERS: {}, ITEMS: {}}
