@@ -1,4 +1,5 @@
-"""python -m benchmarks.meta.domains [pacs reviews hospitals] [--seeds 0,1,2]
+"""python -m benchmarks.meta.domains [pacs reviews hospitals] [--seeds 0,1,2] [--again]
+What was measured is kept; --again measures it anew.
 
 A handful of labelled rows of a domain that nobody trained on. 600 episodes of each target, 15 queries a class (3 of
 hospitals, one of which has 8 healthy patients), on frozen features; figures beside each other are of the same episodes.
@@ -12,6 +13,7 @@ features. Nothing was tuned on these targets. Seeds are those of episodes and me
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -192,13 +194,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("tasks", nargs="*", default=list(TASKS))
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
+    parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
     for task in args.tasks:
         read, backbone, targets, all_shots, queries = TASKS[task]
-        domains, runs = on_features(read(), backbone), []
+        path = RESULTS / f"domains_{task}.json"
+        runs = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() and not args.again else []
+        domains = on_features(read(), backbone)
         for seed in map(int, args.seeds.split(",")):
             for target in targets:
                 for shots in all_shots:
+                    if (target, shots, seed) in {(run["target"], run["shots"], run["seed"]) for run in runs}:
+                        continue
                     found = measure(domains, target, shots, queries, seed)
                     runs.append({"target": target, "shots": shots, "seed": seed, "accuracy": found})
                     write(f"domains_{task}", {"protocol": __doc__, "backbone": backbone, "runs": runs}, RESULTS)
