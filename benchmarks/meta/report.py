@@ -17,8 +17,8 @@ INTRODUCTION = """# Few-shot and meta-learning: what was measured
 
 Written by `python -m benchmarks.meta.report` from the files in `benchmarks/meta/results/`; do not edit. Run one with
 `.venv/bin/python -m benchmarks.meta.NAME`. Accuracies are per cent. With several seeds: mean, and the standard
-deviation between seeds in brackets. Episodes of small classes are drawn in another way since these were measured: a new
-run has other episodes.
+deviation between seeds in brackets. Episodes of small classes are drawn in another way since the sinusoids were
+measured: a new run has other episodes.
 """
 
 
