@@ -202,10 +202,9 @@ class TwoTower(Backbone):
 
     def _build(self, known: int) -> None:
         self.places = {what: {name: k + 1 for k, name in enumerate(names)} for what, names in self.names.items()}
-        size, options = (
-            self.settings.size,
-            {"user": {"hidden": self.settings.hidden}, "item": {"start": self.settings.start}},
-        )
+        self._source = None
+        size = self.settings.size
+        options = {"user": {"hidden": self.settings.hidden}, "item": {"start": self.settings.start}}
         read = zip((USERS, ITEMS), options if self.spec.modality == "pairs" else ["user"], strict=False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
