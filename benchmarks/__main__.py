@@ -17,7 +17,9 @@ NAMES = (
     "pacs",
     "reviews",
     "hatn",
+    "recommend",
     "speech_digits",
+    "summaries",
 )
 
 for name in sys.argv[1:] or NAMES:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from statistics import mean
 from typing import Any
 
+from benchmarks import language_page, recommend_page, speech_page
 from benchmarks.common import RESULTS, ROOT, table
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -241,10 +242,13 @@ SECTIONS = {
     "shot_digits": _shot_digits,
     "mnist_m": _mnist_m,
     "amazon": _amazon,
+    "speech_digits": speech_page.section,
     "overhead": _overhead,
     "convolution": _convolution,
     "features": _features,
     "fleet": _fleet,
+    "recommend": recommend_page.section,
+    "summaries": language_page.summaries,
     "startup": _startup,
 }
 
