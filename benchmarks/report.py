@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from statistics import mean
 from typing import Any
 
-from benchmarks import speech_page
+from benchmarks import language_page, recommend_page, speech_page
 from benchmarks.common import RESULTS, ROOT, table
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -247,6 +247,8 @@ SECTIONS = {
     "convolution": _convolution,
     "features": _features,
     "fleet": _fleet,
+    "recommend": recommend_page.section,
+    "summaries": language_page.summaries,
     "startup": _startup,
 }
 
