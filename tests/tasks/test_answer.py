@@ -223,6 +223,33 @@ def test_what_cannot_be_is_refused(tmp_path, tiny_text):
     assert not (tmp_path / "a").exists()
 
 
+def test_answers_beyond_what_is_read_are_told(tmp_path, tiny_text):
+    source = paragraphs(tmp_path / "source.jsonl", 40, 0, "film")
+    lines = [json.loads(line) for line in source.read_text().splitlines()]
+
+    def put_off(count, name):
+        far = [{**line, "context": "w1 " * 70 + line["context"]} if k < count else line for k, line in enumerate(lines)]
+        (tmp_path / name).write_text("\n".join(map(json.dumps, far)))
+        return ac.adapt(
+            tmp_path / name, out=tmp_path / f"run {name}", backbone=str(tiny_text), training={"steps": 2}, **OPTIONS
+        )
+
+    with pytest.warns(UserWarning, match=r"2\d% of the answers lie beyond"):
+        put_off(10, "some.jsonl")
+    with pytest.raises(SettingsError, match=r"100% of the answers lie beyond .* backbone\.max_length"):
+        put_off(40, "all.jsonl")
+
+
+def test_held_out_rows_must_have_their_answers_too(tmp_path, tiny_text):
+    source = paragraphs(tmp_path / "source.jsonl", 40, 0, "film")
+    lines = [json.loads(line) for line in source.read_text().splitlines()]
+    for k in range(40):
+        torn = [{**line, "answers": ["nowhere"]} if row == k else line for row, line in enumerate(lines)]
+        source.write_text("\n".join(map(json.dumps, torn)))
+        with pytest.raises(DataError, match="'nowhere' is not in its text"):
+            ac.adapt(source, out=tmp_path / "run", backbone=str(tiny_text), **OPTIONS)
+
+
 def test_lists_of_answers_are_read_only_where_they_are_asked_for(tmp_path):
     place = paragraphs(tmp_path / "a.jsonl", 4, 0, "film")
     domain = read(place, input=["question", "context"], label="answers", modality="text", structured=True)

@@ -40,6 +40,7 @@ def parts(text):
         ('Mr. Smith of the U.S. said: "No." He left!', ['Mr. Smith of the U.S. said: "No."', "He left!"]),
         ("It rose 2.5% to $3.1bn vs. last year. J. Doe left", ["It rose 2.5% to $3.1bn vs. last year.", "J. Doe left"]),
         ("A title\n\nFirst line\nof two. end", ["A title", "First line\nof two. end"]),
+        ("Er kam am 3. Mai. Sie blieb.", ["Er kam am 3. Mai.", "Sie blieb."]),
         ("他来了。她走了。好", ["他来了。", "她走了。", "好"]),
         ("  \n ", []),
         ("", []),
@@ -98,6 +99,23 @@ def test_rouge_is_that_of_the_package_and_rows_have_weights():
     assert found["rouge1"] == pytest.approx((2 * 3 / 9 + 2 * 1 / 4) / 2), "stems agree"
     assert found["rouge2"] == pytest.approx((2 * 2 / 7 + 0) / 2)
     assert Summarize().weighted_metrics(answers, labels)(np.array([1.0, 0]))["rouge2"] == pytest.approx(4 / 7)
+
+
+def test_words_of_any_script_are_counted():
+    answers = Answers(np.array(["今天北京天气很好。", "Größere Häuser"], dtype=object))
+    labels = np.array(["今天北京天气很好。", "größere Häuser stehen"], dtype=object)
+    assert Summarize().weighted_metrics(answers, labels)(np.array([1.0, 0]))["rouge2"] == 1
+    assert Summarize().weighted_metrics(answers, labels)(np.array([0.0, 1]))["rouge1"] == pytest.approx(0.8)
+    assert oracle("今天很好。明天下雨。", "明天雨") == (False, True)
+
+
+def test_english_is_scored_as_the_package_does():
+    from rouge_score.rouge_scorer import RougeScorer
+
+    said, right = "The dogs' running, 3.5 times: it's a U.S. cat", "A dog ran 3.5 times and its cats were running"
+    theirs = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True).score(right, said)
+    ours = Summarize().metrics(Answers(np.array([said], dtype=object)), np.array([right], dtype=object))
+    assert ours == pytest.approx({name.lower(): score.fmeasure for name, score in theirs.items()})
 
 
 def test_lead_baselines_are_the_first_sentences():

@@ -70,7 +70,8 @@ def lines(value: Mapping[str, Any]) -> list[str]:
     if value["recommendation"] is not None:
         first, *others = value["recommendation"]["reasons"]
         found += [f"try first: {value['recommendation']['options']}", f"  for {first}", *(f"  {why}" for why in others)]
-        found.append("  (a rule of thumb; `acclimate compare` tries several methods on these data)")
+        tries = "; `acclimate compare` tries several methods on these data" if "auto" in value["methods"] else ""
+        found.append(f"  (a rule of thumb{tries})")
     return found
 
 

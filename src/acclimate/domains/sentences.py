@@ -13,6 +13,7 @@ ABBREVIATIONS = frozenset(
 """What a full stop may follow within a sentence, in lower case; single letters besides."""
 _END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」』”’）]*|\n\s*\n|\n(?=\s*[-*•])")
 _WORD = re.compile(r"\S+$")
+_SHORT = re.compile(r"[^\W\d_]|\d\d?|(\w\.)+\w")
 _OPENS = re.compile(r"\s*[\"'“‘(\[]*[^\W_a-z]")
 
 
@@ -20,8 +21,8 @@ def split(text: str) -> list[tuple[int, int]]:
     """The characters from which to which each sentence reaches, without white space around it.
 
     A sentence ends at a full stop, question or exclamation mark that is followed by white space and something that does
-    not begin with a small letter, unless the stop belongs to an abbreviation or an initial; at the marks of Chinese and
-    Japanese; and at an empty line.
+    not begin with a small letter, unless the stop belongs to an abbreviation, an initial or an ordinal (3. Mai); at the
+    marks of Chinese and Japanese; and at an empty line.
     """
     found, start = [], 0
     for match in _END.finditer(text):
@@ -37,7 +38,7 @@ def _ends(text: str, start: int, match: re.Match[str]) -> bool:
     """Whether a full stop ends a sentence."""
     before = _WORD.search(text[start : match.start()])
     word = before.group().lstrip("\"'“‘([").lower() if before else ""
-    short = word in ABBREVIATIONS or (len(word) == 1 and word.isalpha()) or re.fullmatch(r"(\w\.)+\w", word) is not None
+    short = word in ABBREVIATIONS or _SHORT.fullmatch(word) is not None
     opens = match.end() == len(text) or _OPENS.match(text, match.end()) is not None
     return opens and not short
 

@@ -172,6 +172,8 @@ class Method:
     def misses(self, data: Data) -> str:
         """What keeps this method from working with these data, as a sentence without its stop; empty if nothing."""
         lacking = [need for need in self.needs if not data.has[need]]
+        if "classes" in lacking:
+            return f"method '{self.name}' needs classes, and task '{data.task.name}' has none"
         if lacking:
             hint = "; --target-label COLUMN gives permission to train on target labels"
             return (

@@ -246,7 +246,7 @@ def _contest(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) ->
 def _by_worst_source(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) -> Decision:
     new, old = arms[adapted].worst, arms[source_only].worst
     if new is None or old is None:
-        return Decision("keep_source", source_only, ("there is nothing to compare their answers on the target by",))
+        return Decision("keep_source", source_only, ("nothing tells the two apart without labels of the target",))
     said = f"on the worst of the sources {adapted} has {new:.4g}, {source_only} {old:.4g}; there is no target"
     return Decision("adapt", adapted, (said,)) if new > old else Decision("keep_source", source_only, (said,))
 

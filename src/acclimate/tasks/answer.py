@@ -52,13 +52,15 @@ class Answer:
         """Whether some questions lack an answer.
 
         Raises:
-            DataError: no labels, or rows that are no texts.
+            DataError: no labels, rows that are no texts, or an answer that is not in its text.
         """
         if domain.labels is None:
             raise DataError(f"{domain.name}: answers are needed; name their column with --label")
         if domain.schema.modality != "text":
             raise DataError(f"{domain.name} is {domain.schema.modality}; answers are places in texts")
-        return cls(any(not spans(label) for label in domain.labels))
+        task = cls(any(not spans(label) for label in domain.labels))
+        task.encode(domain.labels, domain.rows)  # also the rows that are held out must have their answers
+        return task
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -96,11 +98,7 @@ class Answer:
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Mean of the two cross-entropies per example ``[n]``; 0 where the answer was cut off."""
-        low, high = outputs["places"].unbind(-1)
-        first, last = targets[:, :1], targets[:, 1:]
-        lacks = (first < 0) & (torch.arange(low.shape[1], device=low.device) == 0)
-        begins = lacks | ((low <= first) & (first < high))
-        ends = lacks | ((low < last) & (last <= high))
+        begins, ends = ends_of(outputs["places"], targets)
         total = outputs["start"].new_zeros(len(targets))
         for said, here in ((outputs["start"], begins), (outputs["end"], ends)):
             chosen = said.log_softmax(-1).gather(1, here.int().argmax(1, keepdim=True)).squeeze(1)
@@ -161,6 +159,19 @@ class Answer:
     def config(self) -> dict[str, Any]:
         """Name, and whether answers may lack."""
         return {"name": self.name, "may_lack": self.may_lack}
+
+
+def ends_of(places: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Which tokens an answer begins and ends with, both ``[n, t]`` bool; none where it was cut off.
+
+    Args:
+        places: of the tokens ``[n, t, 2]``.
+        targets: of `Answer.encode` ``[n, 2]``.
+    """
+    low, high = places.unbind(-1)
+    first, last = targets[:, :1], targets[:, 1:]
+    lacks = (first < 0) & (torch.arange(low.shape[1], device=low.device) == 0)
+    return lacks | ((low <= first) & (first < high)), lacks | ((low < last) & (last <= high))
 
 
 def told(row: str) -> str:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 
+_PIECES = re.compile(r"[^\W_]+")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
@@ -18,6 +19,12 @@ def words(text: str) -> list[str]:
     plain = "".join(c for c in text.lower() if not unicodedata.category(c).startswith("P"))
     plain = _ARTICLES.sub(" ", plain)
     return "".join(f" {c} " if _alone(c) else c for c in plain).split()
+
+
+def tokens(text: str) -> list[str]:
+    """Lower-case words and numbers; of scripts without spaces, characters."""
+    spaced = "".join(f" {c} " if _alone(c) else c for c in text.lower())
+    return _PIECES.findall(spaced)
 
 
 def exact(said: str, right: str) -> float:

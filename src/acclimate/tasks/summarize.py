@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from acclimate.domains.sentences import split
 from acclimate.errors import DataError, MissingAssetError
 from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Units
 from acclimate.tasks.metrics import Weighted
+from acclimate.tasks.overlap import tokens
 
 ROUGE = ("rouge1", "rouge2", "rougel")
 LEAD = 3
@@ -187,7 +187,7 @@ def oracle(text: str, summary: str) -> tuple[bool, ...]:
 
 
 def _grams(text: str) -> Counter[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.lower())
+    words = tokens(text)
     return Counter([*((word,) for word in words), *pairwise(words)])
 
 
@@ -210,4 +210,17 @@ def _scorer() -> Any:
         raise MissingAssetError(
             "summaries are scored by the extra 'language': pip install 'acclimate[language]'"
         ) from None
-    return RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    return RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=_Stems())
+
+
+class _Stems:
+    """What rouge-score counts, of any script: its own tokenizer drops all letters but those of English."""
+
+    def __init__(self) -> None:
+        from nltk.stem.porter import PorterStemmer
+
+        self._stem = PorterStemmer().stem
+
+    def tokenize(self, text: str) -> list[str]:
+        """Words, those of more than three letters stemmed as English."""
+        return [self._stem(word) if len(word) > 3 else word for word in tokens(text)]
