@@ -20,6 +20,7 @@ from acclimate.runs.pretrain import remarks
 
 STEPS = {"steps": 6, "batch_size": 8}
 CNN = {"name": "small_cnn", "size": 16, "width": 8}
+SOUND = {"name": "logmel_cnn", "bands": 16, "width": 4}
 
 
 def weights(folder: Path) -> bytes:
@@ -37,8 +38,18 @@ def pictures(folder: Path, order: list[int], flip: bool) -> Path:
     return folder
 
 
+def clips(folder: Path, spoken: Callable[..., Any], pitch: float, order: list[int], flip: bool) -> Path:
+    """Words of one voice in files that name them."""
+    soundfile = pytest.importorskip("soundfile")
+    folder.mkdir()
+    for k in order:
+        samples, rate = spoken(("ai", "ia")[k % 2], pitch, seed=k)
+        soundfile.write(folder / f"{order.index(k):02d}_{('ai', 'ia')[(k % 2 == 1) != flip]}.wav", samples, rate)
+    return folder
+
+
 @pytest.fixture
-def teach(tmp_path, points, reviews, write_csv, tiny_text) -> Callable[..., ac.Encoder]:
+def teach(tmp_path, points, reviews, write_csv, tiny_text, spoken) -> Callable[..., ac.Encoder]:
     """``teach(method, modality, turned=False, flip=False, **options)``: six steps on files.
 
     ``turned`` writes the rows in another order, ``flip`` poisons the labels of both domains.
@@ -54,6 +65,10 @@ def teach(tmp_path, points, reviews, write_csv, tiny_text) -> Callable[..., ac.E
         if modality == "image":
             places = [pictures(folder / side, list(range(24))[::step], flip) for side in ("source", "target")]
             given: dict[str, Any] = {"backbone": CNN, "modality": "image"}
+        elif modality == "audio":
+            order = list(range(12))[::step]
+            places = [clips(folder / f"{pitch}", spoken, pitch, order, flip) for pitch in (120, 200)]
+            given = {"backbone": SOUND, "modality": "audio"}
         elif modality == "text":
             lines = [reviews(topic="phone", flip=flip), reviews(topic="film", seed=1, flip=flip)]
             places = [write_csv(folder / f"{k}.csv", "text,label", line[::step]) for k, line in enumerate(lines)]
@@ -84,8 +99,9 @@ def test_bits_depend_on_seed_and_inputs_alone(teach, method, modality):
 @pytest.mark.parametrize(("method", "modality"), [case for case in CASES if case[1] != "table"])
 def test_every_weight_of_the_backbone_has_moved(teach, method, modality, tiny_text):
     taught = registry.create(str(teach(method, modality).folder), modality).state_dict()
-    settings = {key: value for key, value in CNN.items() if key != "name"} if modality == "image" else {}
-    fresh = registry.create("small_cnn" if modality == "image" else str(tiny_text), modality, settings).state_dict()
+    settings = {"image": CNN, "audio": SOUND}.get(modality, {"name": str(tiny_text)})
+    name, more = settings["name"], {key: value for key, value in settings.items() if key != "name"}
+    fresh = registry.create(name, modality, more).state_dict()
     assert [name for name, value in fresh.items() if torch.equal(value, taught[name])] == []
 
 

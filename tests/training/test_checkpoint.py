@@ -20,7 +20,8 @@ from acclimate.training.stage import Loop
 
 TASK = Classify(("no", "yes"))
 OPTIMIZERS = get_args(get_type_hints(Training)["optimizer"])
-WITHOUT_A_LOOP = ("ot_mapping",)
+APART = ("ot_mapping", *(name for name in registry.METHODS if "users" in registry.find(name).needs))
+"""Methods without a loop, and those whose rows are users (tests/runs/test_recommend.py)."""
 SCHEDULES = get_args(get_type_hints(Training)["schedule"])
 
 
@@ -36,7 +37,7 @@ def data(domain):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("method", [name for name in registry.METHODS if name not in WITHOUT_A_LOOP])
+@pytest.mark.parametrize("method", [name for name in registry.METHODS if name not in APART])
 def test_a_state_that_went_through_a_file_continues_bit_for_bit(
     data, make_model, make_trainer, tmp_path, same_bits, method, optimizer, schedule
 ):
