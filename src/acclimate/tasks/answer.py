@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.rows import texts_of
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Units
+from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Task, Units
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.overlap import exact, overlap
 
@@ -24,7 +24,7 @@ FAR = -1e4
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Task):
     """From which token to which one the answer reaches; a row is a question, a line break, and the text.
 
     A linear layer scores every token as the first and as the last of the answer (Devlin et al., BERT, NAACL 2019,
@@ -128,12 +128,8 @@ class Answer:
             said[row] = told(text)[low:high] if low >= 0 and high > low else ""
         return Answers(said, confidence=np.exp(score))
 
-    def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
-        """exact_match and f1 (Rajpurkar et al., SQuAD, EMNLP 2016): the best over the right answers, mean of all."""
-        return self.weighted_metrics(answers, labels)(None)
-
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
-        """`metrics` as a function of the rows' weights, for resampling."""
+        """exact_match and f1 (Rajpurkar et al., SQuAD, EMNLP 2016): the best over the right answers, mean of all."""
         if not len(labels):
             raise DataError("no rows to evaluate: metrics need at least one labelled row")
         right = [[text for text, _ in spans(label)] or [""] for label in labels]
@@ -147,14 +143,6 @@ class Answer:
             return {name: float(np.average(values, weights=weight)) for name, values in scores.items()}
 
         return weighted
-
-    def baselines(self, rows: Rows) -> dict[str, Answers]:
-        """None that needs no labels."""
-        return {}
-
-    def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
-        """Never: answers are places, and not one convex problem of a vector a row."""
-        raise TypeError("task 'answer' has no closed form")
 
     def config(self) -> dict[str, Any]:
         """Name, and whether answers may lack."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from torch import Tensor, nn
 
 from acclimate.domains.domain import Domain, Rows
+from acclimate.errors import SettingsError
 from acclimate.tasks.metrics import Weighted
 
 
@@ -37,11 +39,13 @@ class Units:
         mask: ``[n, t]`` bool: where there is a unit.
         places: ``[n, t, 2]`` int64, the characters from which to which it reaches in the text that the task asks about;
             -1 for units of another text (the question) and for those that stand for no character.
+        targets: what is to be written of each row, as `Task.encode` gives it, where a text is learned; else None.
     """
 
     values: Tensor
     mask: Tensor
     places: Tensor
+    targets: Tensor | None = None
 
     @property
     def pooled(self) -> Tensor:
@@ -103,11 +107,11 @@ class Answers:
 
 
 Kind = Literal["class", "number", "text", "vector"]
-Reads = Literal["row", "pair", "sentences"]
+Reads = Literal["row", "pair", "sentences", "states"]
 
 
-class Task(Protocol):
-    """One question. A task knows no method and no modality.
+class Task(ABC):
+    """One question. A task knows no method and no modality; it derives from this class.
 
     Attributes:
         name: by which users ask for it.
@@ -115,53 +119,54 @@ class Task(Protocol):
             rows are compared.
         primary: the metric that decides.
         reads: one vector a "row"; or `Units`: of a "pair" (a question, a line break, and the text that is asked about)
-            the tokens, or of a text the "sentences", each as a row of a frozen backbone.
+            the tokens, of a text the "sentences", each as a row of a frozen backbone, or all "states" of an encoder.
         structured: whether a label may be a list or a mapping, as JSON.
     """
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
     primary: ClassVar[Metric]
-    reads: ClassVar[Reads]
-    structured: ClassVar[bool]
+    reads: ClassVar[Reads] = "row"
+    structured: ClassVar[bool] = False
 
     @classmethod
+    @abstractmethod
     def from_domain(cls, domain: Domain) -> Self:
         """The task that a labelled domain asks.
 
         Raises:
             DataError: no labels, or labels that do not fit.
         """
-        ...
 
     @classmethod
+    @abstractmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The task that gave this `config`."""
-        ...
 
+    @abstractmethod
     def head(self, size: int) -> nn.Module:
         """A fresh head on features of this size."""
-        ...
 
+    @abstractmethod
     def outputs(self, head: nn.Module, features: Any) -> dict[str, Tensor]:
         """What the head says of features ``[n, size]`` (or `Units`), by name."""
-        ...
 
+    @abstractmethod
     def sites(self, features: Any, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
         """Where an alignment may act; the first is the main one."""
-        ...
 
+    @abstractmethod
     def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
         """Labels ``[n]`` to training targets ``[n, ...]``; unknown labels raise DataError.
 
         ``rows`` are the inputs, in which a task finds what a label speaks of.
         """
-        ...
 
+    @abstractmethod
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Loss per example ``[n]``."""
-        ...
 
+    @abstractmethod
     def decode(
         self,
         outputs: Mapping[str, np.ndarray],
@@ -173,27 +178,29 @@ class Task(Protocol):
 
         ``rows`` are the inputs, out of which a task may quote.
         """
-        ...
 
     def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
         """All metrics of answers against canonical labels ``[n]``."""
-        ...
+        return self.weighted_metrics(answers, labels)(None)
 
+    @abstractmethod
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """`metrics` as a function of the rows' weights: a bootstrap replicate is a count per row."""
-        ...
 
     def baselines(self, rows: Rows) -> dict[str, Answers]:
-        """Plain answers to these rows, by name, which `evaluate` shows beside the arms."""
-        ...
+        """Plain answers to these rows, by name, which `evaluate` shows beside the arms: those that need no labels."""
+        return {}
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """The convex head on features ``[n, d]`` (array or sparse): global optimum under an L2 penalty.
 
         ``weight`` ``[n]`` is each row's part in the mean loss.
-        """
-        ...
 
+        Raises:
+            SettingsError: the task has none.
+        """
+        raise SettingsError(f"task '{self.name}' has no convex head; use --tune full")
+
+    @abstractmethod
     def config(self) -> dict[str, Any]:
         """JSON that rebuilds the task."""
-        ...

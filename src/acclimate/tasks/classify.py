@@ -13,20 +13,18 @@ from torch.nn import functional as F
 
 from acclimate.domains.domain import Domain, Rows
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site
+from acclimate.tasks.base import Answers, Kind, Metric, Site, Task
 from acclimate.tasks.metrics import Weighted, classification, weighted_classification
 
 
 @dataclass(frozen=True)
-class Classify:
+class Classify(Task):
     """One of ``classes`` for each row; cross-entropy, softmax."""
 
     classes: tuple[str, ...]
 
     name: ClassVar[str] = "classify"
     kind: ClassVar[Kind] = "class"
-    reads: ClassVar[Reads] = "row"
-    structured: ClassVar[bool] = False
     primary: ClassVar[Metric] = Metric("accuracy")
 
     @classmethod
@@ -104,10 +102,6 @@ class Classify:
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """`metrics` as a function of the rows' weights, for resampling."""
         return weighted_classification(answers.prediction, answers.probabilities, labels, self.classes)
-
-    def baselines(self, rows: Rows) -> dict[str, Answers]:
-        """None that needs no labels."""
-        return {}
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """Multinomial logistic regression with ``penalty / (2 n) * ||W||^2`` beside the mean loss.

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from acclimate.backbones.towers import Tower, features
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.interactions import ITEMS, KNOWN, SEEN
-from acclimate.errors import DataError, SettingsError
-from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site
+from acclimate.errors import DataError
+from acclimate.tasks.base import Answers, Kind, Metric, Site, Task
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.ranking import parsed, weighted_ranking
 
@@ -47,7 +47,7 @@ class Items(nn.Module):
 
 
 @dataclass(frozen=True)
-class Rank:
+class Rank(Task):
     """A list of items for each user; softmax over all items of the domain that the user's hits are of.
 
     The loss is the mean negative log-likelihood of a user's hits (the multinomial of Liang et al., WWW 2018, eq. 2, of
@@ -72,7 +72,6 @@ class Rank:
 
     name: ClassVar[str] = "rank"
     kind: ClassVar[Kind] = "text"
-    reads: ClassVar[Reads] = "row"
     structured: ClassVar[bool] = True
     primary: ClassVar[Metric] = Metric("ndcg_at_10")
 
@@ -154,26 +153,10 @@ class Rank:
             found[row] = json.dumps([item for item in best if item not in hidden][:LONGEST], ensure_ascii=False)
         return Answers(found)
 
-    def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
-        """ndcg_at_10, recall_at_10, mrr and coverage."""
-        return self.weighted_metrics(answers, labels)(None)
-
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
-        """`metrics` as a function of the rows' weights, for resampling."""
+        """ndcg_at_10, recall_at_10, mrr and coverage."""
         lists, hits = ([parsed(text) for text in texts] for texts in (answers.prediction, labels))
         return weighted_ranking(lists, hits, len(self.offered))
-
-    def baselines(self, rows: Rows) -> dict[str, Answers]:
-        """None from the rows alone; what training knew of users and items gives some (`acclimate.runs.recommend`)."""
-        return {}
-
-    def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
-        """Refused: a product of two vectors that both are learned is not convex.
-
-        Raises:
-            SettingsError: always.
-        """
-        raise SettingsError("task 'rank' has no convex head: vectors of users and items are learned; use --tune full")
 
     def config(self) -> dict[str, Any]:
         """Name, items, which are offered, and how many features each has."""

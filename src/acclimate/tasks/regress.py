@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.labels import as_numbers
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site
+from acclimate.tasks.base import Answers, Kind, Metric, Site, Task
 from acclimate.tasks.metrics import Weighted, regression, weighted_regression
 
 
 @dataclass(frozen=True)
-class Regress:
+class Regress(Task):
     """A number for each row; squared error on targets standardised by the source's mean and deviation."""
 
     mean: float = 0.0
@@ -26,8 +26,6 @@ class Regress:
 
     name: ClassVar[str] = "regress"
     kind: ClassVar[Kind] = "number"
-    reads: ClassVar[Reads] = "row"
-    structured: ClassVar[bool] = False
     primary: ClassVar[Metric] = Metric("mae", higher_is_better=False)
 
     @classmethod
@@ -85,10 +83,6 @@ class Regress:
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """`metrics` as a function of the rows' weights, for resampling."""
         return weighted_regression(answers.prediction, as_numbers(labels))
-
-    def baselines(self, rows: Rows) -> dict[str, Answers]:
-        """None that needs no labels."""
-        return {}
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """Ridge regression with ``penalty * ||w||^2`` beside the summed squared error."""

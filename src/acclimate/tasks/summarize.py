@@ -18,7 +18,7 @@ from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.rows import texts_of
 from acclimate.domains.sentences import split
 from acclimate.errors import DataError, MissingAssetError
-from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Units
+from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Task, Units
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.overlap import tokens
 
@@ -27,7 +27,7 @@ LEAD = 3
 
 
 @dataclass(frozen=True)
-class Summarize:
+class Summarize(Task):
     """Which sentences of a text make its summary; a row is a text, its label a summary.
 
     Every sentence is scored by its frozen features, the mean of those of the text times these, and its place (as in
@@ -44,7 +44,6 @@ class Summarize:
     name: ClassVar[str] = "summarize"
     kind: ClassVar[Kind] = "text"
     reads: ClassVar[Reads] = "sentences"
-    structured: ClassVar[bool] = False
     primary: ClassVar[Metric] = Metric("rouge2")
 
     @classmethod
@@ -121,12 +120,8 @@ class Summarize:
             sure[row] = (1 / (1 + np.exp(-logits[row, best] / temperature))).mean() if some else 0.0
         return Answers(said, confidence=sure)
 
-    def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
-        """rouge1, rouge2, rougel: F1 with stemming (Lin 2004), by the package rouge-score, mean of the rows."""
-        return self.weighted_metrics(answers, labels)(None)
-
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
-        """`metrics` as a function of the rows' weights, for resampling."""
+        """rouge1, rouge2, rougel: F1 with stemming (Lin 2004), by the package rouge-score, mean of the rows."""
         if not len(labels):
             raise DataError("no rows to evaluate: metrics need at least one labelled row")
         scores = np.array([_rouge(said, label) for said, label in zip(answers.prediction, labels, strict=True)])
@@ -147,10 +142,6 @@ class Summarize:
             )
             for name, many in counts.items()
         }
-
-    def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
-        """Never: a text is several sentences, and not one convex problem of a vector a row."""
-        raise TypeError("task 'summarize' has no closed form")
 
     def config(self) -> dict[str, Any]:
         """Name, and the share of sentences."""

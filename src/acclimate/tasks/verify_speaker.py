@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 from acclimate.domains.domain import Domain, Rows
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site
+from acclimate.tasks.base import Answers, Kind, Metric, Site, Task
 from acclimate.tasks.classify import Classify
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.verification import weighted_verification
 
 
 @dataclass(frozen=True)
-class VerifySpeaker:
+class VerifySpeaker(Task):
     """Training tells the source's speakers apart; what the head reads is then a voice, and two are compared by cosine.
 
     Labels are speakers. Those of the target may all be new ones, for metrics are over pairs of rows
@@ -38,8 +38,6 @@ class VerifySpeaker:
 
     name: ClassVar[str] = "verify_speaker"
     kind: ClassVar[Kind] = "vector"
-    reads: ClassVar[Reads] = "row"
-    structured: ClassVar[bool] = False
     primary: ClassVar[Metric] = Metric("eer", higher_is_better=False)
 
     @classmethod
@@ -93,21 +91,13 @@ class VerifySpeaker:
         known = self.apart.decode(outputs, temperature, offsets)
         return Answers(known.prediction, known.confidence, vectors=np.asarray(outputs["voice"]))
 
-    def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
-        """eer, tar_at_far_1, threshold."""
-        return self.weighted_metrics(answers, labels)(None)
-
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
-        """`metrics` as a function of the rows' weights, for resampling."""
+        """eer, tar_at_far_1, threshold."""
         return weighted_verification(answers.vectors, labels)
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """See `Classify.solve`."""
         return self.apart.solve(features, labels, penalty, weight)
-
-    def baselines(self, rows: Rows) -> dict[str, Answers]:
-        """None: the plain arm is one."""
-        return {}
 
     def config(self) -> dict[str, Any]:
         """Name and speakers."""
