@@ -1,8 +1,20 @@
-"""What every text backbone does first."""
+"""What text backbones share: what they do to texts first, and their tokenizers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acclimate.backbones import pretrained
+from acclimate.domains.domain import Rows
+from acclimate.errors import DataError
+
+CHARACTERS_PER_TOKEN = 20
+"""Far above any language's mean: cutting there never removes a token that is kept."""
+_READ = 4096
 
 
 def readable(texts: Iterable[str], limit: int) -> list[str]:
@@ -16,3 +28,35 @@ def _whole(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def character_lengths(rows: Rows, cap: int) -> np.ndarray:
+    """Characters of each text ``[n]``, at most ``cap``: a length by which batches are bucketed."""
+    chunks = (rows.take(np.arange(k, min(k + _READ, len(rows)))) for k in range(0, len(rows), _READ))
+    return np.array([min(len(text), cap) for chunk in chunks for text in chunk], dtype=np.int64)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a transformers folder, which pads with its end-of-text token where it has no other.
+
+    Raises:
+        DataError: its files are broken.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # a broken file raises whatever its parser raises
+        raise DataError(f"{folder}: cannot load the tokenizer: {pretrained.reason(error)}") from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def rules(tokenizer: Any) -> Any:
+    """Everything that decides how a text is cut: of tokenizers in Python, the vocabulary and the switches."""
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    if fast is not None:
+        return fast.to_str()
+    switches = {name: value for name, value in tokenizer.init_kwargs.items() if isinstance(value, bool)}
+    return [type(tokenizer).__name__, switches, sorted(tokenizer.get_vocab().items())]

@@ -15,13 +15,10 @@ from acclimate.backbones import pretrained
 from acclimate.backbones.base import Spec
 from acclimate.backbones.hashing import weights_key
 from acclimate.backbones.layers import LayeredBackbone, blocks_by_prefix, pool
-from acclimate.backbones.text import readable
+from acclimate.backbones.text import CHARACTERS_PER_TOKEN, character_lengths, load_tokenizer, readable, rules
 from acclimate.domains.domain import Modality, Rows
-from acclimate.errors import DataError, SettingsError
+from acclimate.errors import SettingsError
 from acclimate.settings import as_dict, build
-
-_CHARACTERS_PER_TOKEN = 20  # far above any language's mean: cutting there never removes a token that is kept
-_READ = 4096
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class TransformersText(LayeredBackbone):
     def collate(
         self, raw: Sequence[str], *, training: bool = False, rng: np.random.Generator | None = None
     ) -> dict[str, Tensor]:
-        texts = readable(raw, self.settings.max_length * _CHARACTERS_PER_TOKEN)
+        texts = readable(raw, self.settings.max_length * CHARACTERS_PER_TOKEN)
         form = {"max_length": self.settings.max_length, "padding": True, "pad_to_multiple_of": 8}
         if not self.in_units:
             return dict(self.tokenizer(texts, truncation=True, return_tensors="pt", **form))
@@ -87,9 +84,7 @@ class TransformersText(LayeredBackbone):
         return self.collate(["a"])
 
     def lengths(self, rows: Rows) -> np.ndarray:
-        cap = 5 * self.settings.max_length
-        chunks = (rows.take(np.arange(k, min(k + _READ, len(rows)))) for k in range(0, len(rows), _READ))
-        return np.array([min(len(text), cap) for chunk in chunks for text in chunk], dtype=np.int64)
+        return character_lengths(rows, 5 * self.settings.max_length)
 
     def blocks(self) -> list[list[nn.Parameter]]:
         return blocks_by_prefix(self.network, self._prefixes)
@@ -107,7 +102,7 @@ class TransformersText(LayeredBackbone):
         self.tokenizer.save_pretrained(folder / "tokenizer")
 
     def cache_key(self) -> str:
-        return weights_key(self, {**self.config(), "tokenizer": _rules(self.tokenizer)})
+        return weights_key(self, {**self.config(), "tokenizer": rules(self.tokenizer)})
 
 
 def create(name: str, modality: Modality, settings: Settings, seed: int) -> TransformersText:
@@ -124,7 +119,7 @@ def load(source: str, name: str, settings: Settings, learning_rate: float = 2e-5
         MissingAssetError: not on this machine, and the hub cannot be reached.
     """
     folder = pretrained.transformers_folder(source)
-    tokenizer = _tokenizer(folder)
+    tokenizer = load_tokenizer(folder)
     return TransformersText(name, pretrained.load_network(folder), tokenizer, settings, learning_rate)
 
 
@@ -133,26 +128,5 @@ def restore(config: Mapping[str, Any], folder: Path) -> TransformersText:
     network = pretrained.build_network(config["network"])
     settings = build(Settings, config["settings"], "backbone")
     return TransformersText(
-        config["name"], network, _tokenizer(folder / "tokenizer"), settings, config["learning_rate"]
+        config["name"], network, load_tokenizer(folder / "tokenizer"), settings, config["learning_rate"]
     )
-
-
-def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # a broken file raises whatever its parser raises
-        raise DataError(f"{folder}: cannot load the tokenizer: {pretrained.reason(error)}") from None
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def _rules(tokenizer: Any) -> Any:
-    """Everything that decides how a text is cut: of tokenizers in Python, the vocabulary and the switches."""
-    fast = getattr(tokenizer, "backend_tokenizer", None)
-    if fast is not None:
-        return fast.to_str()
-    switches = {name: value for name, value in tokenizer.init_kwargs.items() if isinstance(value, bool)}
-    return [type(tokenizer).__name__, switches, sorted(tokenizer.get_vocab().items())]
