@@ -10,26 +10,36 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from acclimate.backbones import pretrained
 from acclimate.backbones.base import Spec
 from acclimate.backbones.hashing import weights_key
 from acclimate.backbones.layers import LayeredBackbone, blocks_by_prefix, pool
 from acclimate.backbones.text import CHARACTERS_PER_TOKEN, character_lengths, load_tokenizer, readable, rules
+from acclimate.backbones.windows import windows
 from acclimate.domains.domain import Modality, Rows
 from acclimate.errors import SettingsError
 from acclimate.settings import as_dict, build
 
+MOST_TOKENS = 8192
+"""Of a question and its text, which are read by windows."""
+AT_ONCE = 64
+"""Windows of which the whole graph is kept; of more, each so many are computed again for their gradient."""
+
 
 @dataclass(frozen=True)
 class Settings:
-    """``max_length`` tokens are read of each text, the rest is cut off."""
+    """``max_length`` tokens are read of each text at once; the rest is cut off, unless a task asks for every token."""
 
     max_length: int = 256
 
 
 class TransformersText(LayeredBackbone):
     """An encoder with mean pooling over the tokens of each text.
+
+    Where a task asks for every token, a text longer than ``max_length`` is read by windows that overlap (Devlin et al.,
+    BERT, NAACL 2019), and each token is taken from the one in which it has most context.
 
     Layers: ``embeddings``, ``layer_1`` ... ``layer_n``; the last is the network's output (after a final
     normalisation, where the architecture has one) and the default.
@@ -57,22 +67,50 @@ class TransformersText(LayeredBackbone):
     def collate(
         self, raw: Sequence[str], *, training: bool = False, rng: np.random.Generator | None = None
     ) -> dict[str, Tensor]:
-        texts = readable(raw, self.settings.max_length * CHARACTERS_PER_TOKEN)
-        form = {"max_length": self.settings.max_length, "padding": True, "pad_to_multiple_of": 8}
+        longest = MOST_TOKENS if self.in_units else self.settings.max_length
+        texts = readable(raw, longest * CHARACTERS_PER_TOKEN)
+        form = {"max_length": longest, "padding": True, "pad_to_multiple_of": 8, "return_tensors": "pt"}
         if not self.in_units:
-            return dict(self.tokenizer(texts, truncation=True, return_tensors="pt", **form))
+            return dict(self.tokenizer(texts, truncation=True, **form))
         asked, told = zip(*(text.split("\n", 1) if "\n" in text else ("", text) for text in texts), strict=True)
         encoded = self.tokenizer(
-            list(asked), list(told), truncation=True, return_tensors="pt", return_offsets_mapping=True, **form
+            self._short(asked), list(told), truncation="only_second", return_offsets_mapping=True, **form
         )
         places = encoded.pop("offset_mapping")
         which = [[-1 if part is None else part for part in encoded.sequence_ids(i)] for i in range(len(texts))]
         return {**encoded, "places": torch.where(torch.tensor(which)[..., None] == 1, places, -1)}
 
+    def _short(self, questions: Sequence[str]) -> list[str]:
+        """The questions, each cut to less than half a window: the rest is the text's."""
+        room = self.settings.max_length // 2 - 2
+        found = self.tokenizer(
+            list(questions), truncation=True, max_length=room, add_special_tokens=False, return_offsets_mapping=True
+        )["offset_mapping"]
+        return [
+            text[: places[-1][1]] if len(places) == room else text
+            for text, places in zip(questions, found, strict=True)
+        ]
+
     def read_units(self) -> None:
         if not self.tokenizer.is_fast:
             raise SettingsError(f"backbone '{self.spec.name}': its tokenizer does not say where tokens begin and end")
         self.in_units = True
+
+    def forward(self, inputs: Mapping[str, Tensor], layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        read = inputs["attention_mask"].bool()
+        if not self.in_units or int(read.sum(1).max()) <= self.settings.max_length:
+            return super().forward(inputs, layers)
+        cut, forward = windows(read, inputs["places"][..., 0] >= 0, self.settings.max_length), super().forward
+        again = torch.is_grad_enabled() and len(cut.rows) > AT_ONCE
+        padding = {"input_ids": self.tokenizer.pad_token_id}
+        whole: dict[str, Tensor] = {}
+        for part in cut.parts(AT_ONCE):
+            own = {name: part.cut(inputs[name], padding.get(name, 0)) for name in inputs if name != "places"}
+            found = checkpoint(forward, own, layers, use_reentrant=False) if again else forward(own, layers)
+            for layer, values in found.items():
+                whole.setdefault(layer, values.new_zeros(*read.shape, values.shape[-1]))
+                part.add(whole[layer], values)
+        return whole
 
     def run(self, inputs: Mapping[str, Tensor]) -> Any:
         return self.network(**{name: value for name, value in inputs.items() if name != "places"})
@@ -84,7 +122,7 @@ class TransformersText(LayeredBackbone):
         return self.collate(["a"])
 
     def lengths(self, rows: Rows) -> np.ndarray:
-        return character_lengths(rows, 5 * self.settings.max_length)
+        return character_lengths(rows, 5 * (MOST_TOKENS if self.in_units else self.settings.max_length))
 
     def blocks(self) -> list[list[nn.Parameter]]:
         return blocks_by_prefix(self.network, self._prefixes)

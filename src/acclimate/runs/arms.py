@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from acclimate.backbones import registry as backbones
 from acclimate.backbones.base import Backbone
-from acclimate.domains.domain import Domain
 from acclimate.errors import SettingsError
 from acclimate.methods import registry as methods
 from acclimate.methods.base import Data, Method
@@ -19,16 +15,10 @@ from acclimate.methods.ensemble.auto import FROZEN, TRAINED, Auto
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.settings import build
-from acclimate.tasks.answer import ends_of
-from acclimate.tasks.base import Task
 from acclimate.training.device import Place, place
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop
 
-LOOKED_AT = 256
-"""Labelled rows in which answers that are cut off are looked for."""
-MOST_LOST = 0.5
-"""Share of the answers that may be cut off."""
 MOVING_BOTTLENECK = 256
 """Width of the trainable layer on frozen features, for methods that train by gradient steps."""
 
@@ -108,7 +98,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
 
 
 def _check_reading(data: Data, network: Backbone, tune: Tune) -> None:
-    """Refuse a tuning or a length with which the network cannot give what the task reads."""
+    """Refuse a tuning with which the network cannot give what the task reads."""
     task = data.task
     if task.reads == "pair":
         network.read_units()
@@ -116,26 +106,10 @@ def _check_reading(data: Data, network: Backbone, tune: Tune) -> None:
             raise SettingsError(
                 f"task '{task.name}' reads tokens, and frozen ones are not kept: use --tune full, or lora"
             )
-        _check_length(task, network, data.source if data.source is not None else data.labelled_target)
     if task.reads == "sentences" and (tune.kind != "frozen" or network.spec.sparse or not network.spec.pretrained):
         raise SettingsError(
             f"task '{task.name}' reads frozen sentences: take --tune frozen and a pretrained text encoder, as minilm"
         )
-
-
-def _check_length(task: Task, network: Backbone, domain: Domain | None) -> None:
-    """Refuse texts of which too little is read, and warn where some answers are cut off."""
-    assert domain is not None and domain.labels is not None
-    some = domain.select(domain.order[:LOOKED_AT])
-    assert some.labels is not None
-    inputs = network.collate(some.rows.take(np.arange(len(some))))
-    begins, ends = ends_of(inputs["places"], task.encode(some.labels, some.rows))
-    lost = 1.0 - float((begins.any(1) & ends.any(1)).float().mean())
-    said = f"{lost:.0%} of the answers lie beyond the tokens that are read; raise --set backbone.max_length"
-    if lost > MOST_LOST:
-        raise SettingsError(said)
-    if lost > 0:
-        warnings.warn(said, UserWarning, stacklevel=2)
 
 
 def _candidates(auto: Auto, data: Data, network: Backbone, tune: Tune) -> dict[str, Method]:

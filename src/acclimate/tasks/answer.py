@@ -29,8 +29,9 @@ class Answer(Task):
 
     A linear layer scores every token as the first and as the last of the answer (Devlin et al., BERT, NAACL 2019,
     section 4.2); the loss is the mean of both cross-entropies. Where some questions have no answer in their text, the
-    first token of all stands for that (section 4.3). Tokens beyond ``backbone.max_length`` are not read: an answer
-    there teaches nothing, and cannot be found.
+    first token of all stands for that (section 4.3). Of a text that is read by windows, the tokens of all of them share
+    one softmax (Clark & Gardner, Simple and Effective Multi-Paragraph Reading Comprehension, ACL 2018). Tokens that are
+    not read at all teach nothing, and cannot be found.
 
     Labels: the answer; or a list of answers that are all right, the first of which is learned; or SQuAD's
     ``{"text": [...], "answer_start": [...]}``. Without a start the first occurrence counts. An empty list: no answer.
