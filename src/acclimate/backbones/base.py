@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from acclimate.backbones.hashing import weights_key
+from acclimate.backbones.writer import Writer
 from acclimate.domains.domain import Domain, Modality, Rows
 from acclimate.errors import SettingsError, unknown
 
@@ -87,9 +88,10 @@ class Backbone(nn.Module):
         """Pooled features ``[n, size]`` of the layers asked for (the default one if None)."""
 
     def read_units(self) -> None:
-        """From now on, give the features of each token ``[n, t, size]`` of a question and of the text after it.
+        """From now on, give the features of each unit ``[n, t, size]``, as of each token.
 
-        Rows are a question, a line break and a text; inputs then hold ``attention_mask`` and ``places``, see `Units`.
+        Of an encoder of texts, rows are then a question, a line break and a text, and inputs hold ``places``, see
+        `Units`; of an encoder-decoder and of sounds they are what they were.
 
         Raises:
             SettingsError: this backbone gives one vector a row.
@@ -97,6 +99,21 @@ class Backbone(nn.Module):
         raise SettingsError(
             f"backbone '{self.spec.name}' gives one vector a row, and this task asks about places in a text; "
             "take minilm or another transformers text encoder"
+        )
+
+    def mask(self, inputs: Any, values: Tensor) -> Tensor:
+        """Where units ``values`` ``[n, t, d]`` of inputs are a row's own, ``[n, t]`` bool."""
+        return inputs["attention_mask"].bool()
+
+    def writer(self) -> Writer:
+        """What writes a text for each row out of the units that `forward` gives after `read_units`.
+
+        Raises:
+            SettingsError: this backbone writes nothing.
+        """
+        raise SettingsError(
+            f"backbone '{self.spec.name}' writes no texts; take an encoder-decoder of transformers, from its folder or "
+            "as hf:NAME"
         )
 
     def lengths(self, rows: Rows) -> np.ndarray | None:

@@ -73,14 +73,35 @@ def load_network(folder: Path) -> nn.Module:
     from transformers import AutoModel
 
     config = _config(folder)
+    if getattr(config, "is_encoder_decoder", False):
+        raise DataError(f"{folder}: an encoder-decoder ({config.model_type}); a backbone must be an encoder")
     for name in _ATTENTION_DROPOUT:
         if getattr(config, name, None):
             setattr(config, name, 0.0)
-    options = _options(config)
+    return with_weights(AutoModel, folder, config=config, **_options(config))
+
+
+def load_writer(folder: Path) -> nn.Module:
+    """An encoder-decoder of texts with its weights. Only safetensors.
+
+    Raises:
+        DataError: as of `load_network`.
+    """
+    from transformers import AutoModelForSeq2SeqLM
+
+    return with_weights(AutoModelForSeq2SeqLM, folder, config=_config(folder))
+
+
+def with_weights(kind: Any, folder: Path, **options: Any) -> Any:
+    """A network of this class of transformers with all of its weights, in evaluation mode.
+
+    Raises:
+        DataError: weights are broken, or lack some of the network's.
+    """
     with quiet(), torch.random.fork_rng(devices=[]):
         try:
-            network, info = AutoModel.from_pretrained(
-                folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
+            network, info = kind.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True,
                 dtype=torch.float32, output_loading_info=True, **options,
             )  # fmt: skip
         except Exception as error:  # safetensors, transformers and torch each raise their own kinds here
@@ -93,7 +114,18 @@ def load_network(folder: Path) -> nn.Module:
             f"{folder}: the weights lack {len(missing)} tensors of this architecture, among them {missing[0]}; "
             "they would be random, so this is not the pretrained model it says"
         )
-    return network
+    return network.eval()
+
+
+def writes(source: str) -> bool:
+    """Whether a transformers model, a folder or ``hf:NAME``, is an encoder-decoder.
+
+    Raises:
+        DataError: the folder is none, or its config cannot be read.
+        MissingAssetError: as of `transformers_folder`.
+    """
+    folder = transformers_folder(source)
+    return bool(getattr(_config(folder), "is_encoder_decoder", False))
 
 
 def model_type(folder: Path) -> str:
@@ -115,6 +147,16 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
     known = AutoConfig.for_model(**config)
     with torch.random.fork_rng(devices=[]):
         return AutoModel.from_config(known, trust_remote_code=False, **_options(known)).eval()
+
+
+def build_writer(config: Mapping[str, Any], generation: Mapping[str, Any]) -> nn.Module:
+    """The same encoder-decoder from its saved config and that of its writing, with random weights."""
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM, GenerationConfig
+
+    with torch.random.fork_rng(devices=[]):
+        network = AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(**config), trust_remote_code=False).eval()
+    network.generation_config = GenerationConfig(**generation)
+    return network
 
 
 def _read_pth(path: Path) -> Mapping[str, Tensor]:
@@ -186,8 +228,6 @@ def _config(folder: Path) -> Any:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # malformed JSON, unknown model_type, bad values: each raises its own kind
         raise DataError(f"{folder}/config.json: {reason(error)}") from None
-    if getattr(config, "is_encoder_decoder", False):
-        raise DataError(f"{folder}: an encoder-decoder ({config.model_type}); a backbone must be an encoder")
     return config
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from acclimate.backbones import saved
+from acclimate.backbones import pretrained, saved
 from acclimate.backbones.base import Backbone
 from acclimate.domains.domain import Modality
 from acclimate.errors import DataError, SettingsError, unknown
@@ -22,6 +22,7 @@ class Entry:
     module: str
     modalities: tuple[Modality, ...]
     about: str
+    writes: bool = False
 
 
 BACKBONES: dict[str, Entry] = {
@@ -49,6 +50,8 @@ PREFIXES: dict[str, Entry] = {
     "timm": Entry("timm_model", ("image",), "any timm model (timm:NAME); extra 'timm'"),
     "keras": Entry("keras_model", ("image",), "a Keras application (keras:NAME) or .keras file; extra 'keras'"),
 }
+WRITERS = ("transformers_seq2seq",)
+"""Kinds of saved backbones that write texts."""
 DEFAULTS: dict[Modality, str] = {
     "text": "minilm", "image": "efficientnet_lite0", "table": "mlp", "array": "mlp", "audio": "whisper_tiny_en",
     "pairs": "two_tower", "users": "two_tower",
@@ -111,13 +114,26 @@ def create(name: str, modality: Modality, settings: Mapping[str, Any] | None = N
     return module.create(name, modality, build(module.Settings, settings or {}, "backbone"), seed)
 
 
+def writes(name: str) -> bool:
+    """Whether a backbone writes texts: an encoder-decoder, or what Acclimate made of one.
+
+    Raises:
+        SettingsError, DataError, MissingAssetError: as of `create`.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name].writes
+    if (place := saved.find(Path(name))) is not None:
+        return saved.kind(place) in WRITERS
+    return entry(name) is PREFIXES["hf"] and pretrained.writes(name)
+
+
 def restore(config: Mapping[str, Any], folder: Path) -> Backbone:
     """A backbone from its saved config; weights are loaded by the caller.
 
     Raises:
         DataError: the config names a kind that does not exist.
     """
-    kinds = {e.module for e in [*BACKBONES.values(), *PREFIXES.values()]}
+    kinds = {*(e.module for e in [*BACKBONES.values(), *PREFIXES.values()]), *WRITERS}
     kind = config.get("kind")
     if kind == "module":
         raise DataError(

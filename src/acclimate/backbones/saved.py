@@ -63,6 +63,14 @@ def find(folder: Path) -> Path | None:
     return found
 
 
+def kind(path: Path) -> str:
+    """What kind of backbone a file of `find` describes, empty if it cannot be told."""
+    try:
+        return str(read_json(path)["backbone"]["kind"])
+    except (AcclimateError, KeyError, TypeError, ValueError):
+        return ""
+
+
 def load(path: Path, name: str, modality: Modality, settings: Mapping[str, Any]) -> Backbone:
     """The encoder that a file of `find` describes, in evaluation mode; it counts as pretrained.
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from acclimate.backbones import image, sound, transformers_audio, transformers_image, transformers_text
+from acclimate.backbones import (
+    image,
+    pretrained,
+    sound,
+    transformers_audio,
+    transformers_image,
+    transformers_seq2seq,
+    transformers_text,
+)
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.preprocess import Augment, Crop, Square
 from acclimate.domains.domain import Modality
@@ -17,6 +25,10 @@ class Settings:
     """Those of the text, image or sound encoder; None takes its default."""
 
     max_length: int | None = None
+    beams: int | None = None
+    prefix: str | None = None
+    read: str | None = None
+    write: str | None = None
     size: int | None = None
     square: Square | None = None
     crop: Crop | None = None
@@ -35,6 +47,8 @@ def create(name: str, modality: Modality, settings: Settings, seed: int) -> Back
         MissingAssetError: not on this machine, and the hub cannot be reached (``HF_HUB_OFFLINE`` is honoured).
     """
     given = {key: value for key, value in asdict(settings).items() if value is not None}
+    if modality == "text" and pretrained.writes(name):
+        return transformers_seq2seq.load(name, name, build(transformers_seq2seq.Settings, given, "backbone"))
     if modality == "text":
         return transformers_text.load(name, name, build(transformers_text.Settings, given, "backbone"))
     if modality == "audio":

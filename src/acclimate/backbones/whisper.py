@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from acclimate.backbones.base import Spec
 from acclimate.backbones.layers import blocks_by_prefix, first_tensor
 from acclimate.backbones.mels import log_mel
 from acclimate.backbones.sound import Settings, SoundBackbone, inside, max_over_time, mean_over_time
-from acclimate.errors import DataError
 from acclimate.settings import as_dict
 
 KIND = "transformers_audio"
@@ -108,32 +106,10 @@ def whole(source: str) -> Any:
     from transformers import WhisperForConditionalGeneration
 
     if source != "whisper_tiny_en":
-        return _load(pretrained.transformers_folder(source))
+        return pretrained.with_weights(WhisperForConditionalGeneration, pretrained.transformers_folder(source))
     body = whisper_weights.tiny_en()
     with torch.random.fork_rng(devices=[]):
         network = WhisperForConditionalGeneration(whisper_weights.tiny_en_config())
     network.model = body
     network.tie_weights()
-    return network.eval()
-
-
-def _load(folder: Path) -> Any:
-    from transformers import WhisperForConditionalGeneration
-
-    kind: Any = WhisperForConditionalGeneration
-    with pretrained.quiet(), torch.random.fork_rng(devices=[]):
-        try:
-            network, info = kind.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True,
-                dtype=torch.float32, output_loading_info=True,
-            )  # fmt: skip
-        except Exception as error:  # safetensors, transformers and torch each raise their own kinds here
-            raise DataError(
-                f"{folder}: cannot load the weights (safetensors): {type(error).__name__}: {pretrained.reason(error)}"
-            ) from None
-    if info["missing_keys"]:
-        raise DataError(
-            f"{folder}: the weights lack {len(info['missing_keys'])} tensors of this architecture, among them "
-            f"{min(info['missing_keys'])}; they would be random"
-        )
     return network.eval()

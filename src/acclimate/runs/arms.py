@@ -15,6 +15,7 @@ from acclimate.methods.ensemble.auto import FROZEN, TRAINED, Auto
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.settings import build
+from acclimate.tasks.base import KEPT
 from acclimate.training.device import Place, place
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop
@@ -60,7 +61,8 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     settings = {k: v for k, v in recipe.backbone.items() if k != "name"}
     network = create_backbone(backbone, modality, settings, recipe.seed, objects)
     reads = data.task.reads
-    tune = build(Tune, {"kind": "frozen" if network.spec.pretrained and reads != "pair" else "full", **asked}, "tune")
+    frozen = network.spec.pretrained and reads in KEPT
+    tune = build(Tune, {"kind": "frozen" if frozen else "full", **asked}, "tune")
     _check_reading(data, network, tune)
     usual = {"epochs": epochs_by_default(network, tune), **network.spec.training}
     training = build(Training, {**usual, **recipe.training}, "training")
@@ -91,6 +93,19 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         alone = [arm(candidate, "candidate", title) for title, candidate in tried.items()]
         arms += [replace(found, shape=_shape(found, data, where)) for found in alone]
     plain = backbones.PLAIN.get(modality) if reads == "row" else None
+    if recipe.plain_baseline and data.task.writes and network.spec.pretrained and tune.kind != "frozen":
+        arms.append(
+            Arm(
+                "plain",
+                methods.create("source_only"),
+                backbone,
+                settings,
+                Tune("frozen"),
+                training,
+                "plain",
+                steps=True,
+            )
+        )
     if recipe.plain_baseline and plain is not None and plain != backbone and (carries or data.has["target_labels"]):
         kind = "source_only" if carries else "target_only"
         arms.append(Arm("plain", methods.create(kind), plain, {}, Tune("frozen", bottleneck=0), training, "plain"))
@@ -100,6 +115,11 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
 def _check_reading(data: Data, network: Backbone, tune: Tune) -> None:
     """Refuse a tuning with which the network cannot give what the task reads."""
     task = data.task
+    if task.writes:
+        network.read_units()
+        network.writer()
+        if tune.bottleneck:
+            raise SettingsError(f"task '{task.name}' writes with the backbone as it is; leave tune.bottleneck out")
     if task.reads == "pair":
         network.read_units()
         if tune.kind == "frozen":

@@ -21,7 +21,7 @@ from acclimate.runs import recommend, result, store
 from acclimate.runs.columns import fitted
 from acclimate.runs.features import Features
 from acclimate.runs.sentences import SentenceFeatures
-from acclimate.tasks.base import Answers
+from acclimate.tasks.base import KEPT, Answers
 from acclimate.training.device import Place, place
 from acclimate.training.infer import Want, features, infer, outputs
 from acclimate.training.model import Model
@@ -82,7 +82,8 @@ class Predictor:
         """What is wanted of every row; features of a frozen backbone through the cache unless ``wholes`` is None."""
         model, domain = self._model, self._fitting(domain)
         sentences = model.task.reads == "sentences"
-        if not sentences and (wholes is None or self.origin.get("tune") != "frozen"):
+        frozen = self.origin.get("tune") == "frozen" and model.task.reads in KEPT
+        if not sentences and (wholes is None or not frozen):
             return infer(model, domain, self._place, want=want)
         real, kind = model.backbone, SentenceFeatures if sentences else Features
         cached = kind(real, (model.layer,), self._place, wholes or ())

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from acclimate.backbones import registry as backbones
 from acclimate.domains import audio
 from acclimate.domains.columns import nearly_numbers
 from acclimate.domains.domain import INTERACTIONS, Domain, Schema, join
@@ -234,7 +235,7 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     if source is not None and target is not None:
         check_kinds(source, target)
     usual = {"users": "rank", "pairs": "rate"}.get(first.schema.modality)
-    source_task = tasks.create(recipe.task or usual, first)
+    source_task = tasks.create(recipe.task or usual, first, _writes(recipe))
     target_task = _task_of(labelled, source_task, source)
     unlabelled = None if target is None else _canonical(_once(target, labelled).sealed())
     choosing = recipe.method.get("name") == "auto" and source is not None
@@ -287,6 +288,12 @@ def _task_of(labelled: Domain | None, source_task: Task, source: Domain | None) 
     if set(labelled.labels) <= set(source_task.config()["classes"]):
         return source_task
     return tasks.create(source_task.name, labelled)
+
+
+def _writes(recipe: Recipe) -> bool:
+    """Whether the task has the form that it takes where the backbone writes texts."""
+    name = recipe.backbone.get("name")
+    return recipe.task is not None and name is not None and tasks.has_written(recipe.task) and backbones.writes(name)
 
 
 def _halves(domain: Domain | None, recipe: Recipe, task: Task) -> tuple[Domain | None, Domain | None]:

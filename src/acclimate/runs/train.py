@@ -30,7 +30,7 @@ from acclimate.runs.shares import shift_seen
 from acclimate.runs.watching import guard
 from acclimate.runs.workshop import Workshop
 from acclimate.selection.scores import infomax
-from acclimate.tasks.base import Answers
+from acclimate.tasks.base import KEPT, Answers
 from acclimate.training.convex import fit_convex
 from acclimate.training.device import Place, place
 from acclimate.training.infer import infer, outputs_and_features, together
@@ -69,7 +69,8 @@ class Bench:
         self.arm, self.shop, self.place = arm, shop, where
         self.begun = time.monotonic()
         data, recipe = shop.prepared.data, shop.recipe
-        self.features = self._features() if arm.tune.kind == "frozen" else None
+        cached = arm.tune.kind == "frozen" and data.task.reads in KEPT
+        self.features = self._features() if cached else None
         backbone = self._backbone() if self.features is None else self.features.backbone
         self.place = where if self.features is None else self.features.place
         self.model = Model(
@@ -148,6 +149,8 @@ class Bench:
         return {"stage": stage.name, **said, "seconds": round(time.monotonic() - begun, 3)}
 
     def _loop(self, stage: Loop, number: int, deadline: float | None) -> dict[str, Any]:
+        if self.arm.tune.kind == "frozen" and self.model.task.writes:  # nothing can learn: it is taken as it is
+            return {"stage": stage.name, "steps": 0, "seconds": 0.0}
         stage = self.prepare(stage, number)
         with self.reading():
             trainer = Trainer(

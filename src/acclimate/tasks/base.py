@@ -108,6 +108,8 @@ class Answers:
 
 Kind = Literal["class", "number", "text", "vector"]
 Reads = Literal["row", "pair", "sentences", "states"]
+KEPT: tuple[Reads, ...] = ("row", "sentences")
+"""What of a frozen backbone the feature cache keeps."""
 
 
 class Task(ABC):
@@ -121,6 +123,7 @@ class Task(ABC):
         reads: one vector a "row"; or `Units`: of a "pair" (a question, a line break, and the text that is asked about)
             the tokens, of a text the "sentences", each as a row of a frozen backbone, or all "states" of an encoder.
         structured: whether a label may be a list or a mapping, as JSON.
+        writes: whether the head is the `Writer` of the backbone, in the place of a fresh one.
     """
 
     name: ClassVar[str]
@@ -128,6 +131,7 @@ class Task(ABC):
     primary: ClassVar[Metric]
     reads: ClassVar[Reads] = "row"
     structured: ClassVar[bool] = False
+    writes: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -18,12 +18,12 @@ def words(text: str) -> list[str]:
     """
     plain = "".join(c for c in text.lower() if not unicodedata.category(c).startswith("P"))
     plain = _ARTICLES.sub(" ", plain)
-    return "".join(f" {c} " if _alone(c) else c for c in plain).split()
+    return "".join(f" {c} " if alone(c) else c for c in plain).split()
 
 
 def tokens(text: str) -> list[str]:
     """Lower-case words and numbers; of scripts without spaces, characters."""
-    spaced = "".join(f" {c} " if _alone(c) else c for c in text.lower())
+    spaced = "".join(f" {c} " if alone(c) else c for c in text.lower())
     return _PIECES.findall(spaced)
 
 
@@ -41,7 +41,7 @@ def overlap(said: str, right: str) -> float:
     return 2.0 * shared / (ours.total() + theirs.total())
 
 
-def _alone(character: str) -> bool:
+def alone(character: str) -> bool:
     """Whether a character is a word of its own: Han, Hiragana and Katakana."""
     code = ord(character)
     return 0x3040 <= code <= 0x30FF or 0x3400 <= code <= 0x4DBF or 0x4E00 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF

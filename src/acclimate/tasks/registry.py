@@ -16,11 +16,19 @@ from acclimate.tasks.base import Task
 
 @dataclass(frozen=True)
 class Entry:
-    """A task: its module in this package, its class there, and what it asks."""
+    """A task.
+
+    Attributes:
+        module: of this package.
+        cls: its class there.
+        about: what it asks.
+        written: its form, a class of the same module, for a backbone that writes texts; None: the one form that it has.
+    """
 
     module: str
     cls: str
     about: str
+    written: str | None = None
 
 
 TASKS: dict[str, Entry] = {
@@ -30,6 +38,7 @@ TASKS: dict[str, Entry] = {
     "rank": Entry("rank", "Rank", "the items that each user will like, best first (--user, --item)"),
     "rate": Entry("rate", "Rate", "the rating that each user would give to an item (--user, --item, --rating)"),
     "summarize": Entry("summarize", "Summarize", "the sentences of each text that make a summary"),
+    "translate": Entry("translate", "Translate", "each text in another language (an encoder-decoder)"),
     "regress": Entry("regress", "Regress", "a number for each row"),
     "verify_speaker": Entry("verify_speaker", "VerifySpeaker", "whether two sounds are of one voice"),
 }
@@ -71,8 +80,8 @@ def _number(text: str) -> float | None:
         return None
 
 
-def find(name: str) -> type[Task]:
-    """The class of a task.
+def find(name: str, writes: bool = False) -> type[Task]:
+    """The class of a task; ``writes``: for a backbone that writes texts.
 
     Raises:
         SettingsError: no such task; names the nearest.
@@ -80,17 +89,23 @@ def find(name: str) -> type[Task]:
     if name not in TASKS:
         raise SettingsError(unknown("task", name, TASKS))
     entry = TASKS[name]
-    return getattr(import_module(f"acclimate.tasks.{entry.module}"), entry.cls)
+    cls = entry.written if writes and entry.written else entry.cls
+    return getattr(import_module(f"acclimate.tasks.{entry.module}"), cls)
 
 
-def create(name: str | None, domain: Domain) -> Task:
-    """The task for a labelled domain; ``None`` finds it from the labels.
+def has_written(name: str) -> bool:
+    """Whether a task has another form for backbones that write texts."""
+    return name in TASKS and TASKS[name].written is not None
+
+
+def create(name: str | None, domain: Domain, writes: bool = False) -> Task:
+    """The task for a labelled domain; ``None`` finds it from the labels. ``writes`` as for `find`.
 
     Raises:
         SettingsError: no such task; names the nearest.
         DataError: labels that do not fit the task.
     """
-    cls = None if name is None else find(name)
+    cls = None if name is None else find(name, writes)
     if domain.labels is None:
         raise DataError(f"{domain.name}: no labels; name their column with --label")
     return (cls or find(infer(domain.labels))).from_domain(domain)
@@ -103,6 +118,6 @@ def restore(config: Mapping[str, Any]) -> Task:
         DataError: a config that no task of this version wrote.
     """
     try:
-        return find(config["name"]).from_config(config)
+        return find(config["name"], bool(config.get("writes"))).from_config(config)
     except (KeyError, TypeError, ValueError, SettingsError):
         raise DataError(f"not a task of this version: {dict(config)!r}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -87,7 +87,7 @@ class Model(nn.Module):
         self.task = task
         self.seed = seed
         self.shape = (bottleneck, standardize)
-        if task.reads == "pair":
+        if task.reads in ("pair", "states"):
             backbone.read_units()
         self.use_layer(backbone.check_layer(layer))
         self.new_head(task)
@@ -105,7 +105,7 @@ class Model(nn.Module):
         """A fresh head, for the first or for another task."""
         self.task = task
         with seeded(self.seed, "head"):
-            self.head = task.head(self.neck.size).to(self.device)
+            self.head = self.backbone.writer() if task.writes else task.head(self.neck.size).to(self.device)
         ignore_last(self.head, 0 if self.neck.moves else self.idle)
 
     @property
@@ -121,7 +121,7 @@ class Model(nn.Module):
             if self.task.reads != "row":
                 one = torch.ones(1, 1, dtype=torch.int64, device=self.device)
                 values = Units(values[None], one.bool(), one[..., None].expand(1, 1, 2))
-            sites = self.task.sites(values, self.task.outputs(self.head, values))
+            sites = self.task.sites(values, {} if self.task.writes else self.task.outputs(self.head, values))
         return {
             name: Width(site.values.shape[1], 0 if site.probs is None else site.probs.shape[1])
             for name, site in sites.items()
@@ -138,10 +138,14 @@ class Model(nn.Module):
         read = self.neck(features.float())
         if self.task.reads == "row":
             return read
-        return Units(read, inputs["attention_mask"].bool(), inputs["places"])
+        mask = self.backbone.mask(inputs, read)
+        places = inputs.get("places")
+        return Units(read, mask, mask.new_full((*mask.shape, 2), -1, dtype=torch.int64) if places is None else places)
 
     def answer(self, batch: Batch, features: Any) -> Step:
         """The rest of a forward pass, from what the head reads of the batch."""
+        if self.task.writes:
+            features = replace(features, targets=batch.targets)
         outputs = self.task.outputs(self.head, features)
         loss = None
         if batch.targets is not None:

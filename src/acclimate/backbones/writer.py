@@ -1,0 +1,35 @@
+"""What writes texts: the part of a network behind its encoder."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+IGNORED = -100
+"""The id where a text has no token."""
+
+
+class Writer(nn.Module):
+    """The decoder of a network, as the head of tasks that write.
+
+    Its weights are the backbone's, and are trained, adapted and saved as part of that: here are none of them.
+    """
+
+    @abstractmethod
+    def teach(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """What the network says of each token of the texts, given those before it.
+
+        Args:
+            values: ``[n, t, d]``, what the encoder says of each row.
+            mask: ``[n, t]`` bool, where there is something.
+            texts: one for each row.
+
+        Returns:
+            Logits ``[n, tokens, vocabulary]``, and the ids ``[n, tokens]`` that are right; `IGNORED` beyond a text.
+        """
+
+    @abstractmethod
+    def write(self, values: Tensor, mask: Tensor) -> tuple[list[str], Tensor]:
+        """A text for each row, and the mean log-probability ``[n]`` of its tokens."""

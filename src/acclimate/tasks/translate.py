@@ -1,0 +1,86 @@
+"""Translating a text into another language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from acclimate.domains.domain import Domain, Rows
+from acclimate.domains.rows import texts_of
+from acclimate.errors import DataError, MissingAssetError
+from acclimate.tasks.base import Answers, Metric
+from acclimate.tasks.metrics import Weighted
+from acclimate.tasks.overlap import alone
+from acclimate.tasks.writing import Write, check_texts
+
+MOSTLY = 0.5
+"""Share of characters without spaces between words from which words are counted as characters."""
+
+
+@dataclass(frozen=True)
+class Translate(Write):
+    """The same in another language, written by an encoder-decoder.
+
+    Attributes:
+        tokenize: how sacrebleu cuts words for BLEU: "13a", or "char" where the translations are of a script without
+            spaces.
+    """
+
+    tokenize: str = "13a"
+
+    name: ClassVar[str] = "translate"
+    primary: ClassVar[Metric] = Metric("chrf")
+
+    @classmethod
+    def from_domain(cls, domain: Domain) -> Self:
+        """How words of these translations are counted.
+
+        Raises:
+            DataError: no labels, an empty one, or rows that are no texts.
+        """
+        if domain.schema.modality != "text":
+            raise DataError(f"{domain.name} is {domain.schema.modality}; translations are of texts")
+        letters = [c for label in check_texts(domain, "translations") for c in str(label) if c.isalpha()]
+        return cls("char" if letters and np.mean([alone(c) for c in letters]) > MOSTLY else "13a")
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(str(config["tokenize"]))
+
+    def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
+        """Bleu (Papineni et al., ACL 2002) and chrf (chrF2; Popović, WMT 2015) of all rows as one text, in 0..1: a
+        hundredth of what sacrebleu says.
+        """
+        if not len(labels):
+            raise DataError("no rows to evaluate: metrics need at least one labelled row")
+        said, right = [str(text) for text in answers.prediction], [[str(label) for label in labels]]
+        scorers = _scorers(self.tokenize)
+        counts = {name: np.array(s._extract_corpus_statistics(said, right), float) for name, s in scorers.items()}
+
+        def weighted(weight: np.ndarray | None) -> dict[str, float]:
+            sums = {name: found.sum(0) if weight is None else weight @ found for name, found in counts.items()}
+            return {name: scorers[name]._compute_score_from_stats(list(sums[name])).score / 100 for name in scorers}
+
+        return weighted
+
+    def baselines(self, rows: Rows) -> dict[str, Answers]:
+        """``copy``: the text as it is."""
+        return {"copy": Answers(np.array(texts_of(rows), dtype=object))}
+
+    def config(self) -> dict[str, Any]:
+        """As of all that write, and how words are counted."""
+        return {**super().config(), "tokenize": self.tokenize}
+
+
+def _scorers(tokenize: str) -> dict[str, Any]:
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+    except ImportError:
+        raise MissingAssetError(
+            "translations are scored by the extra 'language': pip install 'acclimate[language]'"
+        ) from None
+    return {"bleu": BLEU(tokenize=tokenize), "chrf": CHRF()}

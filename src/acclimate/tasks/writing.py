@@ -1,0 +1,109 @@
+"""What all tasks share whose answer is a text that the backbone writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from acclimate.backbones.writer import IGNORED, Writer
+from acclimate.domains.domain import Domain, Rows
+from acclimate.errors import DataError, SettingsError
+from acclimate.tasks.base import Answers, Kind, Reads, Site, Task, Units
+
+
+@dataclass(frozen=True)
+class Write(Task):
+    """A text for each row, written token by token by the decoder of the backbone.
+
+    What is learned is each token of the given text after those before it (teacher forcing); the loss is the mean
+    cross-entropy over the tokens of a text (Sutskever et al., NeurIPS 2014). While training nothing is written: rows
+    without a text have no outputs, and an alignment acts on the mean of the encoder's states. Texts travel as numbers
+    of characters, since a task knows no tokenizer.
+    """
+
+    kind: ClassVar[Kind] = "text"
+    reads: ClassVar[Reads] = "states"
+    writes: ClassVar[bool] = True
+
+    def head(self, size: int) -> nn.Module:
+        """Never: what writes is the backbone's own."""
+        raise SettingsError(f"task '{self.name}' has no head of its own: the backbone writes")
+
+    def outputs(self, head: nn.Module, features: Units) -> dict[str, Tensor]:
+        """Of a given text ``logits [n, t, vocabulary]`` and ``ids [n, t]``; else, outside of training, what is written:
+        ``text [n, characters]`` and ``sure [n]``, the mean log-probability of its tokens.
+        """
+        assert isinstance(head, Writer)
+        if features.targets is not None:
+            logits, ids = head.teach(features.values, features.mask, strings(features.targets.cpu().numpy()))
+            return {"logits": logits, "ids": ids}
+        if head.training:
+            return {}
+        texts, sure = head.write(features.values, features.mask)
+        return {"text": numbers(texts).to(sure.device), "sure": sure}
+
+    def sites(self, features: Units, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
+        """One site, ``features``: the mean over the encoder's states of each row."""
+        pooled = features.pooled
+        return {"features": Site(pooled, torch.arange(len(pooled), device=pooled.device))}
+
+    def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
+        """The characters' numbers ``[n, longest]`` int64, 0 beyond a text."""
+        return numbers([str(label) for label in labels])
+
+    def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
+        """Mean cross-entropy over the tokens of each text ``[n]``."""
+        logits, ids = outputs["logits"], outputs["ids"]
+        each = F.cross_entropy(logits.transpose(1, 2), ids, ignore_index=IGNORED, reduction="none")
+        return each.sum(1) / (ids != IGNORED).sum(1).clamp(min=1)
+
+    def decode(
+        self,
+        outputs: Mapping[str, np.ndarray],
+        temperature: float = 1.0,
+        offsets: Sequence[float] = (),
+        rows: Rows | None = None,
+    ) -> Answers:
+        """What was written; the confidence is the geometric mean of its tokens' probabilities."""
+        texts = np.empty(len(outputs["sure"]), dtype=object)
+        texts[:] = strings(outputs["text"])
+        return Answers(texts, confidence=np.exp(np.asarray(outputs["sure"], dtype=np.float64)))
+
+    def config(self) -> dict[str, Any]:
+        """The name, and that it is the backbone that writes."""
+        return {"name": self.name, "writes": True}
+
+
+def check_texts(domain: Domain, what: str) -> np.ndarray:
+    """The labels of a domain, which are texts and not empty.
+
+    Raises:
+        DataError: no labels, or an empty one.
+    """
+    if domain.labels is None:
+        raise DataError(f"{domain.name}: {what} are needed; name their column with --label")
+    empty = [row for row, label in enumerate(domain.labels) if not str(label).strip()]
+    if empty:
+        raise DataError(
+            f"{domain.name}: {len(empty)} {what} are empty, the first in row {empty[0] + 1}; leave these out"
+        )
+    return domain.labels
+
+
+def numbers(texts: Sequence[str]) -> Tensor:
+    """Texts as their characters' numbers ``[n, longest]`` int64, 0 beyond the end."""
+    found = torch.zeros(len(texts), max(map(len, texts), default=0), dtype=torch.int64)
+    for row, text in enumerate(texts):
+        found[row, : len(text)] = torch.tensor([ord(character) for character in text], dtype=torch.int64)
+    return found
+
+
+def strings(found: np.ndarray) -> list[str]:
+    """The texts behind `numbers`, which may have become floats."""
+    return ["".join(map(chr, row[row > 0])) for row in np.asarray(found).astype(np.int64)]
