@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 OVERLAP = 1 / 3
 """Share of a window's text that the next one has too, about that of Devlin et al. 2019 (128 of 384 tokens)."""
@@ -70,9 +71,8 @@ def windows(read: Tensor, text: Tensor, longest: int) -> Windows:
             rows.append(row)
             places.append(torch.from_numpy(window))
             shares.append(torch.from_numpy(share.astype(np.float32)))
-    tokens = torch.nn.utils.rnn.pad_sequence(places, batch_first=True, padding_value=-1)
-    share = torch.nn.utils.rnn.pad_sequence(shares, batch_first=True)
-    found = torch.tensor(rows), tokens.clamp(min=0), tokens >= 0, share
+    tokens = pad_sequence(places, batch_first=True, padding_value=-1)
+    found = torch.tensor(rows), tokens.clamp(min=0), tokens >= 0, pad_sequence(shares, batch_first=True)
     return Windows(*(values.to(read.device) for values in found))
 
 
