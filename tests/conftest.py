@@ -54,6 +54,30 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_seq2seq(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformers encoder-decoder of one tiny layer each, made from a config: words a0 ... a19, b0 ... b19."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny_seq2seq")
+    words = ["<pad>", "</s>", "<unk>", *(f"{side}{k}" for side in "ab" for k in range(20))]
+    cutter = Tokenizer(models.WordLevel({word: k for k, word in enumerate(words)}, unk_token="<unk>"))
+    cutter.pre_tokenizer = pre_tokenizers.Whitespace()
+    cutter.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    PreTrainedTokenizerFast(tokenizer_object=cutter, model_max_length=64, **names).save_pretrained(folder)
+    halves = {"layers": 1, "attention_heads": 2, "ffn_dim": 64}
+    sizes = {f"{half}_{name}": size for half in ("encoder", "decoder") for name, size in halves.items()}
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1, "decoder_start_token_id": 1}
+    rest = {"d_model": 32, "max_position_embeddings": 64, "dropout": 0.0, "init_std": 0.15, "forced_eos_token_id": None}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BartForConditionalGeneration(BartConfig(vocab_size=len(words), **sizes, **ids, **rest)).save_pretrained(folder)
+    return folder
+
+
 Lines = Callable[..., list[str]]
 
 

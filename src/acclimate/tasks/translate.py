@@ -14,7 +14,7 @@ from acclimate.errors import DataError, MissingAssetError
 from acclimate.tasks.base import Answers, Metric
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.overlap import alone
-from acclimate.tasks.writing import Write, check_texts
+from acclimate.tasks.writing import Write
 
 MOSTLY = 0.5
 """Share of characters without spaces between words from which words are counted as characters."""
@@ -39,11 +39,13 @@ class Translate(Write):
         """How words of these translations are counted.
 
         Raises:
-            DataError: no labels, an empty one, or rows that are no texts.
+            DataError: no labels, or rows that are no texts.
         """
+        if domain.labels is None:
+            raise DataError(f"{domain.name}: translations are needed; name their column with --label")
         if domain.schema.modality != "text":
             raise DataError(f"{domain.name} is {domain.schema.modality}; translations are of texts")
-        letters = [c for label in check_texts(domain, "translations") for c in str(label) if c.isalpha()]
+        letters = [c for label in domain.labels for c in str(label) if c.isalpha()]
         return cls("char" if letters and np.mean([alone(c) for c in letters]) > MOSTLY else "13a")
 
     @classmethod

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from acclimate.backbones.writer import IGNORED, Writer
-from acclimate.domains.domain import Domain, Rows
-from acclimate.errors import DataError, SettingsError
+from acclimate.domains.domain import Rows
+from acclimate.errors import SettingsError
 from acclimate.tasks.base import Answers, Kind, Reads, Site, Task, Units
 
 
@@ -78,22 +78,6 @@ class Write(Task):
     def config(self) -> dict[str, Any]:
         """The name, and that it is the backbone that writes."""
         return {"name": self.name, "writes": True}
-
-
-def check_texts(domain: Domain, what: str) -> np.ndarray:
-    """The labels of a domain, which are texts and not empty.
-
-    Raises:
-        DataError: no labels, or an empty one.
-    """
-    if domain.labels is None:
-        raise DataError(f"{domain.name}: {what} are needed; name their column with --label")
-    empty = [row for row, label in enumerate(domain.labels) if not str(label).strip()]
-    if empty:
-        raise DataError(
-            f"{domain.name}: {len(empty)} {what} are empty, the first in row {empty[0] + 1}; leave these out"
-        )
-    return domain.labels
 
 
 def numbers(texts: Sequence[str]) -> Tensor:
