@@ -91,7 +91,7 @@ def test_what_is_written_is_what_the_network_generates(tiny_seq2seq, beams):
     model = Model(create(str(tiny_seq2seq), "text", {"beams": beams, "max_length": 12}), Translate()).eval()
     network, rng = model.backbone.network, np.random.default_rng(0)
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
-    for _ in range(120):  # enough for texts that end
+    for _ in range(250):  # enough for texts that end
         told = [" ".join(f"a{k}" for k in rng.integers(0, 20, rng.integers(1, 7))) for _ in range(32)]
         loss = model(Batch(model.backbone.collate(told), model.task.encode(labels(*told)))).loss
         assert loss is not None
