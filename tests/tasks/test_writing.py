@@ -103,7 +103,8 @@ def test_what_is_written_is_what_the_network_generates(tiny_seq2seq, beams):
         said = model(Batch(inputs)).outputs
         ids = network.generate(**inputs, max_new_tokens=12, num_beams=beams, do_sample=False)
         answers = model.task.decode({name: value.numpy() for name, value in said.items()})
-        written = ids[:, 1:].masked_fill(ids[:, 1:] == 0, IGNORED)
+        ended = (ids[:, 1:] == 1).cumsum(1) - (ids[:, 1:] == 1).long() > 0
+        written = ids[:, 1:].masked_fill(ended, IGNORED)
         each = network(**inputs, labels=written).logits.log_softmax(-1).gather(2, written.clamp(min=0)[..., None])
     assert answers.prediction.tolist() == model.backbone.tokenizer.batch_decode(ids, skip_special_tokens=True)
     lengths = (written != IGNORED).sum(1)
