@@ -33,6 +33,7 @@ BACKBONES: dict[str, Entry] = {
     "conv4": Entry("conv4", ("image",), "four convolutional blocks from scratch, of few-shot papers"),
     "mlp": Entry("mlp", ("table", "array"), "a multilayer perceptron from scratch; missing values and categories"),
     "two_tower": Entry("two_tower", ("pairs", "users"), "vectors of users and items from scratch, for recommendation"),
+    "small_seq2seq": Entry("small_seq2seq", ("text",), "an encoder-decoder from scratch, which writes", writes=True),
     "ngrams": Entry("ngrams", ("text",), "TF-IDF of words and bigrams, the plain text baseline"),
     "columns": Entry("columns", ("table", "array"), "imputed, scaled, one-hot columns: the plain table baseline"),
     "pixels": Entry("pixels", ("image",), "the image shrunk to 16 x 16: the plain image baseline"),
