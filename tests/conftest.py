@@ -78,6 +78,27 @@ def tiny_seq2seq(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A causal language model of two tiny layers, made from a config: words w0 ... w39."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny_lm")
+    words = ["<end>", "<unk>", *(f"w{k}" for k in range(40))]
+    cutter = Tokenizer(models.WordLevel({word: k for k, word in enumerate(words)}, unk_token="<unk>"))
+    cutter.pre_tokenizer = pre_tokenizers.Whitespace()
+    names = {"eos_token": "<end>", "unk_token": "<unk>"}
+    PreTrainedTokenizerFast(tokenizer_object=cutter, model_max_length=64, **names).save_pretrained(folder)
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}
+    rest = {"bos_token_id": 0, "eos_token_id": 0, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        GPT2LMHeadModel(GPT2Config(vocab_size=len(words), **sizes, **rest)).save_pretrained(folder)
+    return folder
+
+
 Lines = Callable[..., list[str]]
 
 
@@ -197,3 +218,30 @@ def planted() -> Callable[..., dict[str, Any]]:
         return {"source": found["a"], "warm": found["b"][known], "cold": found["b"][~known]}
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Whisper of one tiny layer each that spells a, i, u and spaces, made from a config; it hears up to 2 s."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, WhisperConfig, WhisperForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("tiny_whisper")
+    marks = ["<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"]
+    letters = [*marks, "\u0120", "a", "i", "u", "!"]
+    cutter = Tokenizer(models.BPE({letter: k for k, letter in enumerate(letters)}, []))
+    cutter.pre_tokenizer, cutter.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    end = dict.fromkeys(("eos_token", "bos_token", "pad_token", "unk_token"), marks[0])
+    PreTrainedTokenizerFast(tokenizer_object=cutter, additional_special_tokens=marks[1:], **end).save_pretrained(folder)
+    halves = {"layers": 1, "attention_heads": 2, "ffn_dim": 64}
+    sizes = {f"{half}_{name}": size for half in ("encoder", "decoder") for name, size in halves.items()}
+    ids = {"pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0, "decoder_start_token_id": 1}
+    rest = {"d_model": 32, "num_mel_bins": 40, "max_source_positions": 100, "max_target_positions": 16, "dropout": 0.0}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = WhisperConfig(vocab_size=len(letters), init_std=0.15, **sizes, **ids, **rest)
+        network = WhisperForConditionalGeneration(config)
+    network.generation_config.suppress_tokens, network.generation_config.begin_suppress_tokens = [7], [3, 0]
+    network.save_pretrained(folder)
+    return folder

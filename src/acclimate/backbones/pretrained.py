@@ -82,14 +82,13 @@ def load_network(folder: Path) -> nn.Module:
 
 
 def load_writer(folder: Path) -> nn.Module:
-    """An encoder-decoder of texts with its weights. Only safetensors.
+    """An encoder-decoder of texts or a causal language model, with its weights. Only safetensors.
 
     Raises:
         DataError: as of `load_network`.
     """
-    from transformers import AutoModelForSeq2SeqLM
-
-    return with_weights(AutoModelForSeq2SeqLM, folder, config=_config(folder))
+    config = _config(folder)
+    return with_weights(_writing(config), folder, config=config)
 
 
 def with_weights(kind: Any, folder: Path, **options: Any) -> Any:
@@ -150,13 +149,28 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
 
 
 def build_writer(config: Mapping[str, Any], generation: Mapping[str, Any]) -> nn.Module:
-    """The same encoder-decoder from its saved config and that of its writing, with random weights."""
-    from transformers import AutoConfig, AutoModelForSeq2SeqLM, GenerationConfig
+    """The same network as of `load_writer` from its saved config and that of its writing, with random weights."""
+    from transformers import AutoConfig, GenerationConfig
 
+    known = AutoConfig.for_model(**config)
     with torch.random.fork_rng(devices=[]):
-        network = AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(**config), trust_remote_code=False).eval()
+        network = _writing(known).from_config(known, trust_remote_code=False).eval()
     network.generation_config = GenerationConfig(**generation)
     return network
+
+
+def _writing(config: Any) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if getattr(config, "is_encoder_decoder", False) else AutoModelForCausalLM
+
+
+def linear(network: Any) -> list[str]:
+    """Names of the linear maps of a network that writes, for LoRA: all but the last, which may be the embeddings'."""
+    from transformers.pytorch_utils import Conv1D
+
+    last = network.get_output_embeddings()
+    return [n for n, module in network.named_modules() if isinstance(module, nn.Linear | Conv1D) and module is not last]
 
 
 def _read_pth(path: Path) -> Mapping[str, Tensor]:

@@ -38,7 +38,7 @@ BACKBONES: dict[str, Entry] = {
     "columns": Entry("columns", ("table", "array"), "imputed, scaled, one-hot columns: the plain table baseline"),
     "pixels": Entry("pixels", ("image",), "the image shrunk to 16 x 16: the plain image baseline"),
     "whisper_tiny_en": Entry(
-        "transformers_audio", ("audio",), "the encoder of Whisper tiny.en, for words; extra 'audio'"
+        "transformers_audio", ("audio",), "Whisper tiny.en, for words and transcripts; extra 'audio'", writes=True
     ),
     "speaker_encoder": Entry("speaker_encoder", ("audio",), "an LSTM that knows voices (Resemblyzer's weights)"),
     "logmel_cnn": Entry("logmel_cnn", ("audio",), "a convolutional network on log-mel spectrograms, from scratch"),
@@ -51,7 +51,7 @@ PREFIXES: dict[str, Entry] = {
     "timm": Entry("timm_model", ("image",), "any timm model (timm:NAME); extra 'timm'"),
     "keras": Entry("keras_model", ("image",), "a Keras application (keras:NAME) or .keras file; extra 'keras'"),
 }
-WRITERS = ("transformers_seq2seq",)
+WRITERS = ("transformers_seq2seq", "transformers_causal", "whisper")
 """Kinds of saved backbones that write texts."""
 DEFAULTS: dict[Modality, str] = {
     "text": "minilm", "image": "efficientnet_lite0", "table": "mlp", "array": "mlp", "audio": "whisper_tiny_en",
@@ -95,10 +95,17 @@ def entry(name: str) -> Entry:
     )
 
 
-def create(name: str, modality: Modality, settings: Mapping[str, Any] | None = None, seed: int = 0) -> Backbone:
+def create(
+    name: str,
+    modality: Modality,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    writes: bool = False,
+) -> Backbone:
     """A backbone by name for rows of a modality, or the encoder of a folder that Acclimate wrote.
 
-    Each module has ``create(name, modality, settings, seed)`` and a frozen dataclass ``Settings``.
+    Each module has ``create(name, modality, settings, seed)`` and a frozen dataclass ``Settings``; where ``writes``
+    says that the task writes texts, its ``create_writer`` is taken if it has one.
 
     Raises:
         SettingsError: unknown name or setting, or a backbone that cannot read this modality.
@@ -112,7 +119,8 @@ def create(name: str, modality: Modality, settings: Mapping[str, Any] | None = N
         fit = [k for k, e in BACKBONES.items() if modality in e.modalities]
         raise SettingsError(f"backbone '{name}' does not read {modality} input; these do: {', '.join(fit)}")
     module = import_module(f"acclimate.backbones.{found.module}")
-    return module.create(name, modality, build(module.Settings, settings or {}, "backbone"), seed)
+    make = getattr(module, "create_writer", module.create) if writes else module.create
+    return make(name, modality, build(module.Settings, settings or {}, "backbone"), seed)
 
 
 def writes(name: str) -> bool:

@@ -8,11 +8,12 @@ from typing import Literal
 from acclimate.backbones import (
     image,
     pretrained,
-    sound,
     transformers_audio,
+    transformers_causal,
     transformers_image,
     transformers_seq2seq,
     transformers_text,
+    whisper_writer,
 )
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.preprocess import Augment, Crop, Square
@@ -26,6 +27,8 @@ class Settings:
 
     max_length: int | None = None
     beams: int | None = None
+    written: int | None = None
+    checkpointing: bool | None = None
     prefix: str | None = None
     read: str | None = None
     write: str | None = None
@@ -52,5 +55,13 @@ def create(name: str, modality: Modality, settings: Settings, seed: int) -> Back
     if modality == "text":
         return transformers_text.load(name, name, build(transformers_text.Settings, given, "backbone"))
     if modality == "audio":
-        return transformers_audio.load(name, name, build(sound.Settings, given, "backbone"))
+        return transformers_audio.load(name, name, build(whisper_writer.Settings, given, "backbone"))
     return transformers_image.load(name, name, build(image.Settings, given, "backbone"))
+
+
+def create_writer(name: str, modality: Modality, settings: Settings, seed: int) -> Backbone:
+    """As `create`, but a model of texts that is no encoder-decoder is taken as a causal language model."""
+    if modality != "text" or pretrained.writes(name):
+        return create(name, modality, settings, seed)
+    given = {key: value for key, value in asdict(settings).items() if value is not None}
+    return transformers_causal.load(name, name, build(transformers_causal.Settings, given, "backbone"))

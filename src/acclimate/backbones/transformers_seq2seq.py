@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from acclimate.backbones import pretrained
@@ -16,7 +15,7 @@ from acclimate.backbones.base import Backbone, Spec
 from acclimate.backbones.hashing import weights_key
 from acclimate.backbones.layers import blocks_by_prefix, pool
 from acclimate.backbones.text import CHARACTERS_PER_TOKEN, character_lengths, load_tokenizer, readable, rules
-from acclimate.backbones.writer import IGNORED, Writer
+from acclimate.backbones.writer import IGNORED, Writer, mean_to_end
 from acclimate.domains.domain import Rows
 from acclimate.errors import SettingsError
 from acclimate.settings import as_dict, build
@@ -102,6 +101,9 @@ class Seq2Seq(Backbone):
             prefixes += [f"{names[half]}.{inner}.{k}" for k in range(depth)]
         return blocks_by_prefix(self.network, prefixes)
 
+    def lora_targets(self) -> list[str]:
+        return [f"network.{name}" for name in pretrained.linear(self.network)]
+
     def config(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
@@ -147,14 +149,8 @@ class Decoder(Writer):
             said.sequences, said.scores, getattr(said, "beam_indices", None), normalize_logits=settings.beams == 1
         )
         written = said.sequences[:, -scores.shape[1] :]
-        return tokenizer.batch_decode(said.sequences, skip_special_tokens=True), mean_to_end(scores, written, network)
-
-
-def mean_to_end(scores: Tensor, written: Tensor, network: Any) -> Tensor:
-    """Mean ``[n]`` of the scores of tokens ``[n, t]`` up to the first that ends a text."""
-    ends = torch.isin(written, torch.as_tensor(network.generation_config.eos_token_id, device=written.device)).long()
-    there = ends.cumsum(1) - ends == 0
-    return scores.masked_fill(~there, 0.0).sum(1) / there.sum(1)
+        sure = mean_to_end(scores, written, network.generation_config.eos_token_id)
+        return tokenizer.batch_decode(said.sequences, skip_special_tokens=True), sure
 
 
 def _states(values: Tensor) -> Any:

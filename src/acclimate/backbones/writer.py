@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 IGNORED = -100
@@ -33,3 +34,10 @@ class Writer(nn.Module):
     @abstractmethod
     def write(self, values: Tensor, mask: Tensor) -> tuple[list[str], Tensor]:
         """A text for each row, and the mean log-probability ``[n]`` of its tokens."""
+
+
+def mean_to_end(scores: Tensor, written: Tensor, end: int | list[int]) -> Tensor:
+    """Mean ``[n]`` of the scores of tokens ``[n, t]`` up to the first that ends a text."""
+    ends = torch.isin(written, torch.as_tensor(end, device=written.device)).long()
+    there = ends.cumsum(1) - ends == 0
+    return scores.masked_fill(~there, 0.0).sum(1) / there.sum(1)

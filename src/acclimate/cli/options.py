@@ -11,7 +11,20 @@ from acclimate.cli.parser import Parser
 Verbs = Any
 """What `add_subparsers` gives; argparse does not export its type."""
 MODALITIES = ("text", "image", "table", "array", "audio")
-TASKS = ("answer", "classify", "command", "rank", "rate", "regress", "summarize", "translate", "verify_speaker")
+TASKS = (
+    "answer",
+    "classify",
+    "command",
+    "generate",
+    "rank",
+    "rate",
+    "regress",
+    "summarize",
+    "tag",
+    "transcribe",
+    "translate",
+    "verify_speaker",
+)
 LOCATOR = "a file, folder or zip; FILE?key=value selects rows (repeated keys mean or)"
 
 

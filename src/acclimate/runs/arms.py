@@ -59,11 +59,11 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     methods.check(method, data)
     backbone = recipe.backbone.get("name") or backbones.default(modality)
     settings = {k: v for k, v in recipe.backbone.items() if k != "name"}
-    network = create_backbone(backbone, modality, settings, recipe.seed, objects)
+    network = create_backbone(backbone, modality, settings, recipe.seed, objects, data.task.writes)
     reads = data.task.reads
     frozen = network.spec.pretrained and reads in KEPT
     tune = build(Tune, {"kind": "frozen" if frozen else "full", **asked}, "tune")
-    _check_reading(data, network, tune)
+    _check_reading(data, network, tune, method)
     usual = {"epochs": epochs_by_default(network, tune), **network.spec.training}
     training = build(Training, {**usual, **recipe.training}, "training")
 
@@ -112,19 +112,23 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
 
 
-def _check_reading(data: Data, network: Backbone, tune: Tune) -> None:
+def _check_reading(data: Data, network: Backbone, tune: Tune, method: Method) -> None:
     """Refuse a tuning with which the network cannot give what the task reads."""
     task = data.task
     if task.writes:
         network.writer()
+        if method.aligns and not task.aligns:
+            raise SettingsError(
+                f"method '{method.name}' moves features, and task '{task.name}' has none; take finetune"
+            )
         if tune.bottleneck:
             raise SettingsError(f"task '{task.name}' writes with the backbone as it is; leave tune.bottleneck out")
-    if task.reads == "pair":
+    if task.reads in ("pair", "states") and not task.writes:
         network.read_units()
-        if tune.kind == "frozen":
-            raise SettingsError(
-                f"task '{task.name}' reads tokens, and frozen ones are not kept: use --tune full, or lora"
-            )
+    if task.reads == "words":
+        network.read_words()
+    if task.reads in ("pair", "words") and tune.kind == "frozen":
+        raise SettingsError(f"task '{task.name}' reads tokens, and frozen ones are not kept: use --tune full, or lora")
     if task.reads == "sentences" and (tune.kind != "frozen" or network.spec.sparse or not network.spec.pretrained):
         raise SettingsError(
             f"task '{task.name}' reads frozen sentences: take --tune frozen and a pretrained text encoder, as minilm"
@@ -260,18 +264,24 @@ def _check_training(arm: Arm, data: Data, processes: int) -> None:
 
 
 def create_backbone(
-    name: str, modality: Any, settings: Mapping[str, Any], seed: int, objects: Mapping[str, Any] | None = None
+    name: str,
+    modality: Any,
+    settings: Mapping[str, Any],
+    seed: int,
+    objects: Mapping[str, Any] | None = None,
+    writes: bool = False,
 ) -> Backbone:
-    """A fresh backbone by name, or the object that Python handed over."""
+    """A fresh backbone by name, one that writes where it can, or the object that Python handed over."""
     if objects and name in objects:
         return objects[name]()
-    return backbones.create(name, modality, settings, seed)
+    return backbones.create(name, modality, settings, seed, writes)
 
 
 def fitted_backbone(arm: Arm, prepared: Prepared, seed: int, objects: Mapping[str, Any] | None = None) -> Backbone:
     """An arm's fresh backbone, its preprocessing learned on the inputs of the rows whose labels the arm learns."""
     data = prepared.data
-    backbone = create_backbone(arm.backbone, prepared.schema.modality, arm.backbone_settings, seed, objects)
+    modality, writes = prepared.schema.modality, data.task.writes
+    backbone = create_backbone(arm.backbone, modality, arm.backbone_settings, seed, objects, writes)
     first = data.source if "source_labels" in arm.method.needs else data.labelled_target
     assert first is not None
     backbone.fit(first)

@@ -57,8 +57,6 @@ def open_seal(
     value = result.load(folder)
     recipe = parse(read_recipe(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
     label = label or recipe.target_label or recipe.label
-    if label is None and not isinstance(data, Domain):
-        raise SettingsError("evaluate needs labels; name their column with --label")
     arms = {row["name"]: load(row["name"]) for row in value["arms"]}
     deployed = arms[value["model"]]
     domain, notes = _read(deployed, data, recipe, input=input, label=label, group=group)
@@ -80,6 +78,7 @@ def open_seal(
     write_json(folder / "result.json", value)  # that labels were opened stays true whatever fails after this
 
     task = tasks.restore(deployed._model.task.config())
+    task.check(domain, learned=False)
     comparable = {name: arm for name, arm in arms.items() if arm._model.task.config() == task.config()}
     answers = {name: arm.answers(domain, cached=True) for name, arm in comparable.items()}
     reference = value["reference"] if value["reference"] in answers else None

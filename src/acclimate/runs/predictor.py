@@ -220,6 +220,7 @@ class Predictor:
         like = self._layout(columns or ())[0]
         options["structured"] = self._model.task.structured
         domain = read(data, input=columns, modality=like.modality, like=like, **options)
+        domain = domain if domain.labels is not None else self._model.task.self_labelled(domain)
         return self._fitting(domain, self._named(data, domain, input))
 
     def _named(self, data: Any, domain: Domain, input: str | list[str] | None) -> Sequence[str]:

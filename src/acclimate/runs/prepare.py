@@ -150,7 +150,7 @@ def _read(
     task = None if recipe.task is None else tasks.find(recipe.task)
     modality = recipe.modality or (like.schema.modality if like is not None else None)
     if modality is None and task is not None and task.reads != "row":
-        modality = "text"
+        modality = task.modality
     return read(
         place,
         input=inputs or None,
@@ -221,6 +221,10 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
         raise SettingsError("episodes are those of `acclimate meta-train`; leave them out")
     if any(domain is not None and domain.schema.modality in INTERACTIONS for domain in (source, target)):
         source, target = acquainted(source, target)
+    first = source if source is not None else target
+    if recipe.task is not None and first is not None and first.labels is None and recipe.label is None:
+        learned = tasks.find(recipe.task).self_labelled
+        source, target = (None if domain is None else learned(domain) for domain in (source, target))
     labelled = None
     if target is not None and target.labels is not None:
         labelled = target.select(np.flatnonzero(_known(target)))
@@ -235,8 +239,10 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     if source is not None and target is not None:
         check_kinds(source, target)
     usual = {"users": "rank", "pairs": "rate"}.get(first.schema.modality)
-    source_task = tasks.create(recipe.task or usual, first, _writes(recipe))
+    source_task = tasks.create(recipe.task or usual, first, _writes(recipe, first))
     target_task = _task_of(labelled, source_task, source)
+    if labelled is not None:
+        target_task.check(labelled)
     unlabelled = None if target is None else _canonical(_once(target, labelled).sealed())
     choosing = recipe.method.get("name") == "auto" and source is not None
     given = (None, labelled) if choosing else _halves(labelled, recipe, target_task)
@@ -290,10 +296,11 @@ def _task_of(labelled: Domain | None, source_task: Task, source: Domain | None) 
     return tasks.create(source_task.name, labelled)
 
 
-def _writes(recipe: Recipe) -> bool:
+def _writes(recipe: Recipe, first: Domain) -> bool:
     """Whether the task has the form that it takes where the backbone writes texts."""
-    name = recipe.backbone.get("name")
-    return recipe.task is not None and name is not None and tasks.has_written(recipe.task) and backbones.writes(name)
+    if recipe.task is None or not tasks.has_written(recipe.task):
+        return False
+    return backbones.writes(recipe.backbone.get("name") or backbones.default(first.schema.modality))
 
 
 def _halves(domain: Domain | None, recipe: Recipe, task: Task) -> tuple[Domain | None, Domain | None]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from torch import Tensor, nn
 
-from acclimate.domains.domain import Domain, Rows
+from acclimate.domains.domain import Domain, Modality, Rows
 from acclimate.errors import SettingsError
 from acclimate.tasks.metrics import Weighted
 
@@ -90,6 +90,8 @@ class Answers:
         probabilities: ``[n, classes]``, or None.
         classes: names of the probability columns.
         vectors: ``[n, d]`` by which rows are compared with each other, or None where nobody asks that.
+        likelihood: ``[n, 2]`` of the right texts, how unlikely they are in nats, and their tokens; None where nobody
+            asks that.
     """
 
     prediction: np.ndarray
@@ -97,17 +99,19 @@ class Answers:
     probabilities: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     vectors: np.ndarray | None = None
+    likelihood: np.ndarray | None = None
 
     def of(self, rows: np.ndarray) -> Answers:
         """Those of some rows, an index or a mask."""
         confidence = None if self.confidence is None else self.confidence[rows]
         probabilities = None if self.probabilities is None else self.probabilities[rows]
         vectors = None if self.vectors is None else self.vectors[rows]
-        return Answers(self.prediction[rows], confidence, probabilities, self.classes, vectors)
+        likelihood = None if self.likelihood is None else self.likelihood[rows]
+        return Answers(self.prediction[rows], confidence, probabilities, self.classes, vectors, likelihood)
 
 
 Kind = Literal["class", "number", "text", "vector"]
-Reads = Literal["row", "pair", "sentences", "states"]
+Reads = Literal["row", "pair", "words", "sentences", "states"]
 KEPT: tuple[Reads, ...] = ("row", "sentences")
 """What of a frozen backbone the feature cache keeps."""
 
@@ -121,17 +125,34 @@ class Task(ABC):
             rows are compared.
         primary: the metric that decides.
         reads: one vector a "row"; or `Units`: of a "pair" (a question, a line break, and the text that is asked about)
-            the tokens, of a text the "sentences", each as a row of a frozen backbone, or all "states" of an encoder.
+            the tokens, of a text the "words" or the "sentences", each of these as a row of a frozen backbone, or all
+            "states" of an encoder.
+        modality: what rows are taken for, unless the user says, where not one vector of each is read.
         structured: whether a label may be a list or a mapping, as JSON.
         writes: whether the head is the `Writer` of the backbone, in the place of a fresh one.
+        likely: whether answers are judged by how likely the model finds the right ones, and not by what it says.
+        aligns: whether there are features that an alignment can act on.
     """
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
     primary: ClassVar[Metric]
     reads: ClassVar[Reads] = "row"
+    modality: ClassVar[Modality] = "text"
     structured: ClassVar[bool] = False
     writes: ClassVar[bool] = False
+    likely: ClassVar[bool] = False
+    aligns: ClassVar[bool] = True
+
+    @classmethod
+    def self_labelled(cls, domain: Domain) -> Domain:
+        """An unlabelled domain with the labels that its rows are themselves; of most tasks they are none."""
+        return domain
+
+    @property
+    def probable(self) -> bool:
+        """Whether some of its sites have probabilities."""
+        return self.kind == "class"
 
     @classmethod
     @abstractmethod
@@ -164,6 +185,15 @@ class Task(ABC):
         """Labels ``[n]`` to training targets ``[n, ...]``; unknown labels raise DataError.
 
         ``rows`` are the inputs, in which a task finds what a label speaks of.
+        """
+
+    def check(self, domain: Domain, *, learned: bool = True) -> None:  # noqa: B027 - most tasks take any label
+        """Refuse a labelled domain of which some labels do not fit their rows.
+
+        ``learned`` says that they will be learned, and not only judged by.
+
+        Raises:
+            DataError: names the first such row.
         """
 
     @abstractmethod

@@ -39,8 +39,8 @@ def infer(
 ) -> dict[str, np.ndarray]:
     """The task's outputs (or what ``want`` takes of a forward pass) for every row, float32, in the domain's order.
 
-    Rows of like length are batched together, fewer at a time when memory runs out; the mode of every module is as
-    before afterwards.
+    A task that asks how likely the right answers are is shown them. Rows of like length are batched together, fewer at
+    a time when memory runs out; the mode of every module is as before afterwards.
     """
     modes = {module: module.training for module in model.modules()}
     model.eval().to(place.device)
@@ -49,13 +49,15 @@ def infer(
     parts: dict[str, list[np.ndarray]] = {}
     start = 0
     several = len(order) > batch_size
+    right = model.task.encode(domain.labels, domain.rows) if model.task.likely and domain.labels is not None else None
     # Not around the move to the device, which may make new parameters.
     with memory.kept() if several else nullcontext(), torch.inference_mode():
         while start < len(order):
             index = order[start : start + batch_size]
             try:
                 inputs = model.backbone.collate(domain.rows.take(index))
-                step = model(move(Batch(inputs), place.device), place.autocast())
+                targets = None if right is None else right[torch.from_numpy(index)]
+                step = model(move(Batch(inputs, targets), place.device), place.autocast())
                 found = {name: value.float().cpu().numpy() for name, value in want(step).items()}
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or len(index) == 1:
