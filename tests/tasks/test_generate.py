@@ -138,21 +138,23 @@ def test_continued_pretraining_learns_the_target_and_the_record_says_what_is_for
 
 @pytest.mark.parametrize("tune", ["full", "lora"])
 def test_instructions_are_learned_after_their_prompts(tiny_lm, tmp_path, tune):
-    """The answer to wK is w(K+1), which is taught by pairs; what is saved says the same."""
+    """The answer to wJ wK is w(K+1), which is taught by pairs; what is saved says the same."""
     rng = np.random.default_rng(0)
-    pairs = [(f"w{k} w39", f"w{k + 1}") for k in rng.integers(0, 20, 400)]
+    pairs = [
+        (f"w{j} w{k}", f"w{k + 1}") for j, k in zip(rng.integers(20, 40, 400), rng.integers(0, 19, 400), strict=True)
+    ]
     place = tmp_path / "pairs.jsonl"
     place.write_text("\n".join(json.dumps({"text": a, "reply": b}) for a, b in pairs))
     options = {**OPTIONS, "label": "reply", "method": "source_only", "tune": tune}
-    training = {**TRAINING, "learning_rate": 3e-3 if tune == "full" else 3e-2, "epochs": 30}
+    training = {**TRAINING, "learning_rate": 3e-3 if tune == "full" else 3e-2, "epochs": 20}
     run = ac.adapt(place, out=tmp_path / "run", backbone=str(tiny_lm), training=training, **options)
-    said = run.predict([{"text": "w3 w39"}, {"text": "w17 w39"}])["prediction"].tolist()
+    said = run.predict([{"text": "w33 w3"}, {"text": "w20 w17"}])["prediction"].tolist()
     if tune == "full":
         assert said == ["w4", "w18"]
     found = run.evaluate(place, label="reply", force=True)["arms"]
     share = 0.3 if tune == "full" else 0.95  # adapters of a network that knows nothing can do little
     assert found["source_only"]["metrics"]["bits_per_byte"] < share * found["plain"]["metrics"]["bits_per_byte"]
-    assert ac.load(tmp_path / "run").predict([{"text": "w3 w39"}, {"text": "w17 w39"}])["prediction"].tolist() == said
+    assert ac.load(tmp_path / "run").predict([{"text": "w33 w3"}, {"text": "w20 w17"}])["prediction"].tolist() == said
 
 
 def test_poisoned_texts_that_follow_in_the_target_change_nothing(tiny_lm, tmp_path):
