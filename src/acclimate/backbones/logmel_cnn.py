@@ -85,10 +85,21 @@ class LogMelCNN(SoundBackbone):
     def run(self, inputs: Mapping[str, Tensor]) -> Tensor:
         return self.network(inputs["mels"])
 
-    def pool(self, output: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-        values = output.float().mean(2).transpose(1, 2)
-        every = inputs["mels"].shape[3] // values.shape[1]
-        positions = -(-inputs["positions"] // every)
+    def read_units(self) -> None:
+        """A position every 20 ms: speech has up to twenty letters a second, and only the first block pools over time."""
+        super().read_units()
+        for k in range(1, _DEPTH):
+            self.network.get_submodule(f"block_{k + 1}.3").kernel_size = (2, 1)
+            self.network.get_submodule(f"block_{k + 1}.3").stride = (2, 1)
+
+    def over_time(self, output: Tensor) -> Tensor:
+        return output.float().mean(2).transpose(1, 2)
+
+    def own(self, inputs: Mapping[str, Tensor], steps: int) -> Tensor:
+        every = inputs["mels"].shape[3] // steps
+        return -(-inputs["positions"] // every)
+
+    def summary(self, values: Tensor, positions: Tensor) -> Tensor:
         return mean_over_time(values, positions) + max_over_time(values, positions)
 
     def blocks(self) -> list[list[nn.Parameter]]:

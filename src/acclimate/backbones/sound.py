@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -113,10 +113,12 @@ class SoundPreprocess:
 class SoundBackbone(LayeredBackbone):
     """A backbone that reads the same number of seconds of every clip, so that no row depends on its batch.
 
-    What is pooled over time is the clip's own part: the silence that fills a batch is left out.
+    What is pooled over time is the clip's own part: the silence that fills a batch is left out. After `read_units` it
+    gives the positions themselves, and its `mask` says which are the clip's own.
     """
 
     network: Any
+    in_units: bool = False
     settings: Settings
     preprocess: SoundPreprocess
     rate: int = RATE
@@ -148,6 +150,28 @@ class SoundBackbone(LayeredBackbone):
         """What the network reads of sounds ``[n, samples]``, and ``positions`` ``[n]``: how many outputs in time are of
         the sound's own ``lengths`` samples.
         """
+
+    def read_units(self) -> None:
+        self.in_units = True
+
+    def pool(self, output: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+        values = self.over_time(output)
+        return values.float() if self.in_units else self.summary(values, self.own(inputs, values.shape[1]))
+
+    def over_time(self, output: Tensor) -> Tensor:
+        """A layer's output as ``[n, t, d]``."""
+        return output
+
+    def own(self, inputs: Mapping[str, Tensor], steps: int) -> Tensor:
+        """How many of so many positions in time are the clip's own ``[n]``."""
+        return inputs["positions"]
+
+    def summary(self, values: Tensor, positions: Tensor) -> Tensor:
+        """One vector ``[n, d]`` for the first ``positions`` ``[n]`` of ``[n, t, d]``."""
+        return mean_over_time(values, positions)
+
+    def mask(self, inputs: Mapping[str, Tensor], values: Tensor) -> Tensor:
+        return own_part(values, self.own(inputs, values.shape[1])).squeeze(2)
 
     def example(self) -> dict[str, Tensor]:
         return self.collate([(np.zeros(self.preprocess.samples, dtype=np.float32), self.rate)])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from acclimate.backbones import pretrained
-from acclimate.backbones.base import Spec
+from acclimate.backbones.base import Backbone, Spec
 from acclimate.backbones.layers import blocks_by_prefix
 from acclimate.backbones.mels import mel_power
 from acclimate.backbones.sound import LONGEST, Settings, SoundBackbone, mean_over_time
@@ -83,8 +83,11 @@ class SpeakerEncoder(SoundBackbone):
         mels = inputs["mels"]
         return self.network(mels.flatten(0, 1)).unflatten(0, mels.shape[:2])
 
-    def pool(self, output: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-        return F.normalize(mean_over_time(output, inputs["positions"]), dim=1)
+    def read_units(self) -> None:
+        Backbone.read_units(self)  # a window of 1.6 s holds several words
+
+    def summary(self, values: Tensor, positions: Tensor) -> Tensor:
+        return F.normalize(mean_over_time(values, positions), dim=1)
 
     def layer_names(self) -> Iterable[str]:
         return ()

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones import pretrained, whisper, whisper_weights
+from acclimate.backbones import pretrained, whisper
 from acclimate.backbones.base import Spec
 from acclimate.backbones.layers import blocks_by_prefix
-from acclimate.backbones.sound import RATE, Settings, SoundBackbone, inside, mean_over_time
+from acclimate.backbones.sound import RATE, SoundBackbone, inside
+from acclimate.backbones.whisper_writer import Settings
 from acclimate.domains.domain import Modality
-from acclimate.errors import DataError, MissingAssetError
+from acclimate.errors import DataError, MissingAssetError, SettingsError
 from acclimate.settings import as_dict, build
 
 _STACK = "encoder.layers"
@@ -66,9 +67,6 @@ class Wave(SoundBackbone):
         masks = {"attention_mask": inputs["own"]} if self.network.config.feat_extract_norm == "layer" else {}
         return self.network(inputs["sound"], **masks)
 
-    def pool(self, output: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-        return mean_over_time(output, inputs["positions"])
-
     def layer_names(self) -> Iterable[str]:
         return inside(self.network, _STACK)
 
@@ -90,13 +88,13 @@ class Wave(SoundBackbone):
 
 
 def create(name: str, modality: Modality, settings: Settings, seed: int) -> SoundBackbone:
-    """`whisper_tiny_en`: the encoder of Whisper tiny.en, 8 M parameters, 768 features.
+    """`whisper_tiny_en`: the encoder of Whisper tiny.en, 8 M parameters, 768 features; with its decoder 38 M.
 
     Raises:
         MissingAssetError: neither the package of the extra 'audio' nor the hub's copy is here.
     """
     try:
-        network = whisper_weights.tiny_en().encoder
+        return _checked(whisper.load(name, name, settings, 1e-4))
     except MissingAssetError as missing:
         try:
             return load(f"hf:{_HUB}", name, settings)
@@ -104,11 +102,10 @@ def create(name: str, modality: Modality, settings: Settings, seed: int) -> Soun
             raise MissingAssetError(
                 f"{name}: {missing}, or pip install 'acclimate[audio]'; or from the hub: {error}"
             ) from None
-    return _checked(whisper.Whisper(name, network, settings, 1e-4))
 
 
 def load(source: str, name: str, settings: Settings, learning_rate: float = 5e-5) -> SoundBackbone:
-    """Any speech encoder from a folder or the hub (``hf:NAME``); of Whisper the encoder alone.
+    """Any speech encoder from a folder or the hub (``hf:NAME``); of Whisper the encoder, and its decoder when it is to write.
 
     Raises:
         DataError: config or weights are broken, or of a network that reads no sound.
@@ -116,11 +113,12 @@ def load(source: str, name: str, settings: Settings, learning_rate: float = 5e-5
     """
     folder = pretrained.transformers_folder(source)
     if pretrained.model_type(folder) == "whisper":
-        encoder = whisper.whole(str(folder)).model.encoder
-        return _checked(whisper.Whisper(name, encoder, settings, learning_rate))
+        return _checked(whisper.load(str(folder), name, settings, learning_rate))
     network: Any = pretrained.load_network(folder)
     if not hasattr(network, "_get_feat_extract_output_lengths"):
         raise DataError(f"{folder}: a model of type '{network.config.model_type}', which reads no waveforms")
+    if settings.write != "en":
+        raise SettingsError("backbone.write is of Whisper; what this network hears, it learns to spell from the source")
     return _checked(Wave(name, network, settings, _front(folder), learning_rate))
 
 
