@@ -8,6 +8,7 @@ import torch
 from acclimate.backbones import registry, transformers_text
 from acclimate.backbones.windows import windows
 
+READ = ("input_ids", "token_type_ids", "attention_mask")
 LONG = " ".join(f"w{k % 40}" for k in range(150))
 
 
@@ -61,10 +62,10 @@ def test_a_token_is_what_the_network_says_of_it_in_its_window(backbone):
     inputs = backbone.collate([f"w1 w2\n{LONG}"])
     assert inputs["input_ids"].shape == (1, 160)
     found = backbone(inputs)["layer_2"][0]
-    cut = windows(inputs["attention_mask"].bool(), inputs["places"][..., 0] >= 0, 24)
+    cut = windows(inputs["attention_mask"].bool(), inputs["inside"], 24)
     for window in (0, 3, len(cut.rows) - 1):
         own = cut.tokens[window]
-        own_inputs = {name: value[:, own] for name, value in inputs.items() if name != "places"}
+        own_inputs = {name: value[:, own] for name, value in inputs.items() if name in READ}
         alone = backbone.network(**own_inputs).last_hidden_state[0]
         taken = cut.share[window] == 1
         assert taken.sum() >= 10
@@ -73,7 +74,7 @@ def test_a_token_is_what_the_network_says_of_it_in_its_window(backbone):
 
 def test_short_texts_are_read_as_the_network_reads_them(backbone):
     inputs = backbone.collate(["w1\nw2 w3", "w4 w5\ngood film"])
-    plain = {name: value for name, value in inputs.items() if name != "places"}
+    plain = {name: value for name, value in inputs.items() if name in READ}
     assert torch.equal(backbone(inputs)["layer_2"], backbone.network(**plain).last_hidden_state)
     beside = backbone(backbone.collate(["w1\nw2 w3", f"w1\n{LONG}"]))["layer_2"]
     torch.testing.assert_close(beside[:1, :6], backbone(inputs)["layer_2"][:1, :6], rtol=1e-4, atol=1e-5)

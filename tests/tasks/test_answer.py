@@ -11,7 +11,6 @@ import torch
 import acclimate as ac
 from acclimate.backbones import registry
 from acclimate.domains.read import read
-from acclimate.domains.rows import ListRows
 from acclimate.errors import DataError, SettingsError
 from acclimate.tasks.answer import Answer, spans
 from acclimate.tasks.base import Answers, Units
@@ -20,17 +19,6 @@ from acclimate.tasks.overlap import overlap, words
 TEXT = "who?\nAda met Bob Lee."
 PLACES = [(-1, -1), (-1, -1), (-1, -1), (0, 3), (4, 7), (8, 11), (12, 15), (15, 16), (-1, -1)]
 """Of [CLS] who ? [SEP] Ada met Bob Lee . [SEP], without the second word of the question."""
-
-
-@pytest.fixture(autouse=True)
-def _cache(own_cache):
-    pass
-
-
-def rows(*texts):
-    values = np.empty(len(texts), dtype=object)
-    values[:] = texts
-    return ListRows(values)
 
 
 def units(values):
@@ -66,7 +54,7 @@ def test_other_forms_are_refused(label):
         spans(label)
 
 
-def test_an_answer_is_looked_up_in_its_text():
+def test_an_answer_is_looked_up_in_its_text(rows):
     text = rows(TEXT, "a\nb a b", "q\nb a b")
     labels = np.array(["Bob Lee", "b", '{"text": ["b"], "answer_start": [4]}'], dtype=object)
     assert Answer().encode(labels, text).tolist() == [[8, 15], [0, 1], [4, 5]]
@@ -90,23 +78,23 @@ def test_the_loss_is_the_mean_cross_entropy_of_both_ends():
     assert Answer(True).loss(lacking, torch.tensor([[-1, -1]])).tolist() == pytest.approx([(start + end) / 2], rel=1e-5)
 
 
-def decoded(start, end, may_lack=False):
+def decoded(rows, start, end, may_lack=False):
     said = {name: value.detach().numpy() for name, value in outputs(start, end, may_lack).items()}
     return Answer(may_lack).decode(said, rows=rows(TEXT))
 
 
-def test_the_best_pair_is_quoted():
-    found = decoded([9.0, 9, 9, 0, 0, 2, 0, 0, 9], [9.0, 9, 9, 0, 0, 0, 3, 0, 9])
+def test_the_best_pair_is_quoted(rows):
+    found = decoded(rows, [9.0, 9, 9, 0, 0, 2, 0, 0, 9], [9.0, 9, 9, 0, 0, 0, 3, 0, 9])
     assert found.prediction.tolist() == ["Bob Lee"]
     assert found.confidence[0] == pytest.approx(np.exp(5) / (np.exp(2) + 4) / (np.exp(3) + 4), rel=1e-5)
-    backwards = decoded([0.0, 0, 0, 0, 0, 0, 5, 0, 0], [0.0, 0, 0, 5.5, 0, 0, 0, 1, 0])
+    backwards = decoded(rows, [0.0, 0, 0, 0, 0, 0, 5, 0, 0], [0.0, 0, 0, 5.5, 0, 0, 0, 1, 0])
     assert backwards.prediction.tolist() == ["Lee."], "an answer does not end before it begins"
 
 
-def test_no_answer_is_the_empty_text():
+def test_no_answer_is_the_empty_text(rows):
     weak = [4.0, 0, 0, 0, 0, 2, 0, 0, 0], [4.0, 0, 0, 0, 0, 0, 3, 0, 0]
-    assert decoded(*weak).prediction.tolist() == ["Bob Lee"], "where every question has one"
-    assert decoded(*weak, may_lack=True).prediction.tolist() == [""]
+    assert decoded(rows, *weak).prediction.tolist() == ["Bob Lee"], "where every question has one"
+    assert decoded(rows, *weak, may_lack=True).prediction.tolist() == [""]
 
 
 @pytest.mark.parametrize(

@@ -9,24 +9,12 @@ import pytest
 import torch
 
 import acclimate as ac
-from acclimate.domains.rows import ListRows
 from acclimate.domains.sentences import split
 from acclimate.errors import DataError, SettingsError
 from acclimate.tasks.base import Answers, Units
 from acclimate.tasks.summarize import Summarize, oracle
 
 TEXT = "Ada met Bob. It rained all day. They went home. Nobody saw them."
-
-
-@pytest.fixture(autouse=True)
-def _cache(own_cache):
-    pass
-
-
-def rows(*texts):
-    values = np.empty(len(texts), dtype=object)
-    values[:] = texts
-    return ListRows(values)
 
 
 def parts(text):
@@ -57,7 +45,7 @@ def test_the_sentences_of_an_extract_are_found_again():
     assert oracle("", "x") == ()
 
 
-def test_a_text_is_encoded_by_its_sentences():
+def test_a_text_is_encoded_by_its_sentences(rows):
     task = Summarize()
     labels = np.array(["Ada met Bob.", "One."], dtype=object)
     assert task.encode(labels, rows(TEXT, "One. Two.")).tolist() == [[1, 0, 0, 0], [1, 0, -1, -1]]
@@ -71,7 +59,7 @@ def test_the_loss_is_a_mean_over_the_sentences_of_each_text():
     assert Summarize().loss(said, targets).tolist() == pytest.approx([first, second], rel=1e-5)
 
 
-def test_the_best_share_is_quoted_in_the_order_of_the_text():
+def test_the_best_share_is_quoted_in_the_order_of_the_text(rows):
     places = np.array([split(TEXT), [*split("One. Two."), (0, 0), (0, 0)]], dtype=np.float32)
     said = {"chosen": np.array([[0.0, -1, 3, 2], [0.5, 1, 9, 9]]), "places": places}
     found = Summarize(0.5).decode(said, rows=rows(TEXT, "One. Two."))
@@ -118,7 +106,7 @@ def test_english_is_scored_as_the_package_does():
     assert ours == pytest.approx({name.lower(): score.fmeasure for name, score in theirs.items()})
 
 
-def test_lead_baselines_are_the_first_sentences():
+def test_lead_baselines_are_the_first_sentences(rows):
     found = Summarize(0.5).baselines(rows(TEXT, ""))
     assert found["lead3"].prediction.tolist() == ["Ada met Bob. It rained all day. They went home.", ""]
     assert found["lead"].prediction.tolist() == ["Ada met Bob. It rained all day.", ""]

@@ -101,6 +101,17 @@ class Backbone(nn.Module):
             "take minilm or another transformers text encoder"
         )
 
+    def read_words(self) -> None:
+        """From now on, give the features of each word of a text, ``[n, w, size]``, and in the inputs their ``places``.
+
+        Raises:
+            SettingsError: this backbone knows no words.
+        """
+        raise SettingsError(
+            f"backbone '{self.spec.name}' does not tell words apart, and this task asks about each; take minilm or "
+            "another transformers text encoder"
+        )
+
     def mask(self, inputs: Any, values: Tensor) -> Tensor:
         """Where units ``values`` ``[n, t, d]`` of inputs are a row's own, ``[n, t]`` bool."""
         return inputs["attention_mask"].bool()

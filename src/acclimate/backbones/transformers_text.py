@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from acclimate.backbones.hashing import weights_key
 from acclimate.backbones.layers import LayeredBackbone, blocks_by_prefix, pool
 from acclimate.backbones.text import CHARACTERS_PER_TOKEN, character_lengths, load_tokenizer, readable, rules
 from acclimate.backbones.windows import windows
+from acclimate.backbones.words import first_tokens
 from acclimate.domains.domain import Modality, Rows
 from acclimate.errors import SettingsError
 from acclimate.settings import as_dict, build
@@ -49,7 +50,8 @@ class TransformersText(LayeredBackbone):
 
     def __init__(self, name: str, network: Any, tokenizer: Any, settings: Settings, learning_rate: float):
         super().__init__()
-        self.network, self.tokenizer, self.in_units = network, tokenizer, False
+        self.network, self.tokenizer = network, tokenizer
+        self.units: Literal["pair", "words"] | None = None
         if settings.max_length < 8:
             raise SettingsError(f"backbone.max_length: at least 8 tokens, found {settings.max_length}")
         positions = getattr(network.config, "max_position_embeddings", None) or settings.max_length
@@ -67,18 +69,23 @@ class TransformersText(LayeredBackbone):
     def collate(
         self, raw: Sequence[str], *, training: bool = False, rng: np.random.Generator | None = None
     ) -> dict[str, Tensor]:
-        longest = MOST_TOKENS if self.in_units else self.settings.max_length
+        longest = self.settings.max_length if self.units is None else MOST_TOKENS
         texts = readable(raw, longest * CHARACTERS_PER_TOKEN)
         form = {"max_length": longest, "padding": True, "pad_to_multiple_of": 8, "return_tensors": "pt"}
-        if not self.in_units:
+        if self.units is None:
             return dict(self.tokenizer(texts, truncation=True, **form))
-        asked, told = zip(*(text.split("\n", 1) if "\n" in text else ("", text) for text in texts), strict=True)
-        encoded = self.tokenizer(
-            self._short(asked), list(told), truncation="only_second", return_offsets_mapping=True, **form
-        )
-        places = encoded.pop("offset_mapping")
-        which = [[-1 if part is None else part for part in encoded.sequence_ids(i)] for i in range(len(texts))]
-        return {**encoded, "places": torch.where(torch.tensor(which)[..., None] == 1, places, -1)}
+        form["return_offsets_mapping"] = True
+        if self.units == "words":
+            encoded = self.tokenizer(texts, truncation=True, **form)
+        else:
+            asked, told = zip(*(text.split("\n", 1) if "\n" in text else ("", text) for text in texts), strict=True)
+            encoded = self.tokenizer(self._short(asked), list(told), truncation="only_second", **form)
+        places, last = encoded.pop("offset_mapping"), 0 if self.units == "words" else 1
+        inside = torch.tensor([[part == last for part in encoded.sequence_ids(row)] for row in range(len(texts))])
+        if self.units == "pair":
+            return {**encoded, "inside": inside, "places": torch.where(inside[..., None], places, -1)}
+        first, places = first_tokens(texts, places, inside)
+        return {**encoded, "inside": inside, "first": first, "places": places}
 
     def _short(self, questions: Sequence[str]) -> list[str]:
         """The questions, each cut to less than half a window: the rest is the text's."""
@@ -92,37 +99,60 @@ class TransformersText(LayeredBackbone):
         ]
 
     def read_units(self) -> None:
+        self._in_units("pair")
+
+    def read_words(self) -> None:
+        self._in_units("words")
+
+    def _in_units(self, units: Literal["pair", "words"]) -> None:
         if not self.tokenizer.is_fast:
             raise SettingsError(f"backbone '{self.spec.name}': its tokenizer does not say where tokens begin and end")
-        self.in_units = True
+        self.units = units
+
+    def mask(self, inputs: Mapping[str, Tensor], values: Tensor) -> Tensor:
+        return inputs["first"] >= 0 if "first" in inputs else super().mask(inputs, values)
 
     def forward(self, inputs: Mapping[str, Tensor], layers: Sequence[str] | None = None) -> dict[str, Tensor]:
-        read = inputs["attention_mask"].bool()
-        if not self.in_units or int(read.sum(1).max()) <= self.settings.max_length:
+        if self.units is None:
             return super().forward(inputs, layers)
-        cut, forward = windows(read, inputs["places"][..., 0] >= 0, self.settings.max_length), super().forward
+        found = self._tokens(inputs, layers)
+        if self.units == "pair":
+            return found
+        first = inputs["first"].clamp(min=0)[..., None]
+        return {name: values.gather(1, first.expand(-1, -1, values.shape[-1])) for name, values in found.items()}
+
+    def _tokens(self, inputs: Mapping[str, Tensor], layers: Sequence[str] | None) -> dict[str, Tensor]:
+        """Features of all tokens ``[n, t, size]``, of long texts by windows."""
+        read = inputs["attention_mask"].bool()
+        if int(read.sum(1).max()) <= self.settings.max_length:
+            return super().forward(inputs, layers)
+        cut, forward = windows(read, inputs["inside"], self.settings.max_length), super().forward
         again = torch.is_grad_enabled() and len(cut.rows) > AT_ONCE
         padding = {"input_ids": self.tokenizer.pad_token_id}
         whole: dict[str, Tensor] = {}
         for part in cut.parts(AT_ONCE):
-            own = {name: part.cut(inputs[name], padding.get(name, 0)) for name in inputs if name != "places"}
+            own = {name: part.cut(values, padding.get(name, 0)) for name, values in self._read(inputs).items()}
             found = checkpoint(forward, own, layers, use_reentrant=False) if again else forward(own, layers)
             for layer, values in found.items():
                 whole.setdefault(layer, values.new_zeros(*read.shape, values.shape[-1]))
                 part.add(whole[layer], values)
         return whole
 
+    def _read(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inputs that the network takes."""
+        return {name: values for name, values in inputs.items() if name not in ("inside", "first", "places")}
+
     def run(self, inputs: Mapping[str, Tensor]) -> Any:
-        return self.network(**{name: value for name, value in inputs.items() if name != "places"})
+        return self.network(**self._read(inputs))
 
     def pool(self, output: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-        return output.float() if self.in_units else pool(output, inputs["attention_mask"])
+        return output.float() if self.units is not None else pool(output, inputs["attention_mask"])
 
     def example(self) -> dict[str, Tensor]:
         return self.collate(["a"])
 
     def lengths(self, rows: Rows) -> np.ndarray:
-        return character_lengths(rows, 5 * (MOST_TOKENS if self.in_units else self.settings.max_length))
+        return character_lengths(rows, 5 * (self.settings.max_length if self.units is None else MOST_TOKENS))
 
     def blocks(self) -> list[list[nn.Parameter]]:
         return blocks_by_prefix(self.network, self._prefixes)

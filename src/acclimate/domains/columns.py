@@ -129,7 +129,7 @@ def texts(frame: pd.DataFrame, where: str) -> np.ndarray:
     """One text a row ``[n]`` (object dtype).
 
     Several columns are joined by newlines, the only ones before the last column's text: it is what a task asks about,
-    and the others (a question) are what is asked.
+    and the others (a question) are what is asked. A list of words is a text, too.
 
     Raises:
         DataError: a missing text (an empty one is allowed), or one of more than 10 MB; names the row.
@@ -168,11 +168,22 @@ def _texts(series: pd.Series, where: str) -> list[str]:
                 f"{where}: column '{series.name}' has no text in {row_name(series.index[i])}; "
                 "remove that row or put an empty text"
             )
+        if isinstance(value, (list, tuple, np.ndarray)) and all(isinstance(word, str) for word in value):
+            values[i] = _sentence(value, f"{where}: column '{series.name}', {row_name(series.index[i])}")
+            continue
         if isinstance(value, (list, dict, tuple, bytes, np.ndarray)):
             kind = type(value).__name__
             raise DataError(f"{where}: column '{series.name}' holds {kind} values, expected texts")
         values[i] = canonical_one(value)
     return values
+
+
+def _sentence(words: Iterable[str], where: str) -> str:
+    """Words with a space between each two."""
+    for word in words:
+        if len(word.split()) != 1 or word != word.strip():
+            raise DataError(f"{where}: a list of words holds {word!r}; a word has no space in it, and is not empty")
+    return " ".join(words)
 
 
 def found_modality(frame: pd.DataFrame, where: str) -> Modality:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acclimate.domains.audio import decode_audio
-from acclimate.domains.domain import Joined, Modality, Rows, Subset
+from acclimate.domains.domain import Domain, Joined, Modality, Rows, Subset
 from acclimate.domains.images import decode_image
 from acclimate.errors import DataError
 
@@ -162,6 +162,34 @@ def name_of(rows: Rows, index: int) -> str | None:
                 return name_of(part, index)
             index -= len(part)
     return f"{rows.files.where}/{rows.names[index]}" if isinstance(rows, FileRows) else None
+
+
+def place_of(domain: Domain, index: int) -> str:
+    """A row for people: its file, or the data and which row there, counted from 1."""
+    if (name := name_of(domain.rows, index)) is not None:
+        return name
+    rows, name = domain.rows, domain.name
+    while True:
+        if isinstance(rows, Subset):
+            index, rows = int(rows.index[index]), rows.rows
+        elif isinstance(rows, Joined):
+            ends = np.cumsum([len(part) for part in rows.parts])
+            part = int(np.searchsorted(ends, index, side="right"))
+            names = name.split(" + ")
+            name = names[part] if len(names) == len(ends) else name
+            index, rows = index - int(ends[part]) + len(rows.parts[part]), rows.parts[part]
+        else:
+            return f"{name}, row {index + 1}"
+
+
+def check_texts_with_labels(domain: Domain, look: Callable[[str, str], object]) -> None:
+    """Call ``look`` with each text and its label; a DataError that it raises is said to be of that row."""
+    assert domain.labels is not None
+    for row, (text, label) in enumerate(zip(texts_of(domain.rows), domain.labels, strict=True)):
+        try:
+            look(text, label)
+        except DataError as error:
+            raise DataError(f"{place_of(domain, row)}: {error}") from None
 
 
 def decode(data: bytes, modality: Modality, where: str) -> Any:

@@ -22,7 +22,7 @@ from acclimate.tasks.base import Task, Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Convex, Loop, Pass, Stage, Update
 
-Need = Literal["source_labels", "target_inputs", "target_labels", "classes", "users"]
+Need = Literal["source_labels", "target_inputs", "target_labels", "classes", "probabilities", "users"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class Data:
             "target_inputs": self.target is not None,
             "target_labels": self.labelled_target is not None,
             "classes": hasattr(self.source_task, "classes"),
+            "probabilities": self.source_task.probable,
             "users": any(
                 d is not None and d.schema.modality in INTERACTIONS for d in (self.source, self.labelled_target)
             ),
@@ -172,7 +173,7 @@ class Method:
     def misses(self, data: Data) -> str:
         """What keeps this method from working with these data, as a sentence without its stop; empty if nothing."""
         lacking = [need for need in self.needs if not data.has[need]]
-        if "classes" in lacking:
+        if {"classes", "probabilities"} & set(lacking):
             return f"method '{self.name}' needs classes, and task '{data.task.name}' has none"
         if lacking:
             hint = "; --target-label COLUMN gives permission to train on target labels"

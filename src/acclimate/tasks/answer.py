@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from acclimate.domains.domain import Domain, Rows
-from acclimate.domains.rows import texts_of
+from acclimate.domains.rows import check_texts_with_labels, texts_of
+from acclimate.domains.sentences import split
 from acclimate.errors import DataError
 from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Task, Units
 from acclimate.tasks.metrics import Weighted
-from acclimate.tasks.overlap import exact, overlap
+from acclimate.tasks.overlap import exact, overlap, tokens
 
 LONGEST = 30
 """Tokens of an answer at most, as in the SQuAD script of Devlin et al. 2019."""
@@ -59,9 +60,8 @@ class Answer(Task):
             raise DataError(f"{domain.name}: answers are needed; name their column with --label")
         if domain.schema.modality != "text":
             raise DataError(f"{domain.name} is {domain.schema.modality}; answers are places in texts")
-        task = cls(any(not spans(label) for label in domain.labels))
-        task.encode(domain.labels, domain.rows)  # also the rows that are held out must have their answers
-        return task
+        cls(may_lack=True).check(domain)  # also the rows that are held out must have their answers
+        return cls(any(not spans(label) for label in domain.labels))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -83,6 +83,22 @@ class Answer(Task):
         """One site, ``features``: the mean over the tokens of question and text, one vector a row."""
         pooled = features.pooled
         return {"features": Site(pooled, torch.arange(len(pooled), device=pooled.device))}
+
+    def check(self, domain: Domain, *, learned: bool = True) -> None:
+        """Refuse labels of another form, and, to learn from, answers that are not in their texts.
+
+        Raises:
+            DataError: names the first such row.
+        """
+
+        def look(text: str, label: str) -> None:
+            answers = spans(label)
+            if learned and answers:
+                _place(*answers[0], told(text))
+            if learned and not answers and not self.may_lack:
+                raise DataError("the text has no answer, and every question of the source has one")
+
+        check_texts_with_labels(domain, look)
 
     def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
         """First character of the answer in its text and the one after its last, ``[n, 2]`` int64; -1: no answer.
@@ -145,6 +161,11 @@ class Answer(Task):
 
         return weighted
 
+    def baselines(self, rows: Rows) -> dict[str, Answers]:
+        """``overlap``: the sentence of the text that has most words of the question, the first of several."""
+        said = [_nearest(*question_and_text(row)) for row in texts_of(rows)]
+        return {"overlap": Answers(np.array([*said, ""], dtype=object)[:-1])}
+
     def config(self) -> dict[str, Any]:
         """Name, and whether answers may lack."""
         return {"name": self.name, "may_lack": self.may_lack}
@@ -165,7 +186,19 @@ def ends_of(places: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 def told(row: str) -> str:
     """The text that a question is asked about: what follows the first line break, or all of a row without one."""
-    return row.partition("\n")[2] if "\n" in row else row
+    return question_and_text(row)[1]
+
+
+def question_and_text(row: str) -> tuple[str, str]:
+    """What stands before the first line break (nothing in a row without one), and the rest."""
+    question, line_break, text = row.partition("\n")
+    return (question, text) if line_break else ("", row)
+
+
+def _nearest(question: str, text: str) -> str:
+    asked = set(tokens(question))
+    sentences = [text[low:high] for low, high in split(text)]
+    return max(sentences, key=lambda sentence: len(asked & set(tokens(sentence))), default="")
 
 
 def spans(label: str) -> list[tuple[str, int | None]]:

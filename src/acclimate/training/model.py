@@ -89,6 +89,8 @@ class Model(nn.Module):
         self.shape = (bottleneck, standardize)
         if task.reads in ("pair", "states"):
             backbone.read_units()
+        if task.reads == "words":
+            backbone.read_words()
         self.use_layer(backbone.check_layer(layer))
         self.new_head(task)
 

@@ -59,7 +59,7 @@ class BNM(Align):
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)"}
     batched: ClassVar[tuple[str, ...]] = ("strength",)
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (1.0, 3.0, 0.3, 10.0)}
-    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
+    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "probabilities")
 
     def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:
         """Minus the norm of each site's answers on the target."""

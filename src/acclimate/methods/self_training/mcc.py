@@ -74,7 +74,7 @@ class MCC(Align):
         "strength": (1.0, 0.3, 3.0, 0.1),
         "temperature": (2.5, 1.5, 4.0, 1.0),
     }
-    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
+    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "probabilities")
 
     def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:
         """The confusion of each site's classes on the target."""
