@@ -171,7 +171,7 @@ def test_poisoned_texts_that_follow_in_the_target_change_nothing(tiny_lm, tmp_pa
 
 def test_what_cannot_be_is_refused(tiny_lm, tiny_text, tmp_path):
     source = counted(tmp_path / "source.jsonl", 40, 1, 0)
-    with pytest.raises(SettingsError, match="task 'generate' has none; take finetune"):
+    with pytest.raises(SettingsError, match="task 'generate' has none that could be moved"):
         ac.adapt(source, source, out=tmp_path / "a", backbone=str(tiny_lm), method="dann", **OPTIONS)
     with pytest.raises(DataError, match=r"would be random|cannot load the weights"):
         ac.adapt(source, source, out=tmp_path / "b", backbone=str(tiny_text), **OPTIONS)

@@ -181,6 +181,8 @@ class Method:
                 f"method '{self.name}' needs {', '.join(n.replace('_', ' ') for n in lacking)}, which are not given"
                 f"{hint if 'target_labels' in lacking else ''}"
             )
+        if self.aligns and not data.task.aligns:
+            return f"method '{self.name}' moves features, and task '{data.task.name}' has none that could be moved"
         if self.same_labels and data.source is not None and not data.same_task:
             return f"method '{self.name}' needs the same labels in source and target{data.unknown_class}"
         if self.same_columns and data.difference is not None:
@@ -258,7 +260,7 @@ class Tail(Method):
     """Base of the methods that change a trained model, without source labels; alone, they follow source_only."""
 
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs")
-    changes: ClassVar[Literal["statistics", "weights", "class shares"]]
+    changes: ClassVar[Literal["statistics", "weights", "class shares", "answers"]]
     """What of the model it changes; only one method may change each."""
 
     @property

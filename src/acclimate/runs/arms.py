@@ -63,7 +63,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     reads = data.task.reads
     frozen = network.spec.pretrained and reads in KEPT
     tune = build(Tune, {"kind": "frozen" if frozen else "full", **asked}, "tune")
-    _check_reading(data, network, tune, method)
+    _check_reading(data, network, tune)
     usual = {"epochs": epochs_by_default(network, tune), **network.spec.training}
     training = build(Training, {**usual, **recipe.training}, "training")
 
@@ -112,15 +112,11 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
 
 
-def _check_reading(data: Data, network: Backbone, tune: Tune, method: Method) -> None:
+def _check_reading(data: Data, network: Backbone, tune: Tune) -> None:
     """Refuse a tuning with which the network cannot give what the task reads."""
     task = data.task
     if task.writes:
         network.writer()
-        if method.aligns and not task.aligns:
-            raise SettingsError(
-                f"method '{method.name}' moves features, and task '{task.name}' has none; take finetune"
-            )
         if tune.bottleneck:
             raise SettingsError(f"task '{task.name}' writes with the backbone as it is; leave tune.bottleneck out")
     if task.reads in ("pair", "states") and not task.writes:
