@@ -86,7 +86,7 @@ class LogMelCNN(SoundBackbone):
         return self.network(inputs["mels"])
 
     def read_units(self) -> None:
-        """A position every 20 ms: speech has up to twenty letters a second, and only the first block pools over time."""
+        """Positions of 20 ms: speech has up to twenty letters a second. Only the first block pools over time."""
         super().read_units()
         for k in range(1, _DEPTH):
             self.network.get_submodule(f"block_{k + 1}.3").kernel_size = (2, 1)

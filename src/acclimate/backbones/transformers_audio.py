@@ -105,7 +105,7 @@ def create(name: str, modality: Modality, settings: Settings, seed: int) -> Soun
 
 
 def load(source: str, name: str, settings: Settings, learning_rate: float = 5e-5) -> SoundBackbone:
-    """Any speech encoder from a folder or the hub (``hf:NAME``); of Whisper the encoder, and its decoder when it is to write.
+    """Any speech encoder from a folder or the hub (``hf:NAME``); of Whisper the decoder too when it is to write.
 
     Raises:
         DataError: config or weights are broken, or of a network that reads no sound.

@@ -127,7 +127,7 @@ class WhisperWriter(Writer):
         """As of `Writer`. A text is taught with a space before it, as Whisper was; what is too long is cut."""
         (decoder,), spoken = self._of, self.language
         first, most = list(spoken.prompt), decoder.config.max_target_positions - len(spoken.prompt)
-        found = [self._tokens(text)[: most - 1] + [spoken.end] for text in texts]
+        found = [[*self._tokens(text)[: most - 1], spoken.end] for text in texts]
         ids = torch.full((len(found), max(map(len, found))), IGNORED)
         for row, tokens in enumerate(found):
             ids[row, : len(tokens)] = torch.tensor(tokens)

@@ -63,7 +63,7 @@ def compose(methods: Sequence[Method]) -> Method:
     return Composite(tuple(members), trainer, tuple(ordered))
 
 
-ORDER = ("statistics", "weights", "class shares")
+ORDER = ("statistics", "weights", "class shares", "answers")
 """What a trained model's changes are made to, in order: shares last, as they rest on calibrated answers."""
 
 

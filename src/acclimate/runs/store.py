@@ -20,6 +20,7 @@ from acclimate.backbones.hashing import file_sha256
 from acclimate.domains.domain import Modality, Schema
 from acclimate.errors import AcclimateError, DataError, SettingsError
 from acclimate.files import read_json, write_json, writing
+from acclimate.methods import registry as methods
 from acclimate.tasks import registry as tasks
 from acclimate.training.model import Model
 
@@ -73,6 +74,7 @@ def save(model: Model, card: Card, folder: Path) -> None:
         "standardize": standardize,
         "backbone": model.backbone.config(),
         "origin": card.origin,
+        "at_test": None if model.at_test is None else model.at_test.recipe(),
     }
     with writing(folder) as part:
         part.mkdir()
@@ -113,6 +115,8 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
             standardize=config["standardize"],
         )
         model.load_state_dict(load_file(folder / WEIGHTS))
+        if settings := dict(config.get("at_test") or {}):
+            model.at_test = methods.create(settings.pop("name"), settings)  # type: ignore[assignment]
         modality: Modality = config["modality"]
         target = None if config.get("target") is None else _schema(modality, config["target"])
         renamed = tuple(config.get("target_inputs", ()))

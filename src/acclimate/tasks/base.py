@@ -176,6 +176,24 @@ class Task(ABC):
     def outputs(self, head: nn.Module, features: Any) -> dict[str, Tensor]:
         """What the head says of features ``[n, size]`` (or `Units`), by name."""
 
+    @property
+    def tokenwise(self) -> bool:
+        """Whether answers are made of `tokens`."""
+        return False
+
+    def tokens(self, outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits ``[m, classes]`` of each token or frame that answers are made of, and whether it says something
+        ``[m]`` bool.
+
+        Raises:
+            SettingsError: answers of this task are not made of such.
+        """
+        raise SettingsError(f"answers of task '{self.name}' are not made of tokens")
+
+    def own_targets(self, outputs: Mapping[str, Tensor]) -> Tensor | None:
+        """What was answered as targets, where the tokens of an answer are known only once it is given; else None."""
+        return None
+
     @abstractmethod
     def sites(self, features: Any, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
         """Where an alignment may act; the first is the main one."""

@@ -104,6 +104,22 @@ class Transcribe(Task):
         """``frames [n, t, 1 + characters]``, scores of the blank and of each character, and ``own [n]``: how many."""
         return {"frames": head(features.values), "own": features.mask.sum(1)}
 
+    @property
+    def probable(self) -> bool:
+        """Frames have probabilities."""
+        return True
+
+    @property
+    def tokenwise(self) -> bool:
+        """Always: frames."""
+        return True
+
+    def tokens(self, outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """All frames of the clips; a blank says nothing."""
+        frames = outputs["frames"]
+        own = torch.arange(frames.shape[1], device=frames.device) < outputs["own"].unsqueeze(1)
+        return frames[own], frames[own].argmax(-1) > 0
+
     def sites(self, features: Units, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
         """``features``, the mean over the frames of a row, and ``frames``, each with its probabilities."""
         pooled, rows = features.pooled, torch.arange(len(features.values), device=features.values.device)

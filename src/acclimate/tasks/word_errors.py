@@ -10,7 +10,7 @@ import numpy as np
 from acclimate.errors import DataError, MissingAssetError
 from acclimate.tasks.metrics import Weighted
 
-APOSTROPHES = "'’ʼ`"
+APOSTROPHES = "'\u2019\u02bc`"
 
 
 def normalized(text: str) -> str:

@@ -48,6 +48,20 @@ class Write(Task):
         texts, sure = head.write(features.values, features.mask)
         return {"text": numbers(texts).to(sure.device), "sure": sure}
 
+    @property
+    def tokenwise(self) -> bool:
+        """Always."""
+        return True
+
+    def tokens(self, outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Those of given texts; each says something."""
+        there = outputs["ids"] != IGNORED
+        return outputs["logits"][there], there[there]
+
+    def own_targets(self, outputs: Mapping[str, Tensor]) -> Tensor | None:
+        """What was written."""
+        return outputs["text"].long()
+
     def sites(self, features: Units, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
         """One site, ``features``: the mean over the encoder's states of each row."""
         pooled = features.pooled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,7 +41,8 @@ def infer(
     """The task's outputs (or what ``want`` takes of a forward pass) for every row, float32, in the domain's order.
 
     A task that asks how likely the right answers are is shown them. Rows of like length are batched together, fewer at
-    a time when memory runs out; the mode of every module is as before afterwards.
+    a time when memory runs out, and one at a time by a model that adapts at test time. The mode of every module is as
+    before afterwards.
     """
     modes = {module: module.training for module in model.modules()}
     model.eval().to(place.device)
@@ -49,6 +51,9 @@ def infer(
     parts: dict[str, list[np.ndarray]] = {}
     start = 0
     several = len(order) > batch_size
+    say: Callable[..., Step] = model
+    if model.at_test is not None:
+        batch_size, say = 1, partial(model.at_test.answer, model)
     right = model.task.encode(domain.labels, domain.rows) if model.task.likely and domain.labels is not None else None
     # Not around the move to the device, which may make new parameters.
     with memory.kept() if several else nullcontext(), torch.inference_mode():
@@ -57,7 +62,7 @@ def infer(
             try:
                 inputs = model.backbone.collate(domain.rows.take(index))
                 targets = None if right is None else right[torch.from_numpy(index)]
-                step = model(move(Batch(inputs, targets), place.device), place.autocast())
+                step = say(move(Batch(inputs, targets), place.device), place.autocast())
                 found = {name: value.float().cpu().numpy() for name, value in want(step).items()}
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or len(index) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,18 @@ class Step:
     loss: Tensor | None
     batch: Batch
     criterion: Callable[[Mapping[str, Tensor], Tensor], Tensor] | None = None
+
+
+class AtTest(Protocol):
+    """A method that answers in the model's place, one row at a time."""
+
+    def answer(self, model: Model, batch: Batch, autocast: AbstractContextManager[object]) -> Step:
+        """What is said of a batch of one row; the model is as before afterwards."""
+        ...
+
+    def recipe(self) -> dict[str, Any]:
+        """Name and settings of the method."""
+        ...
 
 
 class Neck(nn.Module):
@@ -86,6 +98,7 @@ class Model(nn.Module):
         self.backbone = backbone
         self.task = task
         self.seed = seed
+        self.at_test: AtTest | None = None
         self.shape = (bottleneck, standardize)
         if task.reads in ("pair", "states"):
             backbone.read_units()

@@ -1,0 +1,1 @@
+"""Methods that change the model for one row while it is answered."""
