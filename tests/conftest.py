@@ -56,7 +56,7 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_seq2seq(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A transformers encoder-decoder of one tiny layer each, made from a config: words a0 ... a19, b0 ... b19."""
+    """A transformers encoder-decoder of two tiny layers each, made from a config: words a0 ... a19, b0 ... b19."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
@@ -68,7 +68,7 @@ def tiny_seq2seq(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cutter.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     PreTrainedTokenizerFast(tokenizer_object=cutter, model_max_length=64, **names).save_pretrained(folder)
-    halves = {"layers": 1, "attention_heads": 2, "ffn_dim": 64}
+    halves = {"layers": 2, "attention_heads": 2, "ffn_dim": 64}
     sizes = {f"{half}_{name}": size for half in ("encoder", "decoder") for name, size in halves.items()}
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1, "decoder_start_token_id": 1}
     rest = {"d_model": 32, "max_position_embeddings": 64, "dropout": 0.0, "init_std": 0.15, "forced_eos_token_id": None}

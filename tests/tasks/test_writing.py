@@ -20,7 +20,7 @@ from acclimate.tasks.writing import numbers, strings
 from acclimate.training.model import Model
 
 OPTIONS = {"task": "translate", "input": "en", "label": "fr", "device": "cpu", "precision": "fp32"}
-TRAINING = {"epochs": 12, "learning_rate": 5e-3, "batch_size": 32}
+TRAINING = {"epochs": 16, "learning_rate": 5e-3, "batch_size": 32}
 
 
 @pytest.fixture(autouse=True)

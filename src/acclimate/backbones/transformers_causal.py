@@ -83,7 +83,7 @@ class Causal(Backbone):
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, without those that begin or end one."""
-        return self.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+        return self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"] if texts else []
 
     def read_units(self) -> None:
         """Nothing changes: what is given is one vector a token."""

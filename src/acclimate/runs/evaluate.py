@@ -13,7 +13,7 @@ import numpy as np
 
 from acclimate.domains.domain import Domain
 from acclimate.domains.labels import apply_label_map
-from acclimate.errors import DataError, SettingsError
+from acclimate.errors import DataError
 from acclimate.files import write_json
 from acclimate.runs import result
 from acclimate.runs.evidence import scored
