@@ -125,9 +125,11 @@ def found(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
 
 def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
     """Losses, what is known of held-out classes, and what to do next."""
+    from acclimate.tasks.registry import find
+
     put(args, result, *summary(result))
     folder, pace = shlex.quote(str(args.folder)), 1000 * result["seconds"] / max(1, result["steps"])
-    numbers = result["task"]["name"] == "regress"
+    numbers = find(result["task"]["name"]).kind == "number"
     use = f"  acclimate few-shot --backbone {folder} --support LABELLED --data ROWS -o answers.csv"
     say(
         args,
