@@ -51,6 +51,16 @@ def test_the_table_for_people(acclimate, run, tables):
     assert "seal: opened 2 times, on 100 rows now" in done.out
 
 
+def test_one_model_alone_is_not_judged_against_another(acclimate, tables, columns, tmp_path):
+    alone = ("--method", "source_only", "--plain-baseline", "no", "--backbone", "mlp", "--set", "training.steps=5")
+    assert acclimate("adapt", *columns, *alone, "-o", tmp_path / "run").code == 0
+    done = acclimate("evaluate", tmp_path / "run", "--data", tables / "test.csv", "--label", "label")
+    assert "no verdict: one model alone was trained" in done.out
+    for word in ("adapting", "regret", "decision"):
+        assert word not in done.out
+    assert "regret" not in acclimate("resume", tmp_path / "run").out
+
+
 def test_few_rows_have_no_interval(acclimate, run, tables, tmp_path):
     few = tmp_path / "few.csv"
     few.write_text("".join((tables / "test.csv").read_text().splitlines(keepends=True)[:6]))

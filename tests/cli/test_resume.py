@@ -152,3 +152,12 @@ def test_data_that_changed_since(acclimate, tables, columns, tmp_path):
     done = acclimate("resume", folder)
     assert done.code == 3
     assert "the data have changed" in done.err
+
+
+def test_a_finished_run_says_that_it_is(acclimate, run):
+    before = (run / "result.json").read_bytes()
+    done = acclimate("resume", run)
+    assert done.code == 0
+    assert f"{run} was finished before" in done.err
+    assert "decision: " in done.out
+    assert (run / "result.json").read_bytes() == before

@@ -10,6 +10,8 @@ import torch
 
 import acclimate as ac
 from acclimate.backbones import registry
+from acclimate.domains.domain import Domain, Schema, join
+from acclimate.domains.ids import hash_texts
 from acclimate.domains.read import read
 from acclimate.errors import DataError, SettingsError
 from acclimate.tasks.answer import Answer, spans
@@ -63,6 +65,31 @@ def test_an_answer_is_looked_up_in_its_text(rows):
         Answer().encode(np.array(["Carl"], dtype=object), rows(TEXT))
     with pytest.raises(DataError, match="'who' is not in its text"):
         Answer().encode(np.array(["who"], dtype=object), rows(TEXT))
+
+
+def test_what_does_not_fit_names_file_and_row(rows):
+    def domain(name, *pairs):
+        kept = rows(*(text for text, _ in pairs))
+        labels = np.array([label for _, label in pairs], dtype=object)
+        return Domain(name, Schema("text", label="answers"), kept, hash_texts(kept.values), labels)
+
+    right, lost, odd = (TEXT, "Bob"), (TEXT, "Carl"), (TEXT, "[1]")
+    with pytest.raises(DataError, match=r"^a\.jsonl, row 2: the answer 'Carl' is not in its text"):
+        Answer.from_domain(domain("a.jsonl", right, lost))
+    both = join([domain("a.jsonl", right, right), domain("b.jsonl", right, lost)])
+    with pytest.raises(DataError, match=r"^b\.jsonl, row 2: the answer 'Carl'"):
+        Answer().check(both.select(np.array([3, 0])))
+    Answer().check(both, learned=False)
+    with pytest.raises(DataError, match=r"^a\.jsonl, row 1: an answer is a text"):
+        Answer().check(domain("a.jsonl", odd), learned=False)
+    with pytest.raises(DataError, match="row 1: the text has no answer, and every question of the source has one"):
+        Answer().check(domain("a.jsonl", (TEXT, "[]")))
+
+
+def test_the_baseline_is_the_sentence_that_has_most_of_the_question(rows):
+    text = "Who met Bob?\nIt rained. Ada met Bob. Bob met the others and Lee met Ada."
+    found = Answer().baselines(rows(text, "a b\n", "no question"))["overlap"]
+    assert found.prediction.tolist() == ["Ada met Bob.", "", "no question"]
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_both_ends():

@@ -28,3 +28,10 @@ def test_a_word_among_fractions_is_named():
     labels = np.array([f"{i}.5" for i in range(500)] + ["12,5"], dtype=object)
     with pytest.raises(DataError, match="1 of 501 are not: the first is '12,5' in row 501"):
         infer(labels)
+
+
+@pytest.mark.parametrize("label", ['["Rome"]', '{"text": ["Rome"], "answer_start": [3]}', "[]"])
+def test_lists_ask_for_a_task_that_has_them(label):
+    with pytest.raises(DataError, match=r"--task answer .* or --task tag"):
+        infer(np.array([label, '["B-PER", "O"]'], dtype=object))
+    assert infer(np.array([label, "[sic]"], dtype=object)) == "classify"

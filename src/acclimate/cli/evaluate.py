@@ -63,14 +63,17 @@ def run(args: argparse.Namespace) -> None:
 def tell(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
     """Table, verdict, and what to know of the rows."""
     seal = value["seal"]
+    compared = (
+        f"verdict: {VERDICTS[value['verdict']]}",
+        regret_line(value),
+        f"decision before the labels were opened: {value['decision']}",
+    )
     put(
         args,
         value,
         table([_arm(name, arm, value) for name, arm in {**value["arms"], **_plain(value)}.items()]),
         "",
-        f"verdict: {VERDICTS[value['verdict']]}",
-        regret_line(value),
-        f"decision before the labels were opened: {value['decision']}",
+        *(compared if len(value["arms"]) > 1 else ("no verdict: one model alone was trained, and nothing beside it",)),
         f"seal: opened {seal['opened']} time{'s' if seal['opened'] > 1 else ''}, on {value['n']} rows now",
     )
     say(args, *_remarks(value))

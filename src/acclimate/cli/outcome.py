@@ -64,7 +64,7 @@ def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
 def summary(result: Mapping[str, Any]) -> list[str]:
     """The arms and the decision with its reasons."""
     reasons = (f"  - {reason}" for reason in result["reasons"])
-    opened = [regret_line(result)] if result["oracle"] else []
+    opened = [regret_line(result)] if result["oracle"] and len(result["arms"]) > 1 else []
     return [
         leaderboard(result),
         "",

@@ -8,6 +8,7 @@ from typing import Any
 
 from acclimate.cli import meta_train, options, outcome, pretrain
 from acclimate.cli.progress import progress
+from acclimate.cli.show import say
 
 
 def add(verbs: options.Verbs) -> None:
@@ -20,10 +21,16 @@ def run(args: argparse.Namespace) -> None:
     """Continue, and print the outcome; a finished run is printed as it is."""
     from acclimate import api
 
+    continued = False
+
     def said(value: Mapping[str, Any]) -> None:
+        nonlocal continued
+        continued = True
         (meta_train if "episodes" in value else outcome if "arms" in value else pretrain).found(args, value)
 
     with progress(args) as show:
         done = api.resume(args.folder, found=said, show=show)
+    if not continued:
+        say(args, f"{args.folder} was finished before; this is what came out:")
     result = done.result
     (meta_train if "evaluations" in result else outcome if "arms" in result else pretrain).outcome(args, result)

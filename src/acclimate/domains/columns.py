@@ -205,7 +205,8 @@ def found_modality(frame: pd.DataFrame, where: str) -> Modality:
     if sentences:
         raise DataError(
             f"{where}: columns {', '.join(map(repr, sentences))} hold sentences beside other columns; pass modality "
-            "text (the columns are joined, one a line) or table (each distinct string is a category)"
+            "text (the columns are joined, one a line) or table (each distinct string is a category); of a question "
+            "and its text, --task answer reads the answer's place"
         )
     return "table"
 

@@ -101,7 +101,10 @@ def canonical_with_missing(values: Any, where: str = "labels") -> tuple[np.ndarr
         key = (type(value), value) if isinstance(value, (str, int, float, bool)) else None
         if isinstance(value, (list, tuple, dict, set, np.ndarray)):
             kind = type(value).__name__
-            raise DataError(f"{where}: row {i + 1} holds a {kind}, {str(value)[:60]}; expected one word or number")
+            raise DataError(
+                f"{where}: row {i + 1} holds a {kind}, {str(value)[:60]}; expected one word or number. Lists of "
+                "answers are for --task answer, of tags for --task tag, of items for --task rank"
+            )
         if key is None:
             result[i] = canonical_one(value)
         elif key in seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -56,8 +57,13 @@ def infer(labels: np.ndarray) -> str:
 
     Raises:
         DataError: many distinct whole numbers could be either; or most labels are numbers, fractions among them, and
-            some are not.
+            some are not; or they are lists.
     """
+    if len(labels) and all(_is_list(str(label)) for label in labels):
+        raise DataError(
+            f"the labels are lists, such as {labels[0][:60]}: say --task answer (answers to a question; input: the "
+            "question, then its text), or --task tag (a tag for each word)"
+        )
     distinct = {str(label): _number(str(label)) for label in labels}
     fractions = any(number is not None and np.isfinite(number) and number % 1 for number in distinct.values())
     words = [i for i, label in enumerate(labels) if distinct[str(label)] is None]
@@ -74,6 +80,16 @@ def infer(labels: np.ndarray) -> str:
             "Say --task classify or --task regress"
         )
     return "classify"
+
+
+def _is_list(text: str) -> bool:
+    """Whether a label is a list or a mapping, as JSON."""
+    if text[:1] not in "[{":
+        return False
+    try:
+        return isinstance(json.loads(text), list | dict)
+    except ValueError:
+        return False
 
 
 def _number(text: str) -> float | None:
