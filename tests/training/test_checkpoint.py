@@ -20,8 +20,9 @@ from acclimate.training.stage import Loop
 
 TASK = Classify(("no", "yes"))
 OPTIMIZERS = get_args(get_type_hints(Training)["optimizer"])
-APART = ("ot_mapping", *(name for name in registry.METHODS if "users" in registry.find(name).needs))
-"""Methods without a loop, and those whose rows are users (tests/runs/test_recommend.py)."""
+OTHERS = {"users", "writing"}
+APART = ("ot_mapping", *(name for name in registry.METHODS if OTHERS & set(registry.find(name).needs)))
+"""Methods without a loop, those whose rows are users (tests/runs/test_recommend.py), and of what is written."""
 SCHEDULES = get_args(get_type_hints(Training)["schedule"])
 
 

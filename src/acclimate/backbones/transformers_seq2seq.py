@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,9 @@ class Seq2Seq(Backbone):
 
 
 class Decoder(Writer):
-    """The decoder of a `Seq2Seq`."""
+    """The decoder of a `Seq2Seq`; its states are what its last layer, the one of the vocabulary, reads."""
+
+    remembers = True
 
     def __init__(self, backbone: Seq2Seq):
         super().__init__()
@@ -141,16 +144,41 @@ class Decoder(Writer):
         options: dict[str, Any] = {"max_new_tokens": settings.max_length, "num_beams": settings.beams}
         if settings.write:
             options["forced_bos_token_id"] = tokenizer.convert_tokens_to_ids(settings.write)
-        said = network.generate(
-            encoder_outputs=_states(values), attention_mask=mask.long(), do_sample=False, max_length=None,
-            return_dict_in_generate=True, output_scores=True, **options,
-        )  # fmt: skip
+        with before(network.get_output_embeddings()) as seen:
+            if (memory := self.datastore) is not None:
+                options["logits_processor"] = [lambda _, scores: memory.mixed(seen[0][:, -1], scores)]
+            said = network.generate(
+                encoder_outputs=_states(values), attention_mask=mask.long(), do_sample=False, max_length=None,
+                return_dict_in_generate=True, output_scores=True, **options,
+            )  # fmt: skip
         scores = network.compute_transition_scores(
             said.sequences, said.scores, getattr(said, "beam_indices", None), normalize_logits=settings.beams == 1
         )
         written = said.sequences[:, -scores.shape[1] :]
         sure = mean_to_end(scores, written, network.generation_config.eos_token_id)
         return tokenizer.batch_decode(said.sequences, skip_special_tokens=True), sure
+
+    def states(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        (backbone,) = self._of
+        with before(backbone.network.get_output_embeddings()) as seen:
+            logits, ids = self.teach(values, mask, texts)
+        there = ids != IGNORED
+        return seen[0][there].float(), logits[there], ids[there]
+
+
+@contextmanager
+def before(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Inside the block the list holds what the layer was given last."""
+    seen: list[Tensor] = []
+
+    def keep(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        seen[:] = given[:1]
+
+    hook = layer.register_forward_pre_hook(keep)
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 def _states(values: Tensor) -> Any:

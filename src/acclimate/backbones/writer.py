@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from acclimate.backbones.datastore import Datastore
 
 IGNORED = -100
 """The id where a text has no token."""
@@ -16,7 +19,18 @@ class Writer(nn.Module):
     """The decoder of a network, as the head of tasks that write.
 
     Its weights are the backbone's, and are trained, adapted and saved as part of that: here are none of them.
+
+    Attributes:
+        remembers: whether what it writes may be mixed with a `Datastore`, and `states` says of what.
+        datastore: which is saved with the model, and is not a part of the backbone: a later run starts without.
     """
+
+    remembers: ClassVar[bool] = False
+    datastore: Datastore | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.datastore = None
 
     @abstractmethod
     def teach(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -34,6 +48,17 @@ class Writer(nn.Module):
     @abstractmethod
     def write(self, values: Tensor, mask: Tensor) -> tuple[list[str], Tensor]:
         """A text for each row, and the mean log-probability ``[n]`` of its tokens."""
+
+    def states(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each token of the texts, one after the other: the state ``[m, d]`` before it, the logits there
+        ``[m, vocabulary]``, and its id ``[m]``.
+        """
+        raise NotImplementedError
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        if self.datastore is None and f"{prefix}datastore.keys" in state:
+            self.datastore = Datastore.like(state, f"{prefix}datastore.")
+        super()._load_from_state_dict(state, prefix, *rest)
 
 
 def mean_to_end(scores: Tensor, written: Tensor, end: int | list[int]) -> Tensor:

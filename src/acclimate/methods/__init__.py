@@ -11,6 +11,7 @@ _EXPORTS = {
     "TargetOnly": "transfer.target_only",
     "Finetune": "transfer.finetune",
     "Joint": "transfer.joint",
+    "KNNMT": "transfer.knn_mt",
     "DANN": "adversarial.dann",
     "CDAN": "adversarial.cdan",
     "MCD": "adversarial.mcd",
