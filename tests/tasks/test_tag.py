@@ -52,6 +52,8 @@ def test_what_does_not_fit_names_file_and_row(rows):
         Tag.from_domain(domain(rows, ["a b", "c d"], ["B-PER O", "O"]))
     with pytest.raises(DataError, match="two are needed"):
         Tag.from_domain(domain(rows, ["a b"], ["O O"]))
+    with pytest.raises(DataError, match="row 1: a list of words as one text"):
+        Tag.from_domain(domain(rows, ['["a", "b"]', "c d"], ["B-PER O", "O O"]))
     known = domain(rows, ["a", "b"], ["O", "B-LOC"]).select(np.array([1]))
     with pytest.raises(DataError, match=r"a\.jsonl, row 2: tags that are not among .*'B-LOC'"):
         Tag(TAGS).check(known)

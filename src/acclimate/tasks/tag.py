@@ -205,9 +205,11 @@ def tags_of_words(text: str, label: str) -> list[str]:
     """The tags of a label, as many as the text has words.
 
     Raises:
-        DataError: more or fewer, or another form.
+        DataError: more or fewer, or another form of either.
     """
     words, tags = text.split(), tags_of(label)
+    if text[:2] == '["' and text[-2:] == '"]':
+        raise DataError(f"a list of words as one text, {text[:60]}; in a CSV write words with spaces between them")
     if len(words) != len(tags):
         raise DataError(f"{len(words)} words and {len(tags)} tags: {' '.join(words)[:60]!r}, {' '.join(tags)[:60]!r}")
     return tags
