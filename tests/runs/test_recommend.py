@@ -201,7 +201,6 @@ def test_items_that_nobody_hit_follow_from_their_features(rank, world):
         ({"task": "classify"}, "are for --task rate and --task rank"),
         ({"backbone": "mlp"}, "does not read users input; these do: two_tower"),
         ({"tune": "frozen"}, "starts from scratch"),
-        ({"method": "auto"}, "needs classes"),
         ({"method": "mcc"}, "needs classes"),
     ],
 )

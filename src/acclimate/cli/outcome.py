@@ -88,9 +88,11 @@ def leaderboard(result: Mapping[str, Any]) -> str:
 
 
 def members_line(result: Mapping[str, Any]) -> list[str]:
-    """Which arms the average of auto is made of."""
-    stages = (stage for row in result["arms"] if row["name"] == "auto" for stage in row["stages"])
-    return [f"auto learned from the average of {', '.join(s['members'])}" for s in stages if "members" in s]
+    """Which arms the average of auto is made of, or which one it is."""
+    stages = [stage for row in result["arms"] if row["name"] == "auto" for stage in row["stages"]]
+    learned = [f"auto learned from the average of {', '.join(s['members'])}" for s in stages if "members" in s]
+    picked = "auto is {picked}, the best of {of} arms on held-out labels of the target, where its figure flatters"
+    return learned + [picked.format(**s) for s in stages if "picked" in s]
 
 
 def regret_line(value: Mapping[str, Any]) -> str:

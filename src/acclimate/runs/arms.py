@@ -11,7 +11,7 @@ from acclimate.backbones.base import Backbone
 from acclimate.errors import SettingsError
 from acclimate.methods import registry as methods
 from acclimate.methods.base import Data, Method
-from acclimate.methods.ensemble.auto import FROZEN, TRAINED, Auto
+from acclimate.methods.ensemble.auto import FROZEN, PICKED, TRAINED, Auto
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.settings import build
@@ -77,7 +77,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     def arm(method: Method, role: str, title: str | None = None) -> Arm:
         _check(network, tune, method)
         own, called = replace(tune, bottleneck=_bottleneck(tune, method, data)), title or method.name
-        keep = training.keep or ("infomax" if role == "candidate" else "last")
+        keep = training.keep or ("infomax" if role == "candidate" and data.task.kind == "class" else "last")
         found = Arm(called, method, backbone, settings, own, replace(training, keep=keep), role, steps=reads != "row")
         _check_training(found, data, where.world)
         return found
@@ -94,18 +94,8 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         arms += [replace(found, shape=_shape(found, data, where)) for found in alone]
     plain = backbones.PLAIN.get(modality) if reads == "row" else None
     if recipe.plain_baseline and data.task.writes and network.spec.pretrained and tune.kind != "frozen":
-        arms.append(
-            Arm(
-                "plain",
-                methods.create("source_only"),
-                backbone,
-                settings,
-                Tune("frozen"),
-                training,
-                "plain",
-                steps=True,
-            )
-        )
+        as_it_came = methods.create("source_only")
+        arms.append(Arm("plain", as_it_came, backbone, settings, Tune("frozen"), training, "plain", steps=True))
     if recipe.plain_baseline and plain is not None and plain != backbone and (carries or data.has["target_labels"]):
         kind = "source_only" if carries else "target_only"
         arms.append(Arm("plain", methods.create(kind), plain, {}, Tune("frozen", bottleneck=0), training, "plain"))
@@ -136,7 +126,9 @@ def _candidates(auto: Auto, data: Data, network: Backbone, tune: Tune) -> dict[s
     each with as many settings as asked for.
     """
     named = auto.candidates not in ((), ("all",))
-    usual = FROZEN if tune.kind == "frozen" else TRAINED
+    usual: tuple[str, ...] = FROZEN if tune.kind == "frozen" else TRAINED
+    if data.task.kind != "class":
+        usual = PICKED
     found: dict[str, Method] = {}
     for text in methods.METHODS if auto.candidates == ("all",) else auto.candidates or usual:
         method = methods.parse(text)

@@ -244,7 +244,8 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     if labelled is not None:
         target_task.check(labelled)
     unlabelled = None if target is None else _canonical(_once(target, labelled).sealed())
-    choosing = recipe.method.get("name") == "auto" and source is not None
+    averages = recipe.method.get("name") == "auto" and source_task.kind == "class"
+    choosing = averages and source is not None
     given = (None, labelled) if choosing else _halves(labelled, recipe, target_task)
     held_out = recipe
     if labelled is not None and first.schema.modality in INTERACTIONS:

@@ -20,6 +20,7 @@ from acclimate.runs.arms import Arm
 from acclimate.runs.fleet import crews, train_crew
 from acclimate.runs.folder import Lock
 from acclimate.runs.log import Log
+from acclimate.runs.pick import pick
 from acclimate.runs.teacher import teacher
 from acclimate.runs.train import train_arm
 from acclimate.runs.workshop import Workshop
@@ -42,6 +43,8 @@ def train(arms: Sequence[Arm], shop: Workshop, lock: Lock) -> dict[str, dict[str
     before = None if end is None else end - (end - time.monotonic()) / len(arms)
     records = _train_all(others, shop, lock, before)
     whole = [arm.name for arm in others if "left_out" not in records[arm.name] and not arm.method.echoes]
+    if shop.prepared.data.task.kind != "class":
+        return {**records, last.name: pick(last, shop, whole)}
     data = replace(shop.prepared.data, teacher=teacher(last.method, shop, whole))
     taught = replace(shop, prepared=replace(shop.prepared, data=data), seconds=_share(end, [last], [[last]]))
     return {**records, last.name: train_arm(last, taught)}

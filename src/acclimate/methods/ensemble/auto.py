@@ -18,6 +18,8 @@ FROZEN = (
 """What is tried on frozen features unless the user names others: all that move answers in ways of their own."""
 TRAINED = ("dann", "cdan", "mmd", "mcc", "bnm", "shot")
 """The same where the backbone is trained for each."""
+PICKED = ("finetune", "joint", "dann", "mmd", "knn_mt", "joint+dann", "cmf", "emcdr", "ptupcdr")
+"""The same where answers have no classes, and labels of the target pick the best arm."""
 Validator = Literal["dawid_skene+infomax", "dawid_skene", "infomax", "bnm", "ensv", "agreement"]
 """By what arms may be ranked: validators that need nothing but answers on the target."""
 
@@ -35,6 +37,10 @@ class Auto(Method):
     Helps when nobody knows which method fits, as the errors of different arms cancel and a bad pick costs one part in
     ``top``. Hurts when most arms fail the same way, above all under shifted class shares, where arms are preferred
     that spread their answers; and the pupil, which sees target rows alone, may forget the source.
+
+    Answers without classes (numbers, texts) are neither ranked without labels nor averaged: there, candidates may learn
+    from permitted target labels, and the arm that is best on held-out ones is taken as it is. Its figure on those rows
+    flatters, the more so the more arms there are.
 
     Related: `average` and the validators of `acclimate.selection.validators`.
 
@@ -55,8 +61,17 @@ class Auto(Method):
 
     name: ClassVar[str] = "auto"
     about: ClassVar[str] = "train several methods, average the best without labels, distil them into one model"
-    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
+    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs")
     ranges: ClassVar[Mapping[str, str]] = {"settings": "[1, inf)", "top": "[1, inf)"}
+
+    def misses(self, data: Data) -> str:
+        """Without classes: held-out labels of the target."""
+        if not data.has["classes"] and data.labelled_target_validation is None:
+            return (
+                f"method '{self.name}' needs classes, or held-out labels of the target by which to pick the best arm, "
+                f"and task '{data.task.name}' has neither here; --target-label COLUMN permits some"
+            )
+        return super().misses(data)
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """Learning from the teacher's answers on the target; before there is a teacher, the outline of it."""

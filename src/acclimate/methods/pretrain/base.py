@@ -90,6 +90,7 @@ class Unasked:
 
     name = "none"
     reads = "row"
+    writes = likely = False
 
     def head(self, size: int) -> nn.Module:
         """Nothing."""
