@@ -23,6 +23,7 @@ _EXPORTS = {
     "MCC": "self_training.mcc",
     "BNM": "self_training.bnm",
     "FixMatch": "self_training.fixmatch",
+    "SelfTraining": "self_training.self_training",
     "SHOT": "source_free.shot",
     "TENT": "source_free.tent",
     "AdaBN": "source_free.adabn",

@@ -22,7 +22,7 @@ from acclimate.tasks.base import Task, Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Convex, Loop, Pass, Stage, Update
 
-Need = Literal["source_labels", "target_inputs", "target_labels", "classes", "probabilities", "users", "writing"]
+Need = Literal["source_labels", "target_inputs", "target_labels", "classes", "probabilities", "users", "writing", "tokens"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ class Data:
             "target_labels": self.labelled_target is not None,
             "classes": hasattr(self.source_task, "classes"),
             "probabilities": self.source_task.probable,
-            "writing": self.source_task.writes,
+            "tokens": self.source_task.tokenwise,
+            "writing": self.source_task.kind == "text" and self.source_task.reads == "states",
             "users": any(
                 d is not None and d.schema.modality in INTERACTIONS for d in (self.source, self.labelled_target)
             ),
@@ -176,6 +177,8 @@ class Method:
         lacking = [need for need in self.needs if not data.has[need]]
         if {"classes", "probabilities"} & set(lacking):
             return f"method '{self.name}' needs classes, and task '{data.task.name}' has none"
+        if "tokens" in lacking:
+            return f"method '{self.name}' makes tokens surer, and answers of task '{data.task.name}' are not made of such"
         if "writing" in lacking:
             return f"method '{self.name}' changes what is written, and task '{data.task.name}' writes nothing here"
         if lacking:
