@@ -11,8 +11,9 @@ import torch
 import acclimate as ac
 from acclimate.domains.sentences import split
 from acclimate.errors import DataError, SettingsError
+from acclimate.tasks import registry
 from acclimate.tasks.base import Answers, Units
-from acclimate.tasks.summarize import Summarize, oracle
+from acclimate.tasks.summarize import Summarize, WriteSummary, oracle
 
 TEXT = "Ada met Bob. It rained all day. They went home. Nobody saw them."
 
@@ -178,3 +179,44 @@ def test_what_cannot_be_is_refused(tmp_path, tiny_text):
     (tmp_path / "empty.jsonl").write_text("\n".join(json.dumps({**line, "summary": "§"}) for line in lines))
     with pytest.raises(DataError, match="no summary has a word in common"):
         ac.adapt(tmp_path / "empty.jsonl", backbone=str(tiny_text), out=tmp_path / "d", **OPTIONS)
+
+
+def told(place, n, seed):
+    """Texts whose summary is their first two words, in words that no text has."""
+    rng, lines = np.random.default_rng(seed), []
+    for _ in range(n):
+        words = rng.integers(0, 12, 6)
+        text = " ".join(f"a{k}" for k in words[:3]) + ". " + " ".join(f"a{k}" for k in words[3:]) + "."
+        lines.append(json.dumps({"text": text, "summary": " ".join(f"b{k}" for k in words[:2])}))
+    place.write_text("\n".join(lines))
+    return place
+
+
+def test_summaries_are_written_in_words_that_texts_have_not(tiny_seq2seq, tmp_path, own_cache):
+    source, fresh = told(tmp_path / "source.jsonl", 400, 0), told(tmp_path / "fresh.jsonl", 50, 1)
+    run = ac.adapt(
+        source, out=tmp_path / "run", task="summarize", input="text", label="summary", backbone=str(tiny_seq2seq),
+        method="source_only", device="cpu", precision="fp32",
+        training={"epochs": 15, "learning_rate": 5e-3, "batch_size": 32},
+    )  # fmt: skip
+    found = run.evaluate(fresh, label="summary")
+    assert found["metrics"]["rouge2"] > 0.8 and found["baselines"]["lead3"]["metrics"]["rouge1"] == 0
+    said = run.predict(fresh)["prediction"].tolist()
+    assert ac.load(tmp_path / "run").predict(fresh)["prediction"].tolist() == said
+
+
+def test_the_form_follows_from_the_backbone_and_is_restored():
+    assert registry.find("summarize") is Summarize and registry.find("summarize", writes=True) is WriteSummary
+    assert isinstance(registry.restore(WriteSummary().config()), WriteSummary)
+    assert registry.restore(Summarize(0.4).config()) == Summarize(0.4)
+
+
+def test_both_forms_have_the_same_scores_and_first_sentences(rows):
+    answers, right = (
+        Answers(np.array(["Ada met Bob", "x"], dtype=object)),
+        np.array(["Ada met Bob.", "y"], dtype=object),
+    )
+    assert WriteSummary().metrics(answers, right) == Summarize().metrics(answers, right)
+    text = rows(TEXT)
+    lead = WriteSummary().baselines(text)["lead3"].prediction.tolist()
+    assert lead == Summarize().baselines(text)["lead3"].prediction.tolist() == [TEXT.removesuffix(" Nobody saw them.")]

@@ -39,7 +39,9 @@ TASKS: dict[str, Entry] = {
     "generate": Entry("generate", "Generate", "what follows each text (a causal language model)"),
     "rank": Entry("rank", "Rank", "the items that each user will like, best first (--user, --item)"),
     "rate": Entry("rate", "Rate", "the rating that each user would give to an item (--user, --item, --rating)"),
-    "summarize": Entry("summarize", "Summarize", "the sentences of each text that make a summary"),
+    "summarize": Entry(
+        "summarize", "Summarize", "the sentences of each text that make a summary, or a text of its own", "WriteSummary"
+    ),
     "tag": Entry("tag", "Tag", "a tag for each word, such as named entities (input: lists of words)"),
     "transcribe": Entry("transcribe", "Transcribe", "what is said in each sound", written="TranscribeWritten"),
     "translate": Entry("translate", "Translate", "each text in another language (an encoder-decoder)"),

@@ -1,4 +1,4 @@
-"""Extractive summaries: the sentences of a text that tell most of it."""
+"""Summaries: the sentences of a text that tell most of it, or a text of its own."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from torch.nn import functional as F
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.rows import texts_of
 from acclimate.domains.sentences import split
-from acclimate.errors import DataError, MissingAssetError
+from acclimate.errors import DataError
 from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Task, Units
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.overlap import tokens
+from acclimate.tasks.rouge import weighted_rouge
+from acclimate.tasks.writing import Write
 
-ROUGE = ("rouge1", "rouge2", "rougel")
 LEAD = 3
 
 
@@ -53,11 +54,7 @@ class Summarize(Task):
         Raises:
             DataError: no labels, rows that are no texts, or summaries that have nothing in common with them.
         """
-        if domain.labels is None:
-            raise DataError(f"{domain.name}: summaries are needed; name their column with --label")
-        if domain.schema.modality != "text":
-            raise DataError(f"{domain.name} is {domain.schema.modality}; summaries are of texts")
-        chosen = _chosen(domain.rows, domain.labels)
+        chosen = _chosen(domain.rows, _summaries(domain))
         if not any(map(any, chosen)):
             raise DataError(f"{domain.name}: no summary has a word in common with its text")
         return cls(float(np.mean([np.mean(picks) for picks in chosen if picks])))
@@ -121,31 +118,60 @@ class Summarize(Task):
         return Answers(said, confidence=sure)
 
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
-        """rouge1, rouge2, rougel: F1 with stemming (Lin 2004), by the package rouge-score, mean of the rows."""
-        if not len(labels):
-            raise DataError("no rows to evaluate: metrics need at least one labelled row")
-        scores = np.array([_rouge(said, label) for said, label in zip(answers.prediction, labels, strict=True)])
-
-        def weighted(weight: np.ndarray | None) -> dict[str, float]:
-            return dict(zip(ROUGE, np.average(scores, axis=0, weights=weight).tolist(), strict=True))
-
-        return weighted
+        """ROUGE, see `weighted_rouge`."""
+        return weighted_rouge(answers.prediction, labels)
 
     def baselines(self, rows: Rows) -> dict[str, Answers]:
         """``lead3``: the first three sentences; ``lead``: as many as ours has."""
         texts = texts_of(rows)
-        cuts = [split(text) for text in texts]
-        counts = {"lead3": [LEAD] * len(texts), "lead": [max(1, round(self.share * len(cut))) for cut in cuts]}
-        return {
-            name: Answers(
-                np.array([_first(t, c, k) for t, c, k in zip(texts, cuts, many, strict=True)] or [""], dtype=object)
-            )
-            for name, many in counts.items()
-        }
+        counts = [max(1, round(self.share * len(split(text)))) for text in texts]
+        return {"lead3": _leads(texts, [LEAD] * len(texts)), "lead": _leads(texts, counts)}
 
     def config(self) -> dict[str, Any]:
         """Name, and the share of sentences."""
         return {"name": self.name, "share": self.share}
+
+
+@dataclass(frozen=True)
+class WriteSummary(Write):
+    """A summary in words of its own, written by an encoder-decoder; see `Write`.
+
+    Helps where summaries say things otherwise than their texts; what is written may be untrue, and ROUGE
+    does not see that.
+    """
+
+    name: ClassVar[str] = "summarize"
+    primary: ClassVar[Metric] = Summarize.primary
+
+    @classmethod
+    def from_domain(cls, domain: Domain) -> Self:
+        """The one that there is.
+
+        Raises:
+            DataError: no labels, or rows that are no texts.
+        """
+        _summaries(domain)
+        return cls()
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls()
+
+    def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
+        """ROUGE, see `weighted_rouge`."""
+        return weighted_rouge(answers.prediction, labels)
+
+    def baselines(self, rows: Rows) -> dict[str, Answers]:
+        """``lead3``: the first three sentences."""
+        return {"lead3": _leads(texts_of(rows), [LEAD] * len(rows))}
+
+
+def _summaries(domain: Domain) -> np.ndarray:
+    if domain.labels is None:
+        raise DataError(f"{domain.name}: summaries are needed; name their column with --label")
+    if domain.schema.modality != "text":
+        raise DataError(f"{domain.name} is {domain.schema.modality}; summaries are of texts")
+    return domain.labels
 
 
 def _where(mask: Tensor) -> Tensor:
@@ -155,8 +181,11 @@ def _where(mask: Tensor) -> Tensor:
     return torch.stack([number / count, 1 / number.clamp(min=1), count.log().expand_as(number) / 4], -1)
 
 
-def _first(text: str, cut: Sequence[tuple[int, int]], count: int) -> str:
-    return " ".join(text[low:high] for low, high in cut[:count])
+def _leads(texts: Sequence[str], counts: Sequence[int]) -> Answers:
+    """The first sentences of each text."""
+    cuts = (split(text)[:count] for text, count in zip(texts, counts, strict=True))
+    said = [" ".join(text[low:high] for low, high in cut) for text, cut in zip(texts, cuts, strict=True)]
+    return Answers(np.array(said, dtype=object))
 
 
 def _chosen(rows: Rows, labels: np.ndarray) -> list[tuple[bool, ...]]:
@@ -185,33 +214,3 @@ def _grams(text: str) -> Counter[tuple[str, ...]]:
 def _f1(ours: Counter[tuple[str, ...]], theirs: Counter[tuple[str, ...]]) -> float:
     shared = (ours & theirs).total()
     return 2.0 * shared / (ours.total() + theirs.total()) if shared else 0.0
-
-
-@lru_cache(maxsize=100_000)
-def _rouge(said: str, right: str) -> tuple[float, ...]:
-    found = _scorer().score(right, said)
-    return tuple(found[name].fmeasure for name in ("rouge1", "rouge2", "rougeL"))
-
-
-@lru_cache(maxsize=1)
-def _scorer() -> Any:
-    try:
-        from rouge_score.rouge_scorer import RougeScorer
-    except ImportError:
-        raise MissingAssetError(
-            "summaries are scored by the extra 'language': pip install 'acclimate[language]'"
-        ) from None
-    return RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=_Stems())
-
-
-class _Stems:
-    """What rouge-score counts, of any script: its own tokenizer drops all letters but those of English."""
-
-    def __init__(self) -> None:
-        from nltk.stem.porter import PorterStemmer
-
-        self._stem = PorterStemmer().stem
-
-    def tokenize(self, text: str) -> list[str]:
-        """Words, those of more than three letters stemmed as English."""
-        return [self._stem(word) if len(word) > 3 else word for word in tokens(text)]
