@@ -141,6 +141,11 @@ def test_settings_are_checked():
         registry.create("minilm", "text", {"max_length": 2})
 
 
+def test_any_length_may_be_read():
+    backbone = registry.create("minilm", "text", {"max_length": 21})
+    assert backbone.collate(["word " * 50, "a"])["attention_mask"].sum(dim=1).tolist() == [21, 3]
+
+
 @pytest.fixture
 def folder(tmp_path: Path, minilm) -> Path:
     """A small RoBERTa-like encoder made from a config, as a user's own folder."""

@@ -71,7 +71,9 @@ class TransformersText(LayeredBackbone):
     ) -> dict[str, Tensor]:
         longest = self.settings.max_length if self.units is None else MOST_TOKENS
         texts = readable(raw, longest * CHARACTERS_PER_TOKEN)
-        form = {"max_length": longest, "padding": True, "pad_to_multiple_of": 8, "return_tensors": "pt"}
+        form: dict[str, Any] = {"max_length": longest, "padding": True, "return_tensors": "pt"}
+        if longest % 8 == 0:  # tokenizers take no other together with truncation
+            form["pad_to_multiple_of"] = 8
         if self.units is None:
             return dict(self.tokenizer(texts, truncation=True, **form))
         form["return_offsets_mapping"] = True
