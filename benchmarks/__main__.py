@@ -21,6 +21,7 @@ NAMES = (
     "speech_digits",
     "summaries",
 )
+    "questions",
 
 for name in sys.argv[1:] or NAMES:
     import_module(f"benchmarks.{name}").main()

@@ -1,4 +1,4 @@
-"""What docs/benchmarks.md says of language, from the JSON of `benchmarks.summaries`."""
+"""What docs/benchmarks.md says of language, from the JSON of `benchmarks.summaries` and `benchmarks.questions`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from benchmarks.common import table
 
+SCORES = ("f1", "exact_match")
+LANGUAGES = ("en", "de", "es", "zh")
 ARMS = ("source_only", "dann", "lead", "lead3")
 
 
@@ -26,6 +28,31 @@ def summaries(found: Mapping[str, Any]) -> str:
     return f"## Summaries\n\n{told} ROUGE-2, per cent. {since}\n\n" + table(
         ["unseen topic", "seeds", *ARMS, "deployed"], rows
     )
+
+
+def questions(found: Mapping[str, Any]) -> str:
+    """F1 and exact match by language, and accuracy on abstracts."""
+    parts: dict[str, list[Mapping[str, Any]]] = {}
+    for part in found["parts"]:
+        parts.setdefault(part["part"], []).append(part["found"])
+    told = {name: " ".join(str(text).split()) for name, text in found["protocol"].items()}
+    spans = []
+    for arm in ("source_only", "dann", "finetune", "overlap"):
+        runs = parts.get("tuned" if arm == "finetune" else "aligned", [])
+        if not runs:
+            continue
+        cells = [
+            [_cell([run[lang][arm][name] for run in runs]) for name in ("f1", "exact_match")] for lang in LANGUAGES
+        ]
+        spans.append([arm, str(len(runs)), *map(" / ".join, cells)])
+    abstracts = []
+    for arm in ("frozen", "full", "plain", "majority"):
+        runs = [run[arm] for run in parts.get("pubmedqa", [])]
+        abstracts.append([arm, str(len(runs)), *(_cell([run[k] for run in runs]) for k in ("accuracy", "macro_f1"))])
+    places = f"## Questions: places in texts\n\n{told['xquad']} F1 / exact match, per cent.\n\n"
+    words = f"## Questions: yes, no or maybe\n\n{told['pubmedqa']}\n\n"
+    words += table(["arm", "seeds", "accuracy", "macro-F1"], abstracts)
+    return places + table(["arm", "seeds", *LANGUAGES], spans) + "\n" + words if spans else words
 
 
 def _cell(values: list[float]) -> str:

@@ -249,6 +249,7 @@ SECTIONS = {
     "fleet": _fleet,
     "recommend": recommend_page.section,
     "summaries": language_page.summaries,
+    "questions": language_page.questions,
     "startup": _startup,
 }
 
