@@ -140,6 +140,22 @@ def test_poisoned_labels_change_nothing_unless_asked_for(tmp_path, table_name, w
         read(tmp_path / table_name, input="text", label="label")
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_a_list_of_words_is_a_text(tmp_path, ending):
+    frame = pd.DataFrame({"words": [["Ada", "met", "us."], [], ["Bob"]], "label": ["a", "b", "a"]})
+    place = tmp_path / f"a.{ending}"
+    frame.to_json(place, orient="records", lines=True) if ending == "jsonl" else frame.to_parquet(place)
+    texts = ["Ada met us.", "", "Bob"]
+    for source in (place, frame):
+        domain = read(source, input="words", label="label", modality="text")
+        assert domain.rows.take(np.arange(3)) == texts
+    for bad, said in ((["New York"], "'New York'"), (["a", ""], "''"), (["a", " b"], "' b'")):
+        with pytest.raises(DataError, match=f"row 1: a list of words holds {said}"):
+            read(pd.DataFrame({"words": [bad]}), input="words", modality="text")
+    with pytest.raises(DataError, match="holds list values, expected texts"):
+        read(pd.DataFrame({"words": [[1, 2]]}), input="words", modality="text")
+
+
 def test_long_texts(tmp_path, write):
     path = write(tmp_path / "a.csv", pd.DataFrame({"text": ["ab cd ef " * 111_112, "short one here"]}))
     assert len(read(path, input="text").rows.take(np.array([0]))[0]) == 1_000_008
