@@ -19,9 +19,10 @@ NAMES = (
     "hatn",
     "recommend",
     "speech_digits",
+    "transcription",
     "summaries",
-)
     "questions",
+)
 
 for name in sys.argv[1:] or NAMES:
     import_module(f"benchmarks.{name}").main()

@@ -52,20 +52,12 @@ class SUTA(Tail):
 
     name: ClassVar[str] = "suta"
     about: ClassVar[str] = "entropy and confusion of one utterance, at test time (Lin et al. 2022)"
-    needs: ClassVar[tuple[Need, ...]] = ("source_labels",)
+    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "tokens")
     ranges: ClassVar[Mapping[str, str]] = {
         "steps": "[0, 1000]", "rate": "(0, 1]", "entropy": "[0, 1]", "temperature": "(0, inf)",
     }  # fmt: skip
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"steps": (10, 3, 20), "rate": (2e-5, 1e-4, 5e-6)}
     changes = "answers"
-
-    def misses(self, data: Data) -> str:
-        """Answers that are made of tokens."""
-        if not data.task.tokenwise:
-            return (
-                f"method '{self.name}' makes tokens surer, and answers of task '{data.task.name}' are not made of such"
-            )
-        return super().misses(data)
 
     def lacks(self, backbone: Backbone, frozen: bool) -> str:
         """Norms whose scale and shift can move."""
