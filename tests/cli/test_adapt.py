@@ -161,3 +161,16 @@ def test_stated_shares_and_what_contradicts_them_are_told(acclimate, columns, tm
     assert "target_shares sum to 4, not to 1; taken as no 0.250, yes 0.750" in told.err
     assert "class shares of the target, as stated: no 0.25, yes 0.75" in told.out
     assert acclimate(*words, tmp_path / "bad", "--target-shares", "no=1").code == 2
+
+
+def test_what_training_on_target_labels_costs_on_the_source_is_said(acclimate, tables, tmp_path):
+    named = ("--source", tables / "source.csv", "--target", tables / "test.csv", "--input", "*", "--label", "label")
+    words = ("--target-label", "label", "--method", "finetune", "--plain-baseline", "no")
+    done = acclimate("adapt", *named, *words, *QUICK, "-o", tmp_path / "run")
+    rows = json.loads((tmp_path / "run" / "result.json").read_text())["arms"]
+    arms = {arm["name"]: arm["source_validation"]["metrics"]["accuracy"] for arm in rows}
+    own, other = (f"{arms[name]:.3f}" for name in ("finetune", "source_only"))
+    said = f"on held-out rows of the source, finetune has accuracy {own}, and source_only {other}"
+    assert said in done.out
+    sealed = acclimate("adapt", *named, *QUICK, "--plain-baseline", "no", "-o", tmp_path / "sealed")
+    assert sealed.code == 0 and "on held-out rows of the source" not in sealed.out

@@ -70,10 +70,22 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         "",
         f"decision: {DECISIONS[result['decision']]}",
         *reasons,
+        *forgotten_line(result),
         *opened,
         *members_line(result),
         *shares_lines(result.get("shares")),
     ]
+
+
+def forgotten_line(result: Mapping[str, Any]) -> list[str]:
+    """What training on labels of the target has cost on the source."""
+    arms = {row["name"]: row["source_validation"] for row in result["arms"]}
+    adapted, reference, primary = result["adapted"], result["reference"], result["primary"]
+    taught = result["permission"] and result["data"]["split"]["labelled_target"]
+    if not taught or not arms.get(adapted) or not arms.get(reference):
+        return []
+    own, other = (number(arms[name]["metrics"][primary]) for name in (adapted, reference))
+    return [f"on held-out rows of the source, {adapted} has {primary} {own}, and {reference} {other}"]
 
 
 def leaderboard(result: Mapping[str, Any]) -> str:
