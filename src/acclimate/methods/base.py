@@ -22,7 +22,9 @@ from acclimate.tasks.base import Task, Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Convex, Loop, Pass, Stage, Update
 
-Need = Literal["source_labels", "target_inputs", "target_labels", "classes", "probabilities", "users", "writing", "tokens"]
+Need = Literal[
+    "source_labels", "target_inputs", "target_labels", "classes", "probabilities", "users", "writing", "tokens"
+]
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class Method:
         if {"classes", "probabilities"} & set(lacking):
             return f"method '{self.name}' needs classes, and task '{data.task.name}' has none"
         if "tokens" in lacking:
-            return f"method '{self.name}' makes tokens surer, and answers of task '{data.task.name}' are not made of such"
+            return f"method '{self.name}' needs tokens, and answers of task '{data.task.name}' are not made of such"
         if "writing" in lacking:
             return f"method '{self.name}' changes what is written, and task '{data.task.name}' writes nothing here"
         if lacking:

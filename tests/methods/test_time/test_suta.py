@@ -162,7 +162,7 @@ def test_a_writer_grows_surer_of_what_it_wrote(tiny_whisper, spoken):
 
 def test_answers_without_tokens_are_refused(write_csv, reviews, tmp_path):
     source = write_csv(tmp_path / "a.csv", "text,label", reviews())
-    with pytest.raises(SettingsError, match="makes tokens surer, and answers of task 'classify' are not made of such"):
+    with pytest.raises(SettingsError, match="needs tokens, and answers of task 'classify' are not made of such"):
         ac.adapt(source, None, input="text", label="label", method="suta", backbone="ngrams", out=tmp_path / "run")
     with pytest.raises(SettingsError, match="both change the answers"):
         compose([SUTA(), type("Other", (SUTA,), {"name": "other"})()])
