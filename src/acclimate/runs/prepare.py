@@ -267,6 +267,8 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
         target = target.sealed()
     wholes = tuple(domain.sealed() for domain in (source, target) if domain is not None)
     notes += unjudged(data) + strangers(data, labelled)
+    for task, domain in ((source_task, source), (target_task, labelled)):
+        notes += task.remarks(domain) if domain is not None and domain.labels is not None else ()
     shares, remark = _stated(recipe, target_task, target)
     return Prepared(data, setting, notes + remark, _report(data, source, target, labelled), wholes, shares)
 

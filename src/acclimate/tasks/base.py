@@ -205,6 +205,10 @@ class Task(ABC):
         ``rows`` are the inputs, in which a task finds what a label speaks of.
         """
 
+    def remarks(self, domain: Domain) -> tuple[str, ...]:
+        """What is odd about the labels of a domain, a sentence each; nothing of it is refused."""
+        return ()
+
     def check(self, domain: Domain, *, learned: bool = True) -> None:  # noqa: B027 - most tasks take any label
         """Refuse a labelled domain of which some labels do not fit their rows.
 

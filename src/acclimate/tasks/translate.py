@@ -18,6 +18,12 @@ from acclimate.tasks.writing import Write
 
 MOSTLY = 0.5
 """Share of characters without spaces between words from which words are counted as characters."""
+APART = 2.0
+"""How many times as long or as short as usual, beside its text, a translation is odd."""
+FEW = 5
+"""Characters that are added to both sides of a pair before: one word more or less is not odd."""
+SHOWN = 60
+"""Characters of a text that a remark quotes."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,23 @@ class Translate(Write):
     def baselines(self, rows: Rows) -> dict[str, Answers]:
         """``copy``: the text as it is."""
         return {"copy": Answers(np.array(texts_of(rows), dtype=object))}
+
+    def remarks(self, domain: Domain) -> tuple[str, ...]:
+        """Pairs of unlike length, and translations that are the text itself."""
+        assert domain.labels is not None
+        texts, labels = texts_of(domain.rows), [str(label) for label in domain.labels]
+        pairs = list(zip(texts, labels, strict=True))
+        growth = np.array([(len(right) + FEW) / (len(text) + FEW) for text, right in pairs])
+        usual = np.median(growth) if pairs else 1.0
+        same = np.array([text.strip() == right.strip() for text, right in pairs], dtype=bool)
+        long = (growth > APART * usual) | (growth < usual / APART)
+        told = f"are more than {APART:g} times as long or as short as usual: do they belong to these texts?"
+        found = []
+        for rows, what in ((long, told), (same, "are the text itself: are they of the right language?")):
+            if rows.any():
+                text, right = (side[:SHOWN] for side in pairs[next(row for row in domain.order if rows[row])])
+                found.append(f"{domain.name}: {rows.sum()} of {len(pairs)} translations {what} '{text}': '{right}'")
+        return tuple(found)
 
     def config(self) -> dict[str, Any]:
         """As of all that write, and how words are counted."""
