@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from statistics import mean
 from typing import Any
 
-from benchmarks import language_page, recommend_page, speech_page
+from benchmarks import language_page, recommend_page, speech_page, transcription_page, translation_page
 from benchmarks.common import RESULTS, ROOT, table
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -243,11 +243,13 @@ SECTIONS = {
     "mnist_m": _mnist_m,
     "amazon": _amazon,
     "speech_digits": speech_page.section,
+    "transcription": transcription_page.section,
     "overhead": _overhead,
     "convolution": _convolution,
     "features": _features,
     "fleet": _fleet,
     "recommend": recommend_page.section,
+    "translation": translation_page.translation,
     "summaries": language_page.summaries,
     "questions": language_page.questions,
     "startup": _startup,
