@@ -171,6 +171,18 @@ def test_dann_acts_on_frames(voices, tmp_path):
     assert arm["steps"] > 0
 
 
+def test_what_it_hears_of_a_new_voice_teaches_it(voices, tmp_path):
+    """Self-training on the surest transcripts; the voice is heard no worse."""
+    source, target = voices
+    training = {"epochs": 30, "batch_size": 16}
+    settings = {"backbone": SMALL, "training": training, **OPTIONS}
+    run = ac.adapt(source, target, method="self_training", out=tmp_path / "a", **settings)
+    (arm,) = (arm for arm in run.result["arms"] if arm["name"] == "self_training")
+    assert (arm["stages"][1]["written"], arm["stages"][1]["kept"]) == (24, 12)
+    found = {name: arm["metrics"]["wer"] for name, arm in run.evaluate(target, label="said")["arms"].items()}
+    assert found["self_training"] <= found["source_only"] <= 0.4
+
+
 def test_a_writer_learns_a_new_voice(voices, tiny_whisper, tmp_path):
     source, target = voices
     backbone = {"name": str(tiny_whisper), "seconds": 0.6}
