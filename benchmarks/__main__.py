@@ -20,6 +20,7 @@ NAMES = (
     "recommend",
     "speech_digits",
     "transcription",
+    "translation",
     "summaries",
     "questions",
 )
