@@ -15,7 +15,7 @@ from acclimate.backbones.small_seq2seq import SmallSeq2Seq
 from acclimate.errors import SettingsError
 
 SIZE = {"width": 64, "layers": 1, "heads": 2, "hidden": 128, "vocabulary": 330, "max_length": 32, "dropout": 0.0}
-TRAINING = {"epochs": 16, "learning_rate": 3e-3, "batch_size": 32}
+TRAINING = {"epochs": 16, "batch_size": 32}
 OPTIONS = {"task": "translate", "input": "en", "label": "fr", "device": "cpu", "precision": "fp32"}
 
 
