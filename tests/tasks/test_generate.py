@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 import acclimate as ac
 from acclimate.backbones.registry import create
 from acclimate.backbones.writer import IGNORED
+from acclimate.cli.main import main
 from acclimate.domains.batch import Batch
 from acclimate.errors import DataError, SettingsError
 from acclimate.tasks.base import Answers
@@ -177,3 +179,35 @@ def test_what_cannot_be_is_refused(tiny_lm, tiny_text, tmp_path):
         ac.adapt(source, source, out=tmp_path / "b", backbone=str(tiny_text), **OPTIONS)
     with pytest.raises(SettingsError, match="writes no texts"):
         ac.adapt(source, source, out=tmp_path / "c", backbone="ngrams", **OPTIONS)
+
+
+def test_a_domain_alone_is_learned_and_the_output_speaks_of_no_labels(tiny_lm, tmp_path, capsys):
+    target = counted(tmp_path / "target.jsonl", 60, 3, 1)
+    words = ["--task", "generate", "--target", str(target), "--input", "text", "--backbone", str(tiny_lm)]
+    assert main(["adapt", *words, "--method", "target_only", "-o", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().err
+    assert "what was read of the target was learned" in said and "--data HELD_OUT_FILE" in said
+    assert "seal" not in said and "--label" not in said
+
+
+def test_a_folder_without_a_tokenizer_and_an_encoder_are_refused(tiny_lm, tmp_path):
+    """Transformers makes an empty tokenizer of nothing, and a decoder that sees what comes after of BERT."""
+    from transformers import BertConfig, BertLMHeadModel
+
+    bare, both_ways = tmp_path / "bare", tmp_path / "both_ways"
+    bare.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (bare / name).write_bytes((tiny_lm / name).read_bytes())
+    shutil.copytree(tiny_lm, both_ways)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertLMHeadModel(BertConfig(vocab_size=42, **sizes)).save_pretrained(both_ways)
+    with pytest.raises(DataError, match="no tokenizer is there"):
+        create(str(bare), "text", writes=True)
+    with pytest.raises(DataError, match="sees what comes after, as encoders do"):
+        create(str(both_ways), "text", writes=True)
+
+
+def test_a_model_that_writes_has_to_be_named(tmp_path):
+    source = counted(tmp_path / "source.jsonl", 40, 1, 0)
+    with pytest.raises(SettingsError, match="name a model that does with --backbone"):
+        ac.adapt(source, source, out=tmp_path / "run", **OPTIONS)

@@ -15,6 +15,8 @@ from acclimate.errors import DataError
 CHARACTERS_PER_TOKEN = 20
 """Far above any language's mean: cutting there never removes a token that is kept."""
 _READ = 4096
+_TOKENIZERS = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*.spm")
+"""Files of which a tokenizer has one at least: without any, transformers makes an empty one."""
 
 
 def readable(texts: Iterable[str], limit: int) -> list[str]:
@@ -40,10 +42,12 @@ def load_tokenizer(folder: Path) -> Any:
     """The tokenizer of a transformers folder, which pads with its end-of-text token where it has no other.
 
     Raises:
-        DataError: its files are broken.
+        DataError: its files are broken, or there are none.
     """
     from transformers import AutoTokenizer
 
+    if not any(path for pattern in _TOKENIZERS for path in folder.glob(pattern)):
+        raise DataError(f"{folder}: no tokenizer is there (tokenizer.json, vocab.txt, *.model, ...)")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # a broken file raises whatever its parser raises

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from acclimate.backbones import pretrained
 from acclimate.backbones.base import Backbone, Spec
 from acclimate.backbones.hashing import weights_key
-from acclimate.backbones.layers import blocks_by_prefix, pool
+from acclimate.backbones.layers import blocks_by_prefix
 from acclimate.backbones.text import CHARACTERS_PER_TOKEN, character_lengths, load_tokenizer, readable, rules
 from acclimate.backbones.writer import IGNORED, Writer, mean_to_end
 from acclimate.domains.domain import Rows
@@ -181,7 +181,14 @@ def load(source: str, name: str, settings: Settings, learning_rate: float = 2e-5
         MissingAssetError: not on this machine, and the hub cannot be reached.
     """
     folder = pretrained.transformers_folder(source)
-    network = pretrained.load_writer(folder)
+    network: Any = pretrained.load_writer(folder)
+    with torch.no_grad():
+        one, other = (network(input_ids=torch.tensor([[0, last]])).logits[0, 0] for last in (0, 1))
+    if not torch.equal(one, other):
+        raise DataError(
+            f"{folder}: a model of type '{network.config.model_type}' that sees what comes after, as encoders do; "
+            "a causal language model is needed"
+        )
     return Causal(name, network, load_tokenizer(folder), settings, learning_rate)
 
 

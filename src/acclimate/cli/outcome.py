@@ -57,7 +57,7 @@ def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
         "",
         f"written to {args.folder} in {duration(result['seconds'])}; {_seal(result)}. Next:",
         f"  acclimate predict {run} --data FILE -o answers.csv",
-        f"  acclimate evaluate {run} --data LABELLED_FILE --label COLUMN    # opens the seal",
+        *_next(result, run),
     )
 
 
@@ -181,4 +181,18 @@ def _seal(result: Mapping[str, Any]) -> str:
             else "were used to choose by, not to train on"
         )
         return f"target labels of column '{result['permission']}' {did}, as permitted"
+    if _own(result):
+        return "what was read of the target was learned"
     return "the target's labels are still sealed" if "target" in result["data"] else "there is no target"
+
+
+def _own(result: Mapping[str, Any]) -> bool:
+    """Whether texts were learned as they are, without labels."""
+    return result["setting"] == "inductive" and not result["permission"]
+
+
+def _next(result: Mapping[str, Any], run: str) -> list[str]:
+    """How to judge the model that is deployed."""
+    if _own(result):
+        return [f"  acclimate evaluate {run} --data HELD_OUT_FILE"]
+    return [f"  acclimate evaluate {run} --data LABELLED_FILE --label COLUMN    # opens the seal"]

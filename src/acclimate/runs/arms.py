@@ -59,6 +59,11 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     methods.check(method, data)
     backbone = recipe.backbone.get("name") or backbones.default(modality)
     settings = {k: v for k, v in recipe.backbone.items() if k != "name"}
+    if data.task.writes and backbone == backbones.DEFAULTS.get(modality) and not backbones.writes(backbone):
+        raise SettingsError(
+            f"task '{data.task.name}' writes texts: name a model that does with --backbone, such as a "
+            "folder of transformers or hf:NAME"
+        )
     network = create_backbone(backbone, modality, settings, recipe.seed, objects, data.task.writes)
     reads = data.task.reads
     frozen = network.spec.pretrained and reads in KEPT
@@ -93,12 +98,12 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         alone = [arm(candidate, "candidate", title) for title, candidate in tried.items()]
         arms += [replace(found, shape=_shape(found, data, where)) for found in alone]
     plain = backbones.PLAIN.get(modality) if reads == "row" else None
-    if recipe.plain_baseline and data.task.writes and network.spec.pretrained and tune.kind != "frozen":
-        as_it_came = methods.create("source_only")
-        arms.append(Arm("plain", as_it_came, backbone, settings, Tune("frozen"), training, "plain", steps=True))
-    if recipe.plain_baseline and plain is not None and plain != backbone and (carries or data.has["target_labels"]):
-        kind = "source_only" if carries else "target_only"
-        arms.append(Arm("plain", methods.create(kind), plain, {}, Tune("frozen", bottleneck=0), training, "plain"))
+    unchanged = methods.create("source_only" if carries else "target_only")
+    beside = recipe.plain_baseline and (carries or data.has["target_labels"])
+    if beside and data.task.writes and network.spec.pretrained and tune.kind != "frozen":
+        arms.append(Arm("plain", unchanged, backbone, settings, Tune("frozen"), training, "plain", steps=True))
+    if beside and plain is not None and plain != backbone:
+        arms.append(Arm("plain", unchanged, plain, {}, Tune("frozen", bottleneck=0), training, "plain"))
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
 
 

@@ -14,8 +14,8 @@ from acclimate.runs.workshop import Workshop
 def pick(arm: Arm, shop: Workshop, names: Sequence[str]) -> dict[str, Any]:
     """Give the arm ``auto`` the model and the evidence of the best of the others; returns its record.
 
-    The best is that of the best primary metric on held-out labelled rows of the target; of several, the one that is best
-    on the source, and of these the first.
+    The best is that of the best primary metric on held-out labelled rows of the target; of several, the one that is
+    best on the source, and of these the first.
     """
     primary = shop.prepared.data.target_task.primary
     records = {name: read_json(shop.arm_folder(name) / "arm.json") for name in names}
