@@ -30,6 +30,9 @@ def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
     else:
         numbers = labels.astype(float)
         constants = [np.full(len(labels), middle(numbers)) for middle in (np.median, np.mean)]
-    scores = [task.metrics(replace(answers, prediction=constant, vectors=None, likelihood=None), labels) for constant in constants]
+    scores = [
+        task.metrics(replace(answers, prediction=constant, vectors=None, likelihood=None), labels)
+        for constant in constants
+    ]
     best = max if task.primary.higher_is_better else min
     return best(score[task.primary.name] for score in scores)
