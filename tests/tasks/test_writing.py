@@ -225,3 +225,16 @@ def test_empty_translations_are_refused(tiny_seq2seq, tmp_path):
     place.write_text('{"en": "a1 a2", "fr": "b1 b2"}\n{"en": "a1", "fr": " "}\n' * 20)
     with pytest.raises(DataError, match=r"20 of 40 rows have no value \(the first is row 2\)"):
         ac.adapt(place, place, out=tmp_path / "run", **{**OPTIONS, "backbone": str(tiny_seq2seq)})
+
+
+def test_a_plain_baseline_that_is_better_is_told(tiny_seq2seq, tmp_path):
+    """Here a translation is the text itself, and a network without training says something else."""
+    place = tmp_path / "same.jsonl"
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"a{k}" for k in rng.integers(0, 20, 5)) for _ in range(60)]
+    place.write_text("\n".join(json.dumps({"en": text, "fr": text}) for text in texts))
+    options = {**OPTIONS, "backbone": str(tiny_seq2seq), "method": "source_only", "tune": "frozen"}
+    found = ac.adapt(place, out=tmp_path / "run", **options).evaluate(place, label="fr", force=True)
+    assert any(
+        note.startswith("the plain baseline copy is better than source_only: chrf 1 ") for note in found["notes"]
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -95,7 +95,21 @@ def open_seal(
     summary = _summary(task, value, domain, found, reference, answers[value["model"]])
     more = {difference.note for arm in found.values() for difference in arm.differences.values() if difference.note}
     summary["baselines"] = {name: scored(each) for name, each in beside.items()}
-    return {**summary, "notes": [*notes, *more]}
+    return {**summary, "notes": [*notes, *more, *_plainer(task, found, beside, value["model"])]}
+
+
+def _plainer(
+    task: Task, found: Mapping[str, ArmScores], beside: Mapping[str, ArmScores], deployed: str
+) -> Iterator[str]:
+    """A note for each plain baseline that is better than the deployed model: a verdict speaks of arms alone."""
+    if deployed not in found:
+        return
+    primary = task.primary
+    own = found[deployed].metrics[primary.name]
+    for name, scores in beside.items():
+        other = scores.metrics[primary.name]
+        if other > own if primary.higher_is_better else other < own:
+            yield f"the plain baseline {name} is better than {deployed}: {primary.name} {other:.4g} against {own:.4g}"
 
 
 def _read(
