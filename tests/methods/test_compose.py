@@ -34,7 +34,7 @@ def test_changes_of_the_model_come_after_training_and_shares_last():
     assert method.name == "mlls+adabn+dann+mcc"
     assert method.trainer.name == "dann+mcc"
     assert [tail.name for tail in method.tails] == ["adabn", "mlls"]
-    assert set(method.needs) == {"source_labels", "target_inputs", "classes"}
+    assert set(method.needs) == {"source_labels", "target_inputs", "classes", "probabilities"}
 
 
 def test_names_and_settings_make_the_same_method_again():
