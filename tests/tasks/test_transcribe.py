@@ -33,13 +33,13 @@ def _cache(own_cache):
 
 @pytest.fixture(scope="module")
 def voices(tmp_path_factory, spoken):
-    """Two folders of sounds of two vowels with transcripts: two voices, and a third one."""
+    """Folders of sounds of two vowels with transcripts: of two voices, of a third one, and others of his."""
 
-    def write(place, speakers, each, seed):
+    def write(place, speakers, each, seed, first=0):
         place.mkdir()
         rng, lines = np.random.default_rng(seed), ["file_name,said"]
         for name, voice in speakers.items():
-            for k in range(each):
+            for k in range(first, first + each):
                 word = "".join(rng.choice(list("aiu"), 2, replace=False))
                 soundfile.write(place / f"{name}_{k}.wav", *spoken(word, *voice, seed=k, seconds=0.4))
                 lines.append(f"{name}_{k}.wav,{word}")
@@ -48,7 +48,8 @@ def voices(tmp_path_factory, spoken):
 
     folder = tmp_path_factory.mktemp("voices")
     source = write(folder / "source", {"ann": (180, 1.12), "bob": (110, 1.0)}, 48, 0)
-    return source, write(folder / "target", {"kid": (240, 1.25)}, 24, 1)
+    kid = {"kid": (240, 1.25)}
+    return source, write(folder / "target", kid, 24, 1), write(folder / "more", kid, 24, 2, first=100)
 
 
 def labels(*texts):
@@ -146,7 +147,7 @@ def test_a_frame_is_20_ms_and_silence_is_masked(spoken):
 
 
 def test_spelling_is_learned_from_scratch_and_a_new_voice_is_heard(voices, tmp_path):
-    source, target = voices
+    source, target, _ = voices
     training = {"epochs": 30, "batch_size": 16}
     run = ac.adapt(
         source, target, method="source_only", backbone=SMALL, training=training, out=tmp_path / "a", **OPTIONS
@@ -164,7 +165,7 @@ def test_spelling_is_learned_from_scratch_and_a_new_voice_is_heard(voices, tmp_p
 
 
 def test_dann_acts_on_frames(voices, tmp_path):
-    source, target = voices
+    source, target, _ = voices
     training = {"steps": 3, "batch_size": 8}
     run = ac.adapt(source, target, method="dann", backbone=SMALL, training=training, out=tmp_path / "a", **OPTIONS)
     (arm,) = (arm for arm in run.result["arms"] if arm["name"] == "dann")
@@ -173,7 +174,7 @@ def test_dann_acts_on_frames(voices, tmp_path):
 
 def test_what_it_hears_of_a_new_voice_teaches_it(voices, tmp_path):
     """Self-training on the surest transcripts; the voice is heard no worse."""
-    source, target = voices
+    source, target, _ = voices
     training = {"epochs": 30, "batch_size": 16}
     settings = {"backbone": SMALL, "training": training, **OPTIONS}
     run = ac.adapt(source, target, method="self_training", out=tmp_path / "a", **settings)
@@ -184,21 +185,21 @@ def test_what_it_hears_of_a_new_voice_teaches_it(voices, tmp_path):
 
 
 def test_a_writer_learns_a_new_voice(voices, tiny_whisper, tmp_path):
-    source, target = voices
+    source, target, more = voices
     backbone = {"name": str(tiny_whisper), "seconds": 0.6}
     training = {"epochs": 30, "batch_size": 16, "learning_rate": 3e-3}
     settings = {"backbone": backbone, "training": training, **OPTIONS}
     run = ac.adapt(
         source, target, method="finetune", target_label="said", validation=0.3, out=tmp_path / "a", **settings
     )
-    found = {name: arm["metrics"]["wer"] for name, arm in run.evaluate(target, label="said")["arms"].items()}
+    found = {name: arm["metrics"]["wer"] for name, arm in run.evaluate(more, label="said")["arms"].items()}
     assert set(found) == {"source_only", "finetune", "plain"}
     assert found["plain"] >= 0.9, "as it is it knows nothing"
     assert found["finetune"] <= 0.6, "two vowels of three: guessing has 0.83"
 
 
 def test_lora_reaches_the_decoder_and_a_saved_model_needs_no_folder(voices, tiny_whisper, tmp_path):
-    source, target = voices
+    source, target, _ = voices
     folder = shutil.copytree(tiny_whisper, tmp_path / "whisper")
     backbone = {"name": str(folder), "seconds": 0.6}
     training = {"steps": 3, "batch_size": 8, "learning_rate": 1e-2}
@@ -217,7 +218,7 @@ def test_lora_reaches_the_decoder_and_a_saved_model_needs_no_folder(voices, tiny
 
 
 def test_who_cannot_transcribe(voices, tmp_path):
-    source, target = voices
+    source, target, _ = voices
     with pytest.raises(SettingsError, match="backbone 'spectrum' gives one vector a row"):
         ac.adapt(source, target, method="source_only", backbone="spectrum", out=tmp_path / "a", **OPTIONS)
     with pytest.raises(DataError, match="transcripts are needed"):
