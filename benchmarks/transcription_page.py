@@ -40,9 +40,7 @@ def section(found: Mapping[str, Any]) -> str:
     ]
     if yes_no:
         plain, tuned = (mean(cell["arms"][arm]["wer"] for cell in yes_no) for arm in ("as_it_is", "speaker"))
-        parts.append(
-            f"Yes and no (seeds: {len(yes_no)}): {plain:.1f} as it is (it knows no Hebrew), {tuned:.1f} after ten clips."
-        )
+        parts.append(f"Yes and no in Hebrew (seeds: {len(yes_no)}): {plain:.1f} as it is, {tuned:.1f} after ten clips.")
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
