@@ -103,6 +103,20 @@ def test_metadata(tmp_path, kind, name):
     assert len(read(f"{path}?folder=sketch")) == 2
 
 
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_a_list_of_files_stands_for_its_folder(tmp_path, name):
+    """As `--source clips/metadata.csv`; any other table of this name is a table."""
+    path = make(tmp_path, "folder", PHOTOS)
+    rows = {"metadata.csv": "file_name,site\ncat/0_ann_1.png,north\n", "metadata.jsonl": ""}
+    rows["metadata.jsonl"] = '{"file_name": "cat/0_ann_1.png", "site": "north"}\n'
+    (path / "photo" / name).write_text(rows[name])
+    domain = read(path / "photo" / name, label="site")
+    assert domain.schema.modality == "image" and domain.labels.tolist() == ["north"]
+    assert len(read(f"{path / 'photo' / name}?site=north")) == 1
+    (tmp_path / "metadata.csv").write_text("a,b,y\n1,2,3\n4,5,6\n")
+    assert read(tmp_path / "metadata.csv", input=["a", "b"], label="y").schema.modality == "table"
+
+
 @kinds
 def test_metadata_above_the_chosen_folder(tmp_path, kind):
     rows = "file_name,label\nphoto/cat/0_ann_1.png,7\nphoto/dog/1_bob_1.png,8\nsketch/dog/1_bob_2.png,9\n"

@@ -17,7 +17,6 @@ from acclimate.errors import DataError, SettingsError
 TEXT = frozenset({".txt"})
 AUDIO = frozenset({".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif"})
 KINDS: dict[Modality, frozenset[str]] = {"image": images.EXTENSIONS, "text": TEXT, "audio": AUDIO}
-METADATA = ("metadata.csv", "metadata.jsonl")
 BOMB_BYTES = 64 << 20
 BOMB_RATIO = 200
 """A zip member larger than BOMB_BYTES that shrank more than BOMB_RATIO times is refused."""

@@ -9,6 +9,9 @@ from urllib.parse import quote, unquote
 
 from acclimate.errors import DataError, SettingsError
 
+METADATA = ("metadata.csv", "metadata.jsonl")
+"""Files that list those beside them, with what is known of each."""
+_HEADER = 1 << 16
 HUB = "hf:"
 
 
@@ -84,13 +87,14 @@ class Locator:
 
 def parse(text: str | Path) -> Locator:
     """A locator from its text. A path that exists is taken as it is, question marks and all;
-    else the part after the last ``?`` is the selection. Keys and values are percent-decoded, the path is not.
+    else the part after the last ``?`` is the selection. Keys and values are percent-decoded, the path is not. A
+    ``metadata.csv`` or ``metadata.jsonl`` that lists files (``file_name``) stands for its folder.
 
     Raises:
         SettingsError: the selection is not of the form ``key=value&key=value``.
     """
     if isinstance(text, Path) or _exists(text):
-        return Locator(str(text))
+        return Locator(_listed(str(text)))
     path, mark, query = text.rpartition("?")
     if not mark:
         return Locator(text)
@@ -101,7 +105,16 @@ def parse(text: str | Path) -> Locator:
             raise SettingsError(f"'{text}': '{pair}' is not of the form key=value (write FILE?key=value&key=value)")
         key = unquote(key)
         select[key] = (*select.get(key, ()), unquote(value))
-    return Locator(path, select)
+    return Locator(_listed(path), select)
+
+
+def _listed(path: str) -> str:
+    """The folder of a file that lists the files beside it, any other path as it is."""
+    place = Path(path).expanduser()
+    if place.name not in METADATA or not place.is_file():
+        return path
+    with place.open("rb") as stream:
+        return str(Path(path).parent) if b"file_name" in stream.readline(_HEADER) else path
 
 
 def _exists(text: str) -> bool:

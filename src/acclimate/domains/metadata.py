@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acclimate.domains.filesets import METADATA, FileSet
+from acclimate.domains.filesets import FileSet
+from acclimate.domains.locator import METADATA
 from acclimate.domains.rows import decode_text
 from acclimate.errors import DataError
 
