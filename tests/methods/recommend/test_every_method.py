@@ -8,7 +8,7 @@ from acclimate.methods.registry import METHODS
 
 WORK = {
     *("source_only", "target_only", "finetune", "joint", "dann", "mmd", "coral", "deepjdot", "afn"),
-    *("importance_weighting", "cmf", "emcdr", "ptupcdr"),
+    *("importance_weighting", "auto", "cmf", "emcdr", "ptupcdr"),
 }
 
 
