@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from acclimate.backbones import pretrained
+from acclimate.backbones.base import Backbone
+from acclimate.backbones.hashing import weights_key
 from acclimate.domains.domain import Rows
 from acclimate.errors import DataError
+from acclimate.settings import as_dict
 
 CHARACTERS_PER_TOKEN = 20
 """Far above any language's mean: cutting there never removes a token that is kept."""
@@ -64,3 +67,29 @@ def rules(tokenizer: Any) -> Any:
         return fast.to_str()
     switches = {name: value for name, value in tokenizer.init_kwargs.items() if isinstance(value, bool)}
     return [type(tokenizer).__name__, switches, sorted(tokenizer.get_vocab().items())]
+
+
+class WritingBackbone(Backbone):
+    """A network of transformers that writes texts: what its kinds share in being adapted, saved and told apart."""
+
+    network: Any
+    tokenizer: Any
+
+    def lora_targets(self) -> list[str]:
+        return [f"network.{name}" for name in pretrained.linear(self.network)]
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.spec.name,
+            "settings": as_dict(self.settings),
+            "learning_rate": self.spec.learning_rate,
+            "network": pretrained.config_json(self.network),
+            "generation": self.network.generation_config.to_diff_dict(),
+        }
+
+    def assets(self, folder: Path) -> None:
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+
+    def cache_key(self) -> str:
+        return weights_key(self, {**self.config(), "tokenizer": rules(self.tokenizer)})

@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from acclimate.backbones import pretrained
-from acclimate.backbones.base import Backbone, Spec
-from acclimate.backbones.hashing import weights_key
+from acclimate.backbones.base import Spec
 from acclimate.backbones.layers import blocks_by_prefix
-from acclimate.backbones.text import CHARACTERS_PER_TOKEN, character_lengths, load_tokenizer, readable, rules
+from acclimate.backbones.text import CHARACTERS_PER_TOKEN, WritingBackbone, character_lengths, load_tokenizer, readable
 from acclimate.backbones.writer import IGNORED, Writer, mean_to_end
 from acclimate.domains.domain import Rows
 from acclimate.errors import DataError, SettingsError
-from acclimate.settings import as_dict, build
+from acclimate.settings import build
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Settings:
             raise SettingsError("backbone: max_length is at least 8 tokens, and written at least 1")
 
 
-class Causal(Backbone):
+class Causal(WritingBackbone):
     """A language model whose features are the embeddings of a prompt's tokens; what follows is the `writer`'s.
 
     Layer: ``embeddings``, after which the whole network comes. Prompts begin with the token that begins a text, or of
@@ -104,25 +103,6 @@ class Causal(Backbone):
         stack, depth = pretrained.stack(self.network) or ("", 0)
         inner = [f"{stack}.{k}" for k in range(depth)]
         return blocks_by_prefix(self.network, [names[self.network.get_input_embeddings()], *inner])
-
-    def lora_targets(self) -> list[str]:
-        return [f"network.{name}" for name in pretrained.linear(self.network)]
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "name": self.spec.name,
-            "settings": as_dict(self.settings),
-            "learning_rate": self.spec.learning_rate,
-            "network": pretrained.config_json(self.network),
-            "generation": self.network.generation_config.to_diff_dict(),
-        }
-
-    def assets(self, folder: Path) -> None:
-        self.tokenizer.save_pretrained(folder / "tokenizer")
-
-    def cache_key(self) -> str:
-        return weights_key(self, {**self.config(), "tokenizer": rules(self.tokenizer)})
 
 
 class Continuation(Writer):

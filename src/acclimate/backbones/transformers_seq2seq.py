@@ -12,14 +12,13 @@ import numpy as np
 from torch import Tensor, nn
 
 from acclimate.backbones import pretrained
-from acclimate.backbones.base import Backbone, Spec
-from acclimate.backbones.hashing import weights_key
+from acclimate.backbones.base import Spec
 from acclimate.backbones.layers import blocks_by_prefix, pool
-from acclimate.backbones.text import CHARACTERS_PER_TOKEN, character_lengths, load_tokenizer, readable, rules
+from acclimate.backbones.text import CHARACTERS_PER_TOKEN, WritingBackbone, character_lengths, load_tokenizer, readable
 from acclimate.backbones.writer import IGNORED, Writer, mean_to_end
 from acclimate.domains.domain import Rows
 from acclimate.errors import SettingsError
-from acclimate.settings import as_dict, build
+from acclimate.settings import build
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Settings:
             raise SettingsError(f"backbone.beams: at least 1, found {self.beams}")
 
 
-class Seq2Seq(Backbone):
+class Seq2Seq(WritingBackbone):
     """The encoder gives features, one vector a text or one a token, and the decoder is the `writer`.
 
     Layer: ``encoder``, its output; the mean over tokens where a task reads rows. Vaswani et al., NeurIPS 2017.
@@ -101,25 +100,6 @@ class Seq2Seq(Backbone):
             inner, depth = pretrained.stack(half) or ("", 0)
             prefixes += [f"{names[half]}.{inner}.{k}" for k in range(depth)]
         return blocks_by_prefix(self.network, prefixes)
-
-    def lora_targets(self) -> list[str]:
-        return [f"network.{name}" for name in pretrained.linear(self.network)]
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "name": self.spec.name,
-            "settings": as_dict(self.settings),
-            "learning_rate": self.spec.learning_rate,
-            "network": pretrained.config_json(self.network),
-            "generation": self.network.generation_config.to_diff_dict(),
-        }
-
-    def assets(self, folder: Path) -> None:
-        self.tokenizer.save_pretrained(folder / "tokenizer")
-
-    def cache_key(self) -> str:
-        return weights_key(self, {**self.config(), "tokenizer": rules(self.tokenizer)})
 
 
 class Decoder(Writer):

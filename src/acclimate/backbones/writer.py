@@ -53,7 +53,7 @@ class Writer(nn.Module):
         """Of each token of the texts, one after the other: the state ``[m, d]`` before it, the logits there
         ``[m, vocabulary]``, and its id ``[m]``.
         """
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} keeps no states of its tokens")
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         if self.datastore is None and f"{prefix}datastore.keys" in state:
