@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,22 @@ def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         GPT2LMHeadModel(GPT2Config(vocab_size=len(words), **sizes, **rest)).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def sentences() -> Callable[..., Path]:
+    """A file of words to be translated one by one: ``sentences(place, n, low, high, seed, right)``, a5 into b5."""
+
+    def make(place: Path, n: int, low: int, high: int, seed: int, right: bool = True) -> Path:
+        rng, lines = np.random.default_rng(seed), []
+        for _ in range(n):
+            words = rng.integers(low, high, rng.integers(4, 8))
+            said = " ".join(f"b{k}" for k in words) if right else "b0"
+            lines.append(json.dumps({"en": " ".join(f"a{k}" for k in words), "fr": said}))
+        place.write_text("\n".join(lines))
+        return place
+
+    return make
 
 
 Lines = Callable[..., list[str]]

@@ -33,17 +33,6 @@ def model(tiny_seq2seq):
     return Model(create(str(tiny_seq2seq), "text"), Translate())
 
 
-def sentences(place, n, low, high, seed, right=True):
-    """A file of words that are translated one by one, numbers between low and high."""
-    rng, lines = np.random.default_rng(seed), []
-    for _ in range(n):
-        words = rng.integers(low, high, rng.integers(4, 8))
-        said = " ".join(f"b{k}" for k in words) if right else "b0"
-        lines.append(json.dumps({"en": " ".join(f"a{k}" for k in words), "fr": said}))
-    place.write_text("\n".join(lines))
-    return place
-
-
 def labels(*texts):
     return np.array(texts, dtype=object)
 
@@ -158,7 +147,7 @@ def test_scripts_without_spaces_are_counted_by_character():
     assert perfect == pytest.approx(1) and 0.3 < near < 1
 
 
-def test_finetuning_learns_words_that_the_source_has_not(tiny_seq2seq, tmp_path):
+def test_finetuning_learns_words_that_the_source_has_not(sentences, tiny_seq2seq, tmp_path):
     source = sentences(tmp_path / "source.jsonl", 400, 0, 14, 0)
     target = sentences(tmp_path / "target.jsonl", 160, 6, 20, 1)
     fresh = sentences(tmp_path / "fresh.jsonl", 60, 14, 20, 2)
@@ -170,7 +159,7 @@ def test_finetuning_learns_words_that_the_source_has_not(tiny_seq2seq, tmp_path)
     assert found["baselines"]["copy"]["metrics"]["bleu"] == 0
 
 
-def test_saved_and_loaded_it_writes_the_same(tiny_seq2seq, tmp_path):
+def test_saved_and_loaded_it_writes_the_same(sentences, tiny_seq2seq, tmp_path):
     source = sentences(tmp_path / "source.jsonl", 200, 0, 14, 0)
     target = sentences(tmp_path / "target.jsonl", 80, 6, 20, 1)
     options = {**OPTIONS, "backbone": str(tiny_seq2seq), "training": TRAINING}
@@ -181,7 +170,7 @@ def test_saved_and_loaded_it_writes_the_same(tiny_seq2seq, tmp_path):
     assert again == said[0]
 
 
-def test_poisoned_labels_of_the_target_change_nothing(tiny_seq2seq, tmp_path):
+def test_poisoned_labels_of_the_target_change_nothing(sentences, tiny_seq2seq, tmp_path):
     source = sentences(tmp_path / "source.jsonl", 100, 0, 14, 0)
     options = {**OPTIONS, "backbone": str(tiny_seq2seq), "training": {**TRAINING, "epochs": 2}}
     weights = []
@@ -192,7 +181,7 @@ def test_poisoned_labels_of_the_target_change_nothing(tiny_seq2seq, tmp_path):
     assert weights[0] == weights[1]
 
 
-def test_a_run_is_the_backbone_of_another(tiny_seq2seq, tmp_path):
+def test_a_run_is_the_backbone_of_another(sentences, tiny_seq2seq, tmp_path):
     source = sentences(tmp_path / "source.jsonl", 300, 0, 14, 0)
     target = sentences(tmp_path / "target.jsonl", 60, 0, 14, 1)
     options = {**OPTIONS, "training": TRAINING, "method": "source_only"}
@@ -211,7 +200,7 @@ def test_a_run_is_the_backbone_of_another(tiny_seq2seq, tmp_path):
         ({"backbone": {"write": "fr"}}, "no language of the tokenizer"),
     ],
 )
-def test_what_cannot_be_is_refused(tiny_seq2seq, tmp_path, change, message):
+def test_what_cannot_be_is_refused(sentences, tiny_seq2seq, tmp_path, change, message):
     source = sentences(tmp_path / "source.jsonl", 40, 0, 14, 0)
     options = {**OPTIONS, "backbone": str(tiny_seq2seq), **change}
     if isinstance(options["backbone"], dict):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,16 +22,6 @@ TRAINING = {"epochs": 12, "learning_rate": 5e-3, "batch_size": 32}
 @pytest.fixture(autouse=True)
 def _cache(own_cache):
     pass
-
-
-def sentences(place, n, low, high, seed, right=True):
-    rng, lines = np.random.default_rng(seed), []
-    for _ in range(n):
-        words = rng.integers(low, high, rng.integers(4, 8))
-        said = " ".join(f"b{k}" for k in words) if right else "b0"
-        lines.append(json.dumps({"en": " ".join(f"a{k}" for k in words), "fr": said}))
-    place.write_text("\n".join(lines))
-    return place
 
 
 class Says:
@@ -85,7 +73,7 @@ def test_the_loss_is_that_of_both(tiny_seq2seq):
     assert set(alone) == {"task"}, "nothing was written that could teach"
 
 
-def test_its_own_texts_make_it_better(tiny_seq2seq, tmp_path):
+def test_its_own_texts_make_it_better(sentences, tiny_seq2seq, tmp_path):
     """The target has the words that the source knows less well; beside source_only, trained as long on the source."""
     usual = sentences(tmp_path / "usual.jsonl", 150, 0, 14, 0).read_text()
     rare = sentences(tmp_path / "rare.jsonl", 150, 10, 20, 3).read_text()
@@ -102,7 +90,7 @@ def test_its_own_texts_make_it_better(tiny_seq2seq, tmp_path):
     assert arm["stages"][1]["written"] == 600 and arm["stages"][1]["kept"] == 300
 
 
-def test_poisoned_labels_and_another_order_change_nothing(tiny_seq2seq, tmp_path):
+def test_poisoned_labels_and_another_order_change_nothing(sentences, tiny_seq2seq, tmp_path):
     source = sentences(tmp_path / "source.jsonl", 100, 0, 14, 0)
     options = {**OPTIONS, "backbone": str(tiny_seq2seq), "training": {**TRAINING, "epochs": 2}}
     weights = []
@@ -123,7 +111,7 @@ def test_poisoned_labels_and_another_order_change_nothing(tiny_seq2seq, tmp_path
         ({"task": "classify", "backbone": "ngrams"}, "task 'classify' writes nothing here"),
     ],
 )
-def test_what_cannot_be_is_refused(tiny_seq2seq, tmp_path, change, message):
+def test_what_cannot_be_is_refused(sentences, tiny_seq2seq, tmp_path, change, message):
     source = sentences(tmp_path / "source.jsonl", 40, 0, 14, 0)
     options = {**OPTIONS, "backbone": str(tiny_seq2seq), "method": "self_training", **change}
     with pytest.raises(SettingsError, match=message):
