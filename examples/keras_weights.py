@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from acclimate.backbones.pretrained import in_package
+from acclimate.backbones.packaged import in_package
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 EPSILON_TORCH, EPSILON_KERAS = 1e-5, 1e-3

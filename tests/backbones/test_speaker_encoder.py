@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from acclimate.backbones import pretrained, registry
+from acclimate.backbones import packaged, registry
 from acclimate.domains.audio import decode_audio
 from acclimate.errors import MissingAssetError
 
-if pretrained.in_package("resemblyzer") is None:
+if packaged.in_package("resemblyzer") is None:
     pytest.skip("the package resemblyzer is not here", allow_module_level=True)
 
 
@@ -68,6 +68,6 @@ def test_real_voices_are_told_apart(encoder, shared_data):
 
 def test_without_the_package(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(pretrained, "in_package", lambda *_: None)
+    monkeypatch.setattr(packaged, "in_package", lambda *_: None)
     with pytest.raises(MissingAssetError, match="pip install --no-deps resemblyzer"):
         registry.create("speaker_encoder", "audio")

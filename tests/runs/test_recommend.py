@@ -16,7 +16,8 @@ import acclimate as ac
 from acclimate.domains.interactions import read_interactions
 from acclimate.errors import DataError, SettingsError
 from acclimate.runs import result
-from acclimate.runs.prepare import prepare, read_source, read_target
+from acclimate.runs.prepare import prepare
+from acclimate.runs.reading import read_source, read_target
 from acclimate.runs.recipe import parse
 
 NAMES = {"user": "user", "item": "item"}

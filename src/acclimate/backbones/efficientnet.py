@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from acclimate.backbones import pretrained
+from acclimate.backbones import packaged
 from acclimate.backbones.base import Spec
 from acclimate.backbones.image import ImageBackbone
 from acclimate.backbones.layers import blocks_by_prefix
@@ -160,6 +160,6 @@ def _weights() -> dict[str, Tensor]:
     """Network ``0.*`` and classifier ``1.*``. The package's names differ from ours, its order does not."""
 
     def fill(tensors: Mapping[str, Tensor]) -> nn.Module:
-        return pretrained.load_in_order(nn.Sequential(Lite0(), nn.Linear(_FINAL, 1000)), tensors)
+        return packaged.load_in_order(nn.Sequential(Lite0(), nn.Linear(_FINAL, 1000)), tensors)
 
-    return pretrained.converted(_PACKAGE, _FILE, _SHA256, fill)
+    return packaged.converted(_PACKAGE, _FILE, _SHA256, fill)

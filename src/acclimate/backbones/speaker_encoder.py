@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from acclimate.backbones import pretrained
+from acclimate.backbones import packaged
 from acclimate.backbones.base import Backbone, Spec
 from acclimate.backbones.layers import blocks_by_prefix
 from acclimate.backbones.mels import mel_power
@@ -113,7 +113,7 @@ def create(name: str, modality: Modality, settings: Settings, seed: int) -> Spea
         return network
 
     network = _empty()
-    network.load_state_dict(pretrained.converted(_PACKAGE, _FILE, _SHA256, fill))
+    network.load_state_dict(packaged.converted(_PACKAGE, _FILE, _SHA256, fill))
     backbone = SpeakerEncoder(settings, network.eval())
     backbone.preprocess.check()
     return backbone

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones import pretrained
+from acclimate.backbones import packaged, pretrained
 from acclimate.backbones.base import Spec
 from acclimate.backbones.image import ImageBackbone, Settings
 from acclimate.backbones.layers import blocks_by_prefix
@@ -155,6 +155,6 @@ def _weights() -> dict[str, Tensor]:
 
         with torch.random.fork_rng(devices=[]):
             network = MobileNetV2ForImageClassification(_mobilenet_config())
-        return pretrained.load_in_order(network, tensors)
+        return packaged.load_in_order(network, tensors)
 
-    return pretrained.converted(_PACKAGE, _FILE, _SHA256, fill)
+    return packaged.converted(_PACKAGE, _FILE, _SHA256, fill)

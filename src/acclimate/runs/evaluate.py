@@ -18,7 +18,7 @@ from acclimate.files import write_json
 from acclimate.runs import result
 from acclimate.runs.evidence import scored
 from acclimate.runs.predictor import Predictor
-from acclimate.runs.prepare import label_map
+from acclimate.runs.reading import label_map
 from acclimate.runs.recipe import Recipe, parse
 from acclimate.runs.recipe import read as read_recipe
 from acclimate.runs.recommend import baselines
@@ -201,6 +201,7 @@ def _summary(
         unseen = {str(n): int(c) for n, c in zip(names, counts, strict=True) if n not in answers.classes}
     return {
         "primary": primary,
+        "higher_is_better": task.primary.higher_is_better,
         "metrics": mine.metrics,
         "n": len(domain),
         "interval": mine.intervals[primary],

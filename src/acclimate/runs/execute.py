@@ -23,7 +23,8 @@ from acclimate.runs.columns import UNLINKED
 from acclimate.runs.evidence import arrays_of, weigh
 from acclimate.runs.folder import Lock, check_free, clear
 from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
-from acclimate.runs.prepare import Prepared, label_map, prepare, read_source, read_target
+from acclimate.runs.prepare import Prepared, prepare
+from acclimate.runs.reading import label_map, read_source, read_target
 from acclimate.runs.recipe import Recipe, again
 from acclimate.runs.shares import contradiction, doubted, gate, judge
 from acclimate.runs.workers import train
@@ -233,7 +234,7 @@ def _write_result(
         scores=scores,
         decision=decision,
         shares=shares,
-        primary=asked.primary.name,
+        primary=asked.primary,
         adapted=main.name,
         reference=reference,
         seconds=seconds,

@@ -14,6 +14,7 @@ from acclimate.errors import AcclimateError
 from acclimate.files import read_json
 from acclimate.methods.base import Method
 from acclimate.runs.arms import Arm
+from acclimate.runs.keep import keep
 from acclimate.runs.train import Bench, train_arm
 from acclimate.runs.workshop import Workshop, attempt
 from acclimate.training.device import out_of_memory, place
@@ -99,5 +100,5 @@ def _finish(bench: Bench, record: dict[str, Any], seconds: float | None, lost: s
 
 
 def _write(bench: Bench, done: Path, record: dict[str, Any], seconds: float | None) -> dict[str, Any]:
-    bench.write(done, [record, *bench.train(1, seconds)])
+    keep(bench, done, [record, *bench.train(1, seconds)])
     return read_json(done)

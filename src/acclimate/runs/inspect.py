@@ -15,7 +15,8 @@ from acclimate.methods.registry import METHODS, create, find, works_with
 from acclimate.runs.arms import create_backbone, suits
 from acclimate.runs.columns import shared
 from acclimate.runs.look import look
-from acclimate.runs.prepare import Prepared, prepare, read_source, read_target
+from acclimate.runs.prepare import Prepared, prepare
+from acclimate.runs.reading import read_source, read_target
 from acclimate.runs.recipe import Recipe
 from acclimate.runs.shares import contradiction
 from acclimate.selection.advice import advise

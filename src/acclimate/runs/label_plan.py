@@ -18,7 +18,8 @@ from acclimate.runs import result
 from acclimate.runs.evidence import arrays_of
 from acclimate.runs.execute import fingerprints
 from acclimate.runs.predictor import Predictor, free_name
-from acclimate.runs.prepare import Prepared, prepare, read_source, read_target
+from acclimate.runs.prepare import Prepared, prepare
+from acclimate.runs.reading import read_source, read_target
 from acclimate.runs.recipe import again
 from acclimate.selection.labels import Curve, disagreement, informative, learning_curve, worth
 from acclimate.tasks import registry as tasks

@@ -18,7 +18,7 @@ from acclimate.errors import DataError, SettingsError
 from acclimate.methods.pretrain.base import Pretraining
 from acclimate.methods.registry import PRETRAINING, find_pretraining
 from acclimate.runs.arms import epochs_by_default
-from acclimate.runs.prepare import read_target
+from acclimate.runs.reading import read_target
 from acclimate.runs.recipe import Recipe
 from acclimate.settings import build
 from acclimate.training.settings import Training, Tune

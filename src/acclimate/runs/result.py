@@ -16,6 +16,7 @@ from acclimate.runs.encoder import RECORD
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.selection.decision import Decision
+from acclimate.tasks.base import Metric
 
 VERSION = 1
 PACKAGES = ("torch", "numpy", "scikit-learn", "transformers")
@@ -29,7 +30,7 @@ def assemble(
     scores: Mapping[str, Mapping[str, Any]],
     decision: Decision,
     shares: Mapping[str, Any] | None,
-    primary: str,
+    primary: Metric,
     adapted: str,
     reference: str | None,
     seconds: float,
@@ -41,7 +42,8 @@ def assemble(
         "acclimate": __version__,
         "setting": prepared.setting,
         "task": main["task"]["name"],
-        "primary": primary,
+        "primary": primary.name,
+        "higher_is_better": primary.higher_is_better,
         "modality": prepared.schema.modality,
         "method": main["method"],
         "tune": main["tune"],

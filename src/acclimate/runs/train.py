@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +15,12 @@ from acclimate.backbones.agreement import settled
 from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
-from acclimate.files import read_json, write_json
-from acclimate.runs import store
+from acclimate.files import read_json
 from acclimate.runs.arms import Arm, fitted_backbone
-from acclimate.runs.columns import narrowed
-from acclimate.runs.evidence import gather
 from acclimate.runs.features import Features
-from acclimate.runs.rating import SAMPLE, rate
+from acclimate.runs.keep import keep
+from acclimate.runs.rating import SAMPLE
 from acclimate.runs.sentences import SentenceFeatures
-from acclimate.runs.shares import shift_seen
 from acclimate.runs.watching import guard
 from acclimate.runs.workshop import Workshop
 from acclimate.selection.scores import infomax
@@ -57,7 +51,7 @@ def train_arm(arm: Arm, shop: Workshop) -> dict[str, Any]:
         bench = Bench(arm, shop, where)
         stages = bench.train(seconds=shop.seconds)
         if where.rank == 0:
-            bench.write(done, stages)
+            keep(bench, done, stages)
         where.wait()
     return read_json(done)
 
@@ -226,7 +220,7 @@ class Bench:
         """What the head says of every row."""
         return infer(self.model, self._read(domain), self.place)
 
-    def _look(self, domain: Domain) -> dict[str, np.ndarray]:
+    def look(self, domain: Domain) -> dict[str, np.ndarray]:
         """`outputs`, and what the head reads of the first rows, ``features``, unless it is sparse."""
         if self.model.backbone.spec.sparse and not self.model.neck.moves:
             return self.outputs(domain)
@@ -264,53 +258,3 @@ class Bench:
             return value if model.task.primary.higher_is_better else -value
 
         return Watch(score, self.arm.training.patience)
-
-    def write(self, done: Path, stages: list[dict[str, Any]]) -> None:
-        """Judge the arm without opening the seal, and write its folder."""
-        arm, shop, model, data = self.arm, self.shop, self.model, self.shop.prepared.data
-        judged = {"source": data.source_validation, "target": data.target, "labelled": data.labelled_target_validation}
-        judged["narrowed"] = narrowed(data)
-        if model.task.likely:
-            del judged["target"]  # has no right answers that it might find likely
-        with self.reading():
-            outputs = {name: self._look(domain) for name, domain in judged.items() if domain is not None}
-        features = {name: said.pop("features") for name, said in outputs.items() if "features" in said}
-        after = takewhile(lambda stage: "steps" not in stage, reversed(stages))  # a loop moves the calibration
-        heat = next((stage["temperature"] for stage in after if "temperature" in stage), None)
-        plainly = arm.method.name == "source_only" and arm.role != "plain"
-        evidence = gather(model.task, data, outputs, heat, shop.prepared.shares)
-        origin = {
-            "arm": arm.name,
-            "method": arm.method.name,
-            "tune": arm.tune.kind,
-            "backbone": arm.backbone,
-            "seed": shop.recipe.seed,
-            "precision": self.place.precision,
-        }
-        called, columns = shop.prepared.target_inputs(shop.recipe)
-        card = store.Card(shop.prepared.schema, evidence.temperature, origin, called, evidence.offsets, columns)
-        store.save(model, card, done.parent / "model")
-        evidence.write(done.parent / "evidence.npz")
-        seconds = sum(stage["seconds"] for stage in stages) or time.monotonic() - self.begun
-        record = {
-            "name": arm.name,
-            "role": arm.role,
-            **{key: origin[key] for key in ("method", "tune", "backbone", "precision")},
-            "task": model.task.config(),
-            "layer": model.layer,
-            "steps": sum(stage.get("steps", 0) for stage in stages),
-            "seconds": round(seconds, 3),
-            "stages": stages,
-            "warnings": self.guard.symptoms.warnings,
-            "temperature": evidence.temperature,
-            "offsets": list(evidence.offsets),
-            "validators": rate(
-                model, evidence.arrays, features, shop.recipe.seed, evidence.temperature, evidence.offsets
-            ),
-            "shift": shift_seen(features, evidence.arrays, data, shop.recipe.seed) if plainly else None,
-            "source_validation": evidence.source,
-            "target_validation": evidence.target,
-            "narrowed_validation": evidence.narrowed,
-        }
-        write_json(done, record)
-        shutil.rmtree(shop.checkpoints(arm.name), ignore_errors=True)

@@ -16,7 +16,7 @@ from acclimate.domains.episodes import Count, Episodes, Grouping, span
 from acclimate.errors import DataError, SettingsError
 from acclimate.methods.meta.base import Learner
 from acclimate.methods.registry import find_meta
-from acclimate.runs.prepare import read_source
+from acclimate.runs.reading import read_source
 from acclimate.runs.recipe import Recipe
 from acclimate.seeds import derive, generator
 from acclimate.settings import build

@@ -1,0 +1,78 @@
+"""What is kept of a trained arm: its model, its evidence without opening the seal, and its record."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from acclimate.files import write_json
+from acclimate.runs import store
+from acclimate.runs.columns import narrowed
+from acclimate.runs.evidence import Evidence, gather
+from acclimate.runs.rating import rate
+from acclimate.runs.shares import shift_seen
+
+if TYPE_CHECKING:
+    from acclimate.runs.train import Bench
+
+
+def keep(bench: Bench, done: Path, stages: list[dict[str, Any]]) -> None:
+    """Judge an arm without opening the seal, and write its folder; ``done``, its record, last."""
+    arm, shop, model = bench.arm, bench.shop, bench.model
+    evidence, features = _judged(bench, stages)
+    origin = {
+        "arm": arm.name,
+        "method": arm.method.name,
+        "tune": arm.tune.kind,
+        "backbone": arm.backbone,
+        "seed": shop.recipe.seed,
+        "precision": bench.place.precision,
+    }
+    called, columns = shop.prepared.target_inputs(shop.recipe)
+    card = store.Card(shop.prepared.schema, evidence.temperature, origin, called, evidence.offsets, columns)
+    store.save(model, card, done.parent / "model")
+    evidence.write(done.parent / "evidence.npz")
+    seed, plainly = shop.recipe.seed, arm.method.name == "source_only" and arm.role != "plain"
+    seconds = sum(stage["seconds"] for stage in stages) or time.monotonic() - bench.begun
+    record = {
+        "name": arm.name,
+        "role": arm.role,
+        **{key: origin[key] for key in ("method", "tune", "backbone", "precision")},
+        "task": model.task.config(),
+        "layer": model.layer,
+        "steps": sum(stage.get("steps", 0) for stage in stages),
+        "seconds": round(seconds, 3),
+        "stages": stages,
+        "warnings": bench.guard.symptoms.warnings,
+        "temperature": evidence.temperature,
+        "offsets": list(evidence.offsets),
+        "validators": rate(model, evidence.arrays, features, seed, evidence.temperature, evidence.offsets),
+        "shift": shift_seen(features, evidence.arrays, shop.prepared.data, seed) if plainly else None,
+        "source_validation": evidence.source,
+        "target_validation": evidence.target,
+        "narrowed_validation": evidence.narrowed,
+    }
+    write_json(done, record)
+    shutil.rmtree(shop.checkpoints(arm.name), ignore_errors=True)
+
+
+def _judged(bench: Bench, stages: list[dict[str, Any]]) -> tuple[Evidence, dict[str, Any]]:
+    """What the arm says of every domain that it may be judged by, and what its head reads of these."""
+    data, task = bench.shop.prepared.data, bench.model.task
+    judged = {
+        "source": data.source_validation,
+        "target": data.target,
+        "labelled": data.labelled_target_validation,
+        "narrowed": narrowed(data),
+    }
+    if task.likely:
+        del judged["target"]  # has no right answers that it might find likely
+    with bench.reading():
+        outputs = {name: bench.look(domain) for name, domain in judged.items() if domain is not None}
+    features = {name: said.pop("features") for name, said in outputs.items() if "features" in said}
+    after = takewhile(lambda stage: "steps" not in stage, reversed(stages))  # a loop moves the calibration
+    heat = next((stage["temperature"] for stage in after if "temperature" in stage), None)
+    return gather(task, data, outputs, heat, bench.shop.prepared.shares), features

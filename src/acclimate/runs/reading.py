@@ -1,0 +1,161 @@
+"""From a recipe (or objects) to domains: what of the source and of the target is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acclimate.domains.domain import Domain, join
+from acclimate.domains.interactions import read_interactions
+from acclimate.domains.labels import apply_label_map, load_label_map
+from acclimate.domains.locator import parse
+from acclimate.domains.read import read
+from acclimate.domains.tables import TABLES, TableFile, need_columns, suffix_of
+from acclimate.errors import DataError, SettingsError
+from acclimate.runs.columns import fitted, target_columns, there
+from acclimate.runs.recipe import Recipe
+from acclimate.tasks import registry as tasks
+
+
+def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain | None:
+    """The labelled source; several are joined."""
+    places = list(objects if objects is not None else recipe.source)
+    if not places:
+        return None
+    domains: list[Domain] = []
+    for place in places:
+        domain = _read(place, recipe, recipe.input, recipe.label, domains[0] if domains else None)
+        domains.append(_renamed_labels(domain, recipe))
+    return join([fitted(domain, domains[0].schema) for domain in domains])
+
+
+def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | None = None) -> Domain | None:
+    """The target's rows. Its label column is read only if the recipe permits it, and never as an input.
+
+    Where it is permitted, rows may lack a label (None), and one of several tables its column: they serve as inputs
+    alone. Of a table only the source's columns are kept, as far as they are there, or those that ``target_input`` names
+    in their place; columns of its own only where ``target_input`` names them, with a plus before the name: a column
+    that nobody named may tell the label.
+
+    Raises:
+        DataError: no column is there, or labels were permitted, but there are none.
+        SettingsError: a column of its own that is none.
+    """
+    places = list(objects if objects is not None else recipe.target)
+    if not places:
+        return None
+    named, own = target_columns(recipe, source)
+    shared = source.schema.inputs if source is not None else ()
+    every = recipe.target_input == ("*",)
+    inputs = ("*",) if every else (*(named or shared or recipe.input), *own)
+    optional = () if named or source is None or source.schema.modality != "table" else shared
+    label = recipe.target_label
+    domains = []
+    for place in places:
+        if label is not None and len(places) > 1 and not _has(place, label):
+            domain = _read(place, recipe, inputs, None, source, optional=optional)
+            domains.append(replace(domain, labels=np.full(len(domain), None, dtype=object)))
+            continue
+        domain = _read(place, recipe, inputs, label, source, optional=optional, partial=True)
+        domains.append(domain.sealed() if label is None else _renamed_labels(domain, recipe))
+    first = domains[0].schema
+    like = source.schema if source is not None else replace(first, inputs=named or first.inputs)
+    if optional:
+        like = there(like, domains)
+        if not like.inputs and not own:
+            need_columns(shared, first.inputs, f"{domains[0].name}, which has none of the source's columns")
+    target = join([fitted(domain, like, named, own) for domain in domains])
+    if label is not None and (target.labels is None or not known(target).any()):
+        raise DataError(f"{target.name}: training on target labels is permitted, but no row has one in '{label}'")
+    return target
+
+
+def _has(place: Any, column: str) -> bool:
+    """Whether rows may have this column: a table's file tells before it is read."""
+    if not isinstance(place, str | Path):
+        return True
+    at = parse(place)
+    return at.on_hub or suffix_of(Path(at.path)) not in TABLES or column in TableFile(at.existing()).columns
+
+
+def _read(
+    place: Any,
+    recipe: Recipe,
+    inputs: tuple[str, ...],
+    label: str | None,
+    like: Domain | None = None,
+    *,
+    optional: tuple[str, ...] = (),
+    partial: bool = False,
+) -> Domain:
+    if isinstance(place, Domain):
+        return place
+    if recipe.user is not None or recipe.item is not None or recipe.task in ("rate", "rank"):
+        return interactions(place, recipe)
+    names = [name for name in (recipe.label, recipe.target_label) if name is not None and name not in inputs]
+    task = None if recipe.task is None else tasks.find(recipe.task)
+    modality = recipe.modality or (like.schema.modality if like is not None else None)
+    if modality is None and task is not None and task.reads != "row":
+        modality = task.modality
+    return read(
+        place,
+        input=inputs or None,
+        label=label,
+        group=None if label is None else recipe.group,  # groups keep labelled rows together, and can tell of labels
+        modality=modality,
+        exclude=tuple(names),
+        partial=partial,
+        optional=optional,
+        like=None if like is None else like.schema,
+        structured=task is not None and task.structured,
+    )
+
+
+def interactions(place: Any, recipe: Recipe) -> Domain:
+    """Users and items as the task reads them: pairs to be rated, or users to rank items for.
+
+    Raises:
+        SettingsError: a column is not named, or the task is another one.
+    """
+    if recipe.user is None or recipe.item is None:
+        raise SettingsError("interactions of users and items need both --user and --item")
+    if recipe.task not in ("rate", "rank"):
+        raise SettingsError(f"--user and --item are for --task rate and --task rank; task is {recipe.task}")
+    if recipe.task == "rate" and recipe.rating is None:
+        raise SettingsError("task rate needs --rating, the column of the ratings")
+    return read_interactions(
+        place,
+        user=recipe.user,
+        item=recipe.item,
+        rating=recipe.rating,
+        items=recipe.items,
+        users=recipe.users,
+        by="users" if recipe.task == "rank" else "pairs",
+        hit=recipe.hit if recipe.task == "rank" else None,
+    )
+
+
+def _renamed_labels(domain: Domain, recipe: Recipe) -> Domain:
+    if domain.labels is None:
+        return domain
+    return replace(domain, labels=apply_label_map(domain.labels, label_map(recipe)))
+
+
+def label_map(recipe: Recipe) -> dict[str, str]:
+    """Old labels to new ones, read from the file if the recipe names one.
+
+    Raises:
+        DataError: the file is missing or no label map.
+    """
+    given = recipe.label_map or {}
+    return given if isinstance(given, dict) else load_label_map(given)
+
+
+def known(domain: Domain) -> np.ndarray:
+    """Which rows have a label ``[n]`` bool."""
+    assert domain.labels is not None
+    return np.array([label is not None for label in domain.labels], dtype=bool)
