@@ -38,6 +38,16 @@ def test_from_files_to_lists(files, adapted, capsys):
     assert {line.split(",")[1] for line in lines[1:]} == {"1", "2"}
 
 
+def test_users_that_nobody_knew_are_named_as_such(files, adapted, tmp_path, capsys):
+    known = pd.read_csv(files["cold"]).iloc[:1]
+    pd.concat([known, known.assign(user="nobody")]).to_csv(tmp_path / "new.csv", index=False)
+    capsys.readouterr()
+    assert main(["predict", adapted, "--data", str(tmp_path / "new.csv")]) == 0
+    assert "note: users that training never knew: 1" in capsys.readouterr().err
+    assert main(["predict", adapted, "--data", files["cold"]]) == 0
+    assert "never knew" not in capsys.readouterr().err
+
+
 def test_evaluate_shows_the_plain_recommenders(files, adapted, capsys):
     capsys.readouterr()
     assert main(["evaluate", adapted, "--data", files["cold"], "--json"]) == 0

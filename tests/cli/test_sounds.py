@@ -57,6 +57,10 @@ def test_a_command_goes_from_adapt_to_a_verdict(acclimate, clips, domains, tmp_p
     words, plain = (found[name]["metrics"]["accuracy"] for name in ("source_only", "plain"))
     assert words >= 0.95
     assert plain <= words - 0.15, "the mean spectrum does not know which vowel came first"
+    (tmp_path / "odd").mkdir()
+    soundfile.write(tmp_path / "odd" / "x.wav", np.zeros(8000), 8000)
+    done = acclimate("predict", run, "--data", tmp_path / "odd", "-o", tmp_path / "odd.csv")
+    assert "note: odd: 1 of 1 sounds looked at are silent" in done.err
 
 
 def test_auto_tries_what_suits_sounds(acclimate, domains, tmp_path):

@@ -39,12 +39,14 @@ def run(args: argparse.Namespace) -> None:
     said: dict[str, Any] = {"task": model.task, "classes": list(model.classes), "model": model.origin}
     if args.out:
         model.predict(args.data, input=args.input, output=args.out, k=args.k)
+        say(args, *(f"note: {note}" for note in model.notes))
         put(args, {"output": args.out, **said}, args.out)
         return
     with tempfile.TemporaryDirectory(prefix="acclimate-") as scratch:
         # Through a file: what is wrong with the last row shows before the first is printed.
         path = Path(scratch) / ("answers.jsonl" if args.json else "answers.csv")
         model.predict(args.data, input=args.input, output=path, k=args.k)
+        say(args, *(f"note: {note}" for note in model.notes))
         with path.open(encoding="utf-8", newline="") as answers:
             if args.json:
                 import json

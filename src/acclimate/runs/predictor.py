@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acclimate.backbones.base import Backbone
+from acclimate.domains import audio
 from acclimate.domains.domain import INTERACTIONS, Domain, Schema
 from acclimate.domains.frames import stream
 from acclimate.domains.locator import parse
@@ -48,6 +49,8 @@ class Predictor:
         self.classes: tuple[str, ...] = getattr(model.task, "classes", ())
         self.inputs = card.schema.inputs
         self.origin = card.origin
+        self._unseen: dict[str, set[str]] = {}
+        self._odd: tuple[str, ...] = ()
 
     @classmethod
     def load(
@@ -93,6 +96,12 @@ class Predictor:
         return found
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the rows that `predict` answered last, a sentence each."""
+        never = (f"{what} that training never knew: {len(names)}" for what, names in self._unseen.items() if names)
+        return (*self._odd, *never)
+
+    @property
     def width(self) -> int:
         """Number of features that the head reads."""
         return self._model.neck.size
@@ -131,6 +140,7 @@ class Predictor:
         """
         import pandas as pd
 
+        self._unseen, self._odd = {}, ()
         if k is not None and self._card.schema.modality != "users":
             raise SettingsError(f"-k is how many items a ranking offers; this model is of task {self.task}")
 
@@ -164,6 +174,7 @@ class Predictor:
     ) -> Iterator[pd.DataFrame]:
         if self._card.schema.modality == "users":
             users = recommend.offered(data, self._model, self._card.schema)
+            self._look(users)
             yield recommend.listed(users, self.answers(users), k)
             return
         for frame, domain in self._stream(data, input, typed):
@@ -178,11 +189,20 @@ class Predictor:
     def _stream(self, data: Any, input: str | list[str] | None, typed: bool) -> Iterator[tuple[pd.DataFrame, Domain]]:
         columns = self.columns(data, input)
         if self._card.schema.modality == "pairs":
-            yield from recommend.rated(data, columns, self._card.schema, typed=typed)
+            for frame, domain in recommend.rated(data, columns, self._card.schema, typed=typed):
+                self._look(domain)
+                yield frame, domain
             return
         like = self._layout(columns or ())[0]
         for frame, domain in stream(data, columns, like.modality, typed=typed, like=like):
+            if like.modality == "audio" and not self._odd:
+                self._odd = audio.remarks(domain)
             yield frame, self._fitting(domain, self._named(data, domain, input))
+
+    def _look(self, domain: Domain) -> None:
+        """Remember which users and items are new."""
+        for what, names in recommend.unseen(self._model, domain).items():
+            self._unseen.setdefault(what, set()).update(names)
 
     def columns(self, data: Any, input: str | list[str] | None) -> list[str] | None:
         """The input columns of ``data``: those asked for, else the target's or the source's names for them.

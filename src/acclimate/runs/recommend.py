@@ -84,6 +84,14 @@ def listed(domain: Domain, answers: Answers, k: int | None) -> pd.DataFrame:
     return pd.DataFrame({user: np.repeat(names.to_numpy(dtype=object), sizes), "rank": rank, item: flat})
 
 
+def unseen(model: Model, domain: Domain) -> dict[str, set[str]]:
+    """Users and items of these rows that training never knew: answered by their columns, or by what is usual."""
+    network, rows = _network(model), domain.rows.take(np.arange(len(domain)))
+    columns = zip((USERS, ITEMS), domain.schema.inputs, strict=True)
+    asked = {what: rows[column] for what, column in columns if column in rows}
+    return {what: {name for name in names if name not in network.places[what]} for what, names in asked.items()}
+
+
 def baselines(model: Model, domain: Domain) -> dict[str, Answers]:
     """Answers of the plain recommenders on these rows, from what training knew of both domains; none of other rows.
 
