@@ -20,6 +20,8 @@ from acclimate.runs.few_shot.classifier import CHOSEN_FROM
 from acclimate.runs.meta.plan import DEFAULTS as META_DEFAULTS
 from acclimate.runs.meta.plan import Shape
 from acclimate.runs.recipe import FROM_ENVIRONMENT, SECTIONS, Recipe
+from acclimate.tasks.registry import TASKS
+from acclimate.tasks.registry import find as find_task
 from acclimate.training.settings import Training, Tune
 
 IMAGES = ("square", "crop", "augment")
@@ -55,6 +57,10 @@ def page() -> str:
     parts = [INTRODUCTION, section("Recipe", Recipe)]
     parts += [section("Section `training`", Training), section("Section `tune`", Tune)]
     parts.append("Without a `kind`, a pretrained backbone is frozen and one from scratch is trained in full.\n")
+    parts.append("## Section `head`\n\nSettings of the tasks that have any.\n")
+    for name, entry in TASKS.items():
+        if (own := find_task(name).settings) is not None:
+            parts.append(f"### `{name}`\n\n{entry.about[0].upper() + entry.about[1:]}.\n\n{table(own)}")
     parts.append(
         "## Section `method`\n\n`name`, and the settings of that method. Without a name it is `dann`; where target "
         "labels are permitted `finetune`, or `target_only` without a source; and `source_only` without a target.\n"

@@ -93,8 +93,8 @@ def test_voices_that_training_never_heard_are_told_apart(acclimate, write_words,
     assert done.code == 0, done.err
     assert done.json["primary"] == "eer"
     assert done.json["metrics"]["eer"] <= 0.1
-    assert done.json["metrics"]["tar_at_far_1"] >= 0.5
-    assert done.json["interval"][1] < 0.4
+    assert done.json["metrics"]["tar_at_far_0.01"] >= 0.5
+    assert done.json["interval"] is None, "rows of two people are not independent"
     done = acclimate("predict", tmp_path / "run", "--data", tmp_path / "new")
     assert done.out.splitlines()[0] == "path,prediction,confidence"
     done = acclimate("adapt", *domains, "--method", "auto", "-o", tmp_path / "other")

@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from acclimate.domains.domain import Domain, Schema
-from acclimate.domains.rows import ListRows
 from acclimate.errors import DataError
-from acclimate.selection.constant import constant_answer
-from acclimate.tasks import registry
-from acclimate.tasks.verification import CHANCE, MOST_PAIRS, weighted_verification
+from acclimate.tasks.verification import CHANCE, MOST_PAIRS, roc, weighted_verification
 
 
 def at(*degrees):
@@ -23,14 +19,17 @@ def test_by_hand():
     """a at 0 and 10 degrees, b at 50 and 80: of the pairs, 10 (a) and 30 (b) are same; 40, 50, 70 and 80 are not."""
     found = weighted_verification(at(0, 10, 50, 80), np.array(["a", "a", "b", "b"]))(None)
     assert found["eer"] == 0.0
-    assert found["tar_at_far_1"] == 1.0
+    assert found["tar_at_far_0.01"] == 1.0
     assert found["threshold"] == pytest.approx(np.cos(np.deg2rad(30)))
+    assert found["rank1"] == 1.0, "of 0, 10, 50 and 80 the nearest ones are 10, 0, 80 and 50"
     crossed = weighted_verification(at(0, 60, 20, 80), np.array(["a", "a", "b", "b"]))(None)
     # same: 60 and 60; strangers: 20, 20, 40, 80. Up to 40 degrees three of four strangers are in and no owner
     assert crossed == {
         "eer": pytest.approx((0.75 + 1) / 2),
-        "tar_at_far_1": 0.0,
+        "tar_at_far_0.01": 0.0,
+        "tar_at_far_0.001": 0.0,
         "threshold": pytest.approx(np.cos(np.deg2rad(40))),
+        "rank1": 0.0,
     }
 
 
@@ -55,7 +54,14 @@ def test_rates_are_those_of_scikit_learns_curve():
     k = np.argmin(np.abs(admitted - (1 - accepted)))
     found = weighted_verification(vectors, labels)(None)
     assert found["eer"] == pytest.approx((admitted[k] + 1 - accepted[k]) / 2)
-    assert found["tar_at_far_1"] == pytest.approx(accepted[admitted <= 0.01].max())
+    for far in (0.01, 0.001):
+        assert found[f"tar_at_far_{far:g}"] == pytest.approx(accepted[admitted <= far].max())
+    curve = roc(vectors, labels)
+    at_hand = dict(zip(admitted.tolist(), accepted.tolist(), strict=True))  # the last point of each share of strangers
+    assert len(curve["far"]) > 50
+    assert curve["far"][-1] == curve["tar"][-1] == 1.0
+    assert all(at_hand[far] == pytest.approx(tar) for far, tar in zip(curve["far"], curve["tar"], strict=True))
+    assert np.all(np.diff(curve["threshold"]) < 0)
 
 
 def test_a_row_that_counts_twice_makes_its_pairs_count_twice_and_none_with_itself():
@@ -65,6 +71,15 @@ def test_a_row_that_counts_twice_makes_its_pairs_count_twice_and_none_with_itsel
     # the second row twice: same 30 and 40 twice; one of the 20s twice. Then 2 of 5 owners, 3 of 4 strangers
     assert weighted(np.array([1, 2, 1, 1]))["eer"] == pytest.approx((3 / 4 + 3 / 5) / 2)
     assert weighted(np.array([0, 2, 0, 0])) == CHANCE
+
+
+def test_identification_counts_rows_that_can_be_found():
+    """a at 0 and 20, b at 15 and 90, c alone at 92: 20 and 90 find strangers, so does b at 15; a at 0 too (15)."""
+    vectors, labels = at(0, 20, 15, 90, 92, 21), np.array(["a", "a", "b", "b", "c", "a"])
+    weighted = weighted_verification(vectors, labels)
+    # nearest: 0 -> 15 (b), 20 -> 21 (a), 15 -> 20 (a), 90 -> 92 (c), 21 -> 20 (a); c has no other row
+    assert weighted(None)["rank1"] == pytest.approx(2 / 5)
+    assert weighted(np.array([1, 3, 1, 1, 9, 1]))["rank1"] == pytest.approx(4 / 7)
 
 
 def test_many_rows_are_judged_by_a_sample_of_pairs():
@@ -88,27 +103,3 @@ def test_what_cannot_be_told():
     assert weighted_verification(None, np.array(["a", "b"]))(None) == CHANCE
     with pytest.raises(DataError, match="no rows"):
         weighted_verification(at(), np.array([]))
-
-
-def voices(modality="audio"):
-    labels = np.array(["ann", "bob", "ann"], dtype=object)
-    return Domain("clips", Schema(modality, label="x"), ListRows(np.arange(3)), np.array([b"a", b"b", b"c"]), labels)
-
-
-def test_the_task_learns_speakers_and_is_judged_by_voices_of_others():
-    import torch
-
-    task = registry.create("verify_speaker", voices())
-    assert registry.restore(task.config()) == task
-    head = task.head(2)
-    features = torch.from_numpy(3 * at(0, 10, 50, 80)).float()
-    outputs = {name: value.detach().numpy() for name, value in task.outputs(head, features).items()}
-    answers = task.decode(outputs)
-    assert answers.probabilities is None and answers.classes == (), "the target's voices are none of these"
-    assert set(answers.prediction) <= {"ann", "bob"}
-    strangers = np.array(["eve", "eve", "joe", "joe"], dtype=object)
-    assert task.metrics(answers, strangers)["eer"] == 0.0
-    assert task.metrics(answers.of(np.array([0, 2, 3])), strangers[[0, 2, 3]])["eer"] == 0.0
-    assert constant_answer(task, answers, strangers) == 0.5, "who always says the same knows no voice"
-    with pytest.raises(DataError, match="clips is image; voices are in sounds"):
-        registry.create("verify_speaker", voices("image"))

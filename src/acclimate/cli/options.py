@@ -23,6 +23,7 @@ TASKS = (
     "tag",
     "transcribe",
     "translate",
+    "verify",
     "verify_speaker",
 )
 LOCATOR = "a file, folder or zip; FILE?key=value selects rows (repeated keys mean or)"

@@ -108,6 +108,11 @@ def parse(text: str | Path) -> Locator:
     return Locator(_listed(path), select)
 
 
+def named_label(place: object) -> str | None:
+    """The array of labels that a locator of an NPZ file names with ``y=``, None for anything else."""
+    return parse(place).one("y") if isinstance(place, str) and ".npz?" in place else None
+
+
 def _listed(path: str) -> str:
     """The folder of a file that lists the files beside it, any other path as it is."""
     place = Path(path).expanduser()

@@ -88,6 +88,11 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         return found
 
     main = arm(method, "adapted")
+    if data.task.moves and main.tune.kind == "frozen" and not main.tune.bottleneck:
+        raise SettingsError(
+            f"task '{data.task.name}': this loss teaches features, and frozen ones without a bottleneck cannot learn; "
+            "use --tune full (or lora), or --set tune.bottleneck=128, or leave head.loss out"
+        )
     arms = []
     carries = data.source is not None and data.same_task and (data.difference is None or bool(data.difference.shared))
     if name != "source_only" and carries:

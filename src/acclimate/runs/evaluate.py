@@ -13,6 +13,7 @@ import numpy as np
 
 from acclimate.domains.domain import Domain
 from acclimate.domains.labels import apply_label_map
+from acclimate.domains.locator import named_label
 from acclimate.errors import DataError
 from acclimate.files import write_json
 from acclimate.runs import result
@@ -56,7 +57,7 @@ def open_seal(
     """
     value = result.load(folder)
     recipe = parse(read_recipe(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
-    label = label or recipe.target_label or recipe.label
+    label = label or recipe.target_label or recipe.label or named_label(data)
     arms = {row["name"]: load(row["name"]) for row in value["arms"]}
     deployed = arms[value["model"]]
     domain, notes = _read(deployed, data, recipe, input=input, label=label, group=group)
@@ -64,6 +65,10 @@ def open_seal(
         raise DataError(f"{domain.name}: no labels; name their column with --label")
     domain = replace(domain, labels=apply_label_map(domain.labels, label_map(recipe)))
     domain = domain.select(domain.order)  # the order of the file must not change an interval
+    task = tasks.restore(deployed._model.task.config())
+    if task.kind == "vector":
+        notes += _check_people(task, domain, force)
+        domain = replace(domain, groups=domain.labels if domain.groups is None else domain.groups)
     assert domain.labels is not None
     seen = _check_rows(folder, domain, force)
     opening = {
@@ -77,7 +82,6 @@ def open_seal(
     value["seal"] = {"opened": value["seal"]["opened"] + 1, "openings": [*value["seal"]["openings"], opening]}
     write_json(folder / "result.json", value)  # that labels were opened stays true whatever fails after this
 
-    task = tasks.restore(deployed._model.task.config())
     task.check(domain, learned=False)
     comparable = {name: arm for name, arm in arms.items() if arm._model.task.config() == task.config()}
     answers = {name: arm.answers(domain, cached=True) for name, arm in comparable.items()}
@@ -94,6 +98,7 @@ def open_seal(
     beside = evaluate(task, plain, domain.labels, domain.groups) if plain else {}
     summary = _summary(task, value, domain, found, reference, answers[value["model"]])
     more = {difference.note for arm in found.values() for difference in arm.differences.values() if difference.note}
+    summary |= {"curves": task.curves(answers[value["model"]], domain.labels)}
     summary["baselines"] = {name: scored(each) for name, each in beside.items()}
     return {**summary, "notes": [*notes, *more, *_plainer(task, found, beside, value["model"])]}
 
@@ -134,6 +139,30 @@ def _read(
     if domain.groups is not None:
         return domain, []
     return domain, [f"rows of one '{recipe.group}' are not kept together, so intervals may be too narrow: {why}"]
+
+
+def _check_people(task: Task, domain: Domain, force: bool) -> list[str]:
+    """A note where people of the rows were trained on, for ``force``.
+
+    Raises:
+        DataError: without it; or nobody has two rows.
+    """
+    people, counts = np.unique(np.asarray(domain.labels).astype(str), return_counts=True)
+    if len(people) < 2 or counts.max() < 2:
+        raise DataError(
+            f"{domain.name}: {len(domain)} rows of {len(people)} people, at most {counts.max()} of one; verification "
+            "needs pairs of one person and pairs of two"
+        )
+    seen = sorted(set(people) & set(task.config()["people"]))
+    if not seen:
+        return []
+    said = f"{domain.name}: {len(seen)} of {len(people)} people were trained on ({', '.join(seen[:5])})"
+    if not force:
+        raise DataError(
+            f"{said}; how well new people are told apart shows only on new people. Leave them out, give them other "
+            "names if they are others, or --force"
+        )
+    return [f"{said}: what is measured on them flatters"]
 
 
 def _check_rows(folder: Path, domain: Domain, force: bool) -> dict[str, int]:

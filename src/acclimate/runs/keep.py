@@ -59,6 +59,18 @@ def keep(bench: Bench, done: Path, stages: list[dict[str, Any]]) -> None:
     shutil.rmtree(shop.checkpoints(arm.name), ignore_errors=True)
 
 
+def _settle(bench: Bench) -> None:
+    """Let a head that remembers labelled rows see those that were trained on, and those that were held out."""
+    data, task = bench.shop.prepared.data, bench.model.task
+    if task.kind != "vector":
+        return
+    learned = data.source is not None and task == data.source_task
+    train = data.source if learned else data.labelled_target
+    held = data.source_validation if learned else data.labelled_target_validation
+    assert train is not None and train.labels is not None
+    task.settle(bench.model.head, bench.outputs(train), train.labels, None if held is None else bench.outputs(held))
+
+
 def _judged(bench: Bench, stages: list[dict[str, Any]]) -> tuple[Evidence, dict[str, Any]]:
     """What the arm says of every domain that it may be judged by, and what its head reads of these."""
     data, task = bench.shop.prepared.data, bench.model.task
@@ -71,6 +83,7 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> tuple[Evidence, dict[
     if task.likely:
         del judged["target"]  # has no right answers that it might find likely
     with bench.reading():
+        _settle(bench)
         outputs = {name: bench.look(domain) for name, domain in judged.items() if domain is not None}
     features = {name: said.pop("features") for name, said in outputs.items() if "features" in said}
     after = takewhile(lambda stage: "steps" not in stage, reversed(stages))  # a loop moves the calibration

@@ -73,7 +73,7 @@ def label_plan(
         raise DataError(f"{folder}: the run had no target; give one to `acclimate adapt`")
     prepared = prepare(recipe, origin, there)
     data = prepared.data
-    if data.task.kind == "text":
+    if data.task.kind not in ("class", "number"):
         raise SettingsError(
             f"{folder}: label-plan asks for classes and numbers, and task '{data.task.name}' has neither"
         )

@@ -25,6 +25,8 @@ from acclimate.selection.shares import stated
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.base import Task
 
+FEWEST_PEOPLE = 4
+"""Two must be held out to be told apart from each other, and two be left to learn from; of fewer none are held out."""
 LOOKED_AT = 10_000
 """Rows in which oddities of columns are looked for."""
 
@@ -94,8 +96,8 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     if source is not None and target is not None:
         check_kinds(source, target)
     usual = {"users": "rank", "pairs": "rate"}.get(first.schema.modality)
-    source_task = tasks.create(recipe.task or usual, first, _writes(recipe, first))
-    target_task = _task_of(labelled, source_task, source)
+    source_task = tasks.create(recipe.task or usual, first, _writes(recipe, first)).given(recipe.head)
+    target_task = _task_of(labelled, source_task, source, recipe)
     if labelled is not None:
         target_task.check(labelled)
     unlabelled = None if target is None else _canonical(_once(target, labelled).sealed())
@@ -106,6 +108,7 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     if labelled is not None and first.schema.modality in INTERACTIONS:
         held_out = replace(recipe, validation=0.0)  # a cold user's rows of the source are all that is known of him
     halves = _halves(source, held_out, source_task), given
+    source_task, target_task = _learned(source_task, target_task, halves[0][0], given[0])
     data = Data(*halves[0], unlabelled, *halves[1], source_task, target_task)
     setting = "inductive" if labelled is not None else "transductive" if target is not None else "source_only"
     notes = tuple(dict.fromkeys(note for d in (source, target) if d is not None for note in d.notes))
@@ -145,13 +148,23 @@ def _stated(recipe: Recipe, task: Task, target: Domain | None) -> tuple[np.ndarr
     return stated(recipe.target_shares, task.config()["classes"])
 
 
-def _task_of(labelled: Domain | None, source_task: Task, source: Domain | None) -> Task:
-    """The task on the target's labels: the source's, unless they show a class that the source has not."""
-    if labelled is None or labelled.labels is None or source is None or source_task.kind != "class":
+def _task_of(labelled: Domain | None, source_task: Task, source: Domain | None, recipe: Recipe) -> Task:
+    """The task on the target's labels: the source's, unless they show a class (a person) that the source has not."""
+    known = {"class": "classes", "vector": "people"}.get(source_task.kind)
+    if labelled is None or labelled.labels is None or source is None or known is None:
         return source_task
-    if set(labelled.labels) <= set(source_task.config()["classes"]):
+    if set(labelled.labels) <= set(source_task.config()[known]):
         return source_task
-    return tasks.create(source_task.name, labelled)
+    return tasks.create(source_task.name, labelled).given(recipe.head)
+
+
+def _learned(source_task: Task, target_task: Task, source: Domain | None, target: Domain | None) -> tuple[Task, Task]:
+    """Both tasks as training asks them of these rows; one where they were one."""
+    first = source if source is not None else target
+    if first is None:
+        return source_task, target_task
+    learned = source_task.learned_from(first)
+    return learned, learned if target_task == source_task or target is None else target_task.learned_from(target)
 
 
 def _writes(recipe: Recipe, first: Domain) -> bool:
@@ -164,7 +177,12 @@ def _writes(recipe: Recipe, first: Domain) -> bool:
 def _halves(domain: Domain | None, recipe: Recipe, task: Task) -> tuple[Domain | None, Domain | None]:
     if domain is None:
         return None, None
-    train, validation = split(domain, recipe.validation, recipe.seed, stratify=task.kind == "class")
+    share = recipe.validation
+    if task.kind == "vector":  # who is held out must be new, and rows of one person belong together
+        domain = replace(domain, groups=domain.labels)
+        people = len(np.unique(np.asarray(domain.labels).astype(str)))
+        share = max(share, 2 / people) if share and people >= FEWEST_PEOPLE else 0.0
+    train, validation = split(domain, share, recipe.seed, stratify=task.kind == "class")
     return domain.select(train), domain.select(validation) if len(validation) else None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from acclimate.domains.domain import Domain, join
 from acclimate.domains.interactions import read_interactions
 from acclimate.domains.labels import apply_label_map, load_label_map
-from acclimate.domains.locator import parse
+from acclimate.domains.locator import named_label, parse
 from acclimate.domains.read import read
 from acclimate.domains.tables import TABLES, TableFile, need_columns, suffix_of
 from acclimate.errors import DataError, SettingsError
@@ -28,7 +28,8 @@ def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain 
         return None
     domains: list[Domain] = []
     for place in places:
-        domain = _read(place, recipe, recipe.input, recipe.label, domains[0] if domains else None)
+        label = recipe.label or named_label(place)
+        domain = _read(place, recipe, recipe.input, label, domains[0] if domains else None)
         domains.append(_renamed_labels(domain, recipe))
     return join([fitted(domain, domains[0].schema) for domain in domains])
 

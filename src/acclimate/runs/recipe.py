@@ -20,7 +20,7 @@ from acclimate.files import writing
 VERSION = 1
 MEMORY = "memory"
 """What a recipe says of a domain that came as a Python object."""
-SECTIONS = ("backbone", "method", "tune", "training", "episodes")
+SECTIONS = ("backbone", "method", "head", "tune", "training", "episodes")
 """Parts of a recipe that are mappings; an option that names one sets its main key."""
 LISTS = ("source", "target", "input", "target_input", "items", "users")
 MAIN_KEY = {"backbone": "name", "method": "name", "tune": "kind"}
@@ -53,6 +53,7 @@ class Recipe:
         modality: text, image, table, array or audio; None finds it.
         backbone: name and settings.
         method: name and settings.
+        head: settings of the task, where it has any (verify).
         tune: kind and settings.
         training: settings of the loop.
         episodes: what the small tasks of meta-training are.
@@ -84,6 +85,7 @@ class Recipe:
     modality: Literal["pairs", "users", "text", "image", "table", "array", "audio"] | None = None
     backbone: dict[str, Any] = field(default_factory=dict)
     method: dict[str, Any] = field(default_factory=dict)
+    head: dict[str, Any] = field(default_factory=dict)
     tune: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     episodes: dict[str, Any] = field(default_factory=dict)

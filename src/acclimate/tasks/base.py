@@ -132,6 +132,7 @@ class Task(ABC):
         writes: whether the head is the `Writer` of the backbone, in the place of a fresh one.
         likely: whether answers are judged by how likely the model finds the right ones, and not by what it says.
         aligns: whether there are features that an alignment can act on.
+        settings: dataclass of what a recipe's section `head` may set, if anything.
     """
 
     name: ClassVar[str]
@@ -143,6 +144,35 @@ class Task(ABC):
     writes: ClassVar[bool] = False
     likely: ClassVar[bool] = False
     aligns: ClassVar[bool] = True
+    settings: ClassVar[type | None] = None
+
+    def given(self, settings: Mapping[str, Any]) -> Self:
+        """The task with settings of a recipe's section `head`.
+
+        Raises:
+            SettingsError: it has none, or not these.
+        """
+        if settings:
+            raise SettingsError(f"task '{self.name}' has no settings, found head.{next(iter(settings))}; leave it out")
+        return self
+
+    def learned_from(self, domain: Domain) -> Self:
+        """The task as training asks it of these rows, once others are held out; most ask the same.
+
+        Raises:
+            DataError: of what is left nothing can be learned.
+        """
+        return self
+
+    @property
+    def together(self) -> int:
+        """How many rows of one label a batch of training holds side by side."""
+        return 1
+
+    @property
+    def moves(self) -> bool:
+        """Whether the loss means nothing where features cannot learn."""
+        return False
 
     @classmethod
     def self_labelled(cls, domain: Domain) -> Domain:
@@ -222,6 +252,22 @@ class Task(ABC):
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Loss per example ``[n]``."""
 
+    def settle(  # noqa: B027 - most tasks know all by their weights
+        self,
+        head: nn.Module,
+        known: Mapping[str, np.ndarray],
+        labels: np.ndarray,
+        held: Mapping[str, np.ndarray] | None,
+    ) -> None:
+        """Let the head of a trained model remember what it has to know of labelled rows beside its weights.
+
+        Args:
+            head: changed in place.
+            known: outputs on the training rows.
+            labels: of these, canonical.
+            held: outputs on held-out rows, or None.
+        """
+
     @abstractmethod
     def decode(
         self,
@@ -242,6 +288,10 @@ class Task(ABC):
     @abstractmethod
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """`metrics` as a function of the rows' weights: a bootstrap replicate is a count per row."""
+
+    def curves(self, answers: Answers, labels: np.ndarray) -> dict[str, Any]:
+        """Curves by name, as JSON values, which `evaluate` gives of the deployed model."""
+        return {}
 
     def baselines(self, rows: Rows) -> dict[str, Answers]:
         """Plain answers to these rows, by name, which `evaluate` shows beside the arms: those that need no labels."""

@@ -46,7 +46,8 @@ TASKS: dict[str, Entry] = {
     "transcribe": Entry("transcribe", "Transcribe", "what is said in each sound", written="TranscribeWritten"),
     "translate": Entry("translate", "Translate", "each text in another language (an encoder-decoder)"),
     "regress": Entry("regress", "Regress", "a number for each row"),
-    "verify_speaker": Entry("verify_speaker", "VerifySpeaker", "whether two sounds are of one voice"),
+    "verify": Entry("verify", "Verify", "whether two rows, such as faces, are of one person"),
+    "verify_speaker": Entry("verify", "VerifySpeaker", "whether two sounds are of one voice"),
 }
 MOST_CLASSES = 20
 """Whole-number labels with more distinct values than this may be either: the user says."""

@@ -53,6 +53,7 @@ class Stream:
             self.targets = torch.from_numpy(np.asarray(soft, dtype=np.float32))
         self.lengths = backbone.lengths(domain.rows)
         self.batches = max(1, len(domain) // size)
+        self.together = 1 if self.targets is None or soft is not None else task.together
         self.held = self._hold()
         self._epoch = -1
         self._plan = np.empty((0, 0), dtype=np.int64)
@@ -75,9 +76,11 @@ class Stream:
     def _shuffle(self, epoch: int) -> np.ndarray:
         rng = generator(self.seed, "stream", self.name, epoch)
         order = self.domain.order[rng.permutation(len(self.domain))]
+        if self.together > 1 and self.targets is not None:
+            order = _side_by_side(order, self.targets.numpy(), self.together, rng)
         order = np.resize(order, (self.batches, self.size)) if len(order) < self.size else order
         flat = order.reshape(-1)[: self.batches * self.size]
-        if self.lengths is not None:
+        if self.lengths is not None and self.together == 1:
             for start in range(0, len(flat), POOL * self.size):
                 pool = flat[start : start + POOL * self.size]
                 flat[start : start + POOL * self.size] = pool[np.argsort(self.lengths[pool], kind="stable")]
@@ -102,6 +105,19 @@ class Stream:
         if view != "augment":
             raw = strong(raw, self.backbone.spec.modality, rng)
         return self.backbone.collate(raw, training=True, rng=rng)
+
+
+def _side_by_side(order: np.ndarray, targets: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """The rows in shuffled pieces of ``count`` of one target; a piece that is not full repeats its target's rows.
+
+    Hermans, Beyer & Leibe, In Defense of the Triplet Loss, 2017, section 2, draw P people and K rows of each.
+    """
+    pieces: list[np.ndarray] = []
+    for target in np.unique(targets):
+        mine = order[targets[order] == target]
+        mine = np.resize(mine, -(-len(mine) // count) * count)
+        pieces += list(mine.reshape(-1, count))
+    return np.concatenate([pieces[k] for k in rng.permutation(len(pieces))])
 
 
 def move(batch: Batch, device: torch.device) -> Batch:

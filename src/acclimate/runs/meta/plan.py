@@ -174,8 +174,8 @@ def asked(recipe: Recipe, shape: Shape, domain: Domain) -> tuple[Task, Count]:
         ways = count(shape.ways or 5, "ways")
         return Classify(tuple(str(k) for k in range(span(ways)[1]))), ways
     task = tasks.create(recipe.task, domain)
-    if task.kind == "text":
-        raise SettingsError(f"meta-training answers with classes or numbers, and task '{task.name}' with texts")
+    if task.kind not in ("class", "number"):
+        raise SettingsError(f"meta-training answers with classes or numbers, and task '{task.name}' with neither")
     if task.kind == "number":
         return task, 1
     classes = len(task.config()["classes"])
