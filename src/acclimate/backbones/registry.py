@@ -42,6 +42,11 @@ BACKBONES: dict[str, Entry] = {
     ),
     "speaker_encoder": Entry("speaker_encoder", ("audio",), "an LSTM that knows voices (Resemblyzer's weights)"),
     "logmel_cnn": Entry("logmel_cnn", ("audio",), "a convolutional network on log-mel spectrograms, from scratch"),
+    "series_cnn": Entry(
+        "series_cnn", ("series",), "a 1-D convolutional network with a wide first kernel, from scratch"
+    ),
+    "series_transformer": Entry("series_transformer", ("series",), "a small transformer on patches, from scratch"),
+    "statistics": Entry("statistics", ("series",), "statistics and band energies: the plain series baseline"),
     "spectrum": Entry("spectrum", ("audio",), "mean and deviation of log-mel bands: the plain sound baseline"),
 }
 PREFIXES: dict[str, Entry] = {
@@ -55,10 +60,11 @@ WRITERS = ("transformers_seq2seq", "transformers_causal", "whisper")
 """Kinds of saved backbones that write texts."""
 DEFAULTS: dict[Modality, str] = {
     "text": "minilm", "image": "efficientnet_lite0", "table": "mlp", "array": "mlp", "audio": "whisper_tiny_en",
-    "pairs": "two_tower", "users": "two_tower",
+    "series": "series_cnn", "pairs": "two_tower", "users": "two_tower",
 }  # fmt: skip
 PLAIN: dict[Modality, str] = {
     "text": "ngrams", "image": "pixels", "table": "columns", "array": "columns", "audio": "spectrum",
+    "series": "statistics",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from acclimate.cli.parser import Parser
 
 Verbs = Any
 """What `add_subparsers` gives; argparse does not export its type."""
-MODALITIES = ("text", "image", "table", "array", "audio")
+MODALITIES = ("text", "image", "table", "array", "audio", "series", "molecule")
 TASKS = (
     "answer",
     "classify",
@@ -19,6 +19,7 @@ TASKS = (
     "rank",
     "rate",
     "regress",
+    "remaining_life",
     "summarize",
     "tag",
     "transcribe",

@@ -16,6 +16,7 @@ from acclimate.domains.columns import check_texts
 from acclimate.domains.domain import ArrayRows, Modality, Rows
 from acclimate.domains.filesets import check_member
 from acclimate.domains.labels import ABSURD, canonical_one, canonical_with_missing
+from acclimate.domains.locator import column_of
 from acclimate.domains.rows import ListRows
 from acclimate.domains.tables import need_columns
 from acclimate.errors import DataError
@@ -102,7 +103,7 @@ def matching(columns: Columns, select: Mapping[str, Sequence[str]], where: str) 
     for key, values in select.items():
         mask = selected(columns, {key: values})
         if not mask.any():
-            some = sorted(set(canonical_with_missing(columns[key])[0]))[:12]
+            some = sorted(set(canonical_with_missing(columns[column_of(key)])[0]))[:12]
             raise DataError(f"{where}: no row has {key}={' or '.join(values)}; values found: {', '.join(some)}")
         keep = keep & mask
     if not keep.any():
@@ -111,11 +112,14 @@ def matching(columns: Columns, select: Mapping[str, Sequence[str]], where: str) 
 
 
 def selected(columns: Columns, select: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """Mask ``[n]`` of the rows where every column of ``select``, which is not empty, has one of its values."""
+    """Mask ``[n]`` of the rows where every column of ``select``, which is not empty, has one of its values, or none of
+    them where the key says so (`locator.column_of`).
+    """
     masks = []
     for key, values in select.items():
-        wanted = {canonical_one(value) for value in values}
-        masks.append(np.array([value in wanted for value in canonical_with_missing(columns[key])[0]], dtype=bool))
+        wanted, name = {canonical_one(value) for value in values}, column_of(key)
+        found = np.array([value in wanted for value in canonical_with_missing(columns[name])[0]], dtype=bool)
+        masks.append(found if name == key else ~found)
     return np.logical_and.reduce(masks)
 
 
@@ -142,8 +146,9 @@ def array_rows(values: Any, modality: Modality | None, where: str) -> tuple[Rows
         return ListRows(_as_pixels(values, pixels, shape, where)), "image"
     if modality is None and values.ndim > 2:
         raise DataError(
-            f"{where}: an array of {shape} {values.dtype} could be images or numbers; pass modality array, or "
-            "modality image with uint8 values [n, height, width] or [n, height, width, 3]"
+            f"{where}: an array of {shape} {values.dtype} could be images or numbers; pass modality array, "
+            "modality series for [n, channels, length], or modality image with uint8 values [n, height, width] or "
+            "[n, height, width, 3]"
         )
     _expect(modality, ("array",), where, f"an array of {shape} {values.dtype}")
     return NumberRows(values), "array"

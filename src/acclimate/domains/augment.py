@@ -18,6 +18,8 @@ View = Literal["strong", "second"]
 DROPPED = 0.2
 """Share of words or numbers that a strong view leaves out (EDA's alpha for long texts, Wei & Zou 2019, is 0.1; FixMatch
 needs views that are clearly harder)."""
+JITTER, FACTOR = 0.1, 0.2
+"""Of series: noise in deviations of the channel, and the deviation of the factor of each channel."""
 OPERATIONS = 2
 """Image operations in a row, as in RandAugment (Cubuk et al. 2020; N = 2)."""
 
@@ -33,10 +35,13 @@ def strong(raw: Any, modality: Modality, rng: np.random.Generator) -> Any:
     - array and table: a fifth of the values replaced by those of other rows of the batch, column by column (SCARF,
       Bahri et al., ICLR 2022, takes the same marginal distribution). Of a sparse array a fifth of the entries is left
       out instead, as words of a text are.
+    - series: noise of a tenth of each channel's deviation in the window, each channel by another factor near 1 (Um et
+      al., Data augmentation of wearable sensor data, ICMI 2017), and an eighth of the steps at the channel's mean.
     - audio: noise, masks in time and frequency, another loudness: `acclimate.domains.sounds.strong_sound`.
     """
     views: dict[Modality, Callable[[Any, np.random.Generator], Any]] = {
         "image": _images, "text": _texts, "array": _arrays, "table": _table, "audio": _sounds,
+        "series": _series,
     }  # fmt: skip
     return views[modality](raw, rng)
 
@@ -71,6 +76,18 @@ def _table(raw: Any, rng: np.random.Generator) -> Any:
         others = raw[column].take(rng.permutation(len(raw))).set_axis(raw.index)  # keeps the column's type
         changed[column] = raw[column].where(~mask, others)
     return changed
+
+
+def _series(raw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """``[n, channels, length]``; a channel that is not there stays so."""
+    n, channels, length = raw.shape
+    mean, deviation = raw.mean(axis=2, keepdims=True), raw.std(axis=2, keepdims=True)
+    changed = mean + (raw - mean) * rng.normal(1, FACTOR, (n, channels, 1))
+    changed += deviation * JITTER * rng.normal(size=raw.shape)
+    hidden = max(1, length // 8)
+    steps = np.arange(length) - rng.integers(length - hidden + 1, size=(n, 1))
+    covered = ((steps >= 0) & (steps < hidden))[:, None, :]
+    return np.where(covered, mean, changed).astype(np.float32)
 
 
 def _sounds(raw: Sequence[Sound], rng: np.random.Generator) -> list[Sound]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from acclimate.errors import DataError
 
-Modality = Literal["text", "image", "table", "array", "audio", "pairs", "users"]
-MODALITIES: tuple[Modality, ...] = ("text", "image", "table", "array", "audio")
+Modality = Literal["text", "image", "table", "array", "audio", "series", "molecule", "pairs", "users"]
+MODALITIES: tuple[Modality, ...] = ("text", "image", "table", "array", "audio", "series", "molecule")
 INTERACTIONS: tuple[Modality, ...] = ("pairs", "users")
 """What `acclimate.domains.interactions` reads: pairs of a user and an item, or users."""
 
@@ -28,6 +28,8 @@ class Rows(Protocol):
     - table: ``pandas.DataFrame`` with the input columns, a fresh ``RangeIndex``
     - array: ``numpy.ndarray`` ``[n, ...]`` float32, or a ``scipy.sparse.csr_matrix`` ``[n, d]``
     - audio: ``list`` of ``(float32 array [samples], rate in Hz)``
+    - series: ``numpy.ndarray`` ``[n, channels, length]`` float32; a channel that a recording lacks is NaN
+    - molecule: ``list[str]``, SMILES as written
     - pairs, users: ``pandas.DataFrame`` of ids as text, of a user and an item, or of a user
     """
 
@@ -64,11 +66,29 @@ class Subset:
 
 
 @dataclass(frozen=True)
+class Windows:
+    """How series are cut.
+
+    Attributes:
+        length: steps of a window.
+        stride: steps from one window to the next.
+        recording: of a long table, the column that tells recordings apart.
+        time: of a long table, the column by which the steps of a recording are ordered; None: as they stand.
+    """
+
+    length: int
+    stride: int
+    recording: str | None = None
+    time: str | None = None
+
+
+@dataclass(frozen=True)
 class Schema:
     """What is input, label and group, by column (or array, or file field).
 
     Attributes:
         categories: inputs of a table that hold categories; the others hold numbers.
+        windows: how series are cut; None of anything else.
     """
 
     modality: Modality
@@ -76,6 +96,7 @@ class Schema:
     label: str | None = None
     group: str | None = None
     categories: tuple[str, ...] = ()
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True)

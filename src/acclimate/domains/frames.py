@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from acclimate.domains import from_files, from_tables
+from acclimate.domains import from_files, from_series, from_tables
 from acclimate.domains.arrays import selected
 from acclimate.domains.domain import Domain, Modality, Schema
-from acclimate.domains.locator import Locator, parse
+from acclimate.domains.locator import Locator, column_of, parse
 from acclimate.domains.read import read
 from acclimate.domains.request import Request
 from acclimate.domains.tables import TABLES, TableFile, suffix_of
@@ -38,7 +38,8 @@ def stream(
     """Chunks of a source: what to show of each row, and its inputs as a domain without labels.
 
     Of tables the frame has all columns in their order; cells of CSV and TSV are the file's own text, so that they
-    can be written again as they were. Of folders and zips it has the column ``path``, of anything else ``row``.
+    can be written again as they were; of series it is the row where each window ends, and all of it is in memory. Of
+    folders and zips the frame has the column ``path``, of anything else ``row``.
 
     Args:
         source: whatever `read` takes.
@@ -58,10 +59,15 @@ def stream(
     if place is not None and not place.on_hub:
         path = place.existing()
         suffix = suffix_of(path)
+        if suffix in TABLES and modality == "series":
+            shown, whole = from_series.shown_table(place, path, wanted, every=True)
+            return _of_ends(shown, whole, size, typed)
         if suffix in TABLES and modality not in ("image", "audio"):
             return _of_table(place, path, wanted, size, typed)
         if path.is_dir() or from_files.is_one_file(path) or (suffix == ".zip" and "member" not in place.select):
             return _of_files(place, path, modality, size)
+    if isinstance(source, pd.DataFrame) and modality == "series":
+        return _of_ends(*from_series.read_frame(source, wanted), size, typed)
     if isinstance(source, pd.DataFrame):
         return _of_frame(source, wanted, size, typed)
     return _of_domain(read(source, input=input, modality=modality, like=like), size)
@@ -72,7 +78,7 @@ def _of_table(
 ) -> Iterator[tuple[pd.DataFrame, Domain]]:
     file = TableFile(path)
     select = place.rows()
-    planned = from_tables.plan(file.columns, wanted, list(select), str(path))
+    planned = from_tables.plan(file.columns, wanted, [column_of(key) for key in select], str(path))
     types = _types(file) if typed and file.format in ("csv", "tsv", "jsonl") else {}
     start = 0
     modality, found = planned.modality, False
@@ -100,6 +106,15 @@ def _of_frame(source: pd.DataFrame, wanted: Request, size: int, typed: bool) -> 
     for index in _blocks(len(whole), size):
         frame = shown.iloc[index].reset_index(drop=True)
         yield (_cast(frame, types) if types else frame), whole.select(index)
+
+
+def _of_ends(shown: pd.DataFrame, whole: Domain, size: int, typed: bool) -> Iterator[tuple[pd.DataFrame, Domain]]:
+    """Windows, and of each the row where it ends."""
+    shown, sealed = shown.reset_index(drop=True), whole.sealed()
+    types = {str(c): _folded(map(_text_kind, shown[c])) for c in shown if shown[c].dtype == object} if typed else {}
+    for index in _blocks(len(whole), size):
+        frame = shown.iloc[index].reset_index(drop=True)
+        yield (_cast(frame, types) if types else frame), sealed.select(index)
 
 
 def _of_files(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,30 +14,32 @@ from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
 from acclimate.domains.filesets import BOMB_BYTES, BOMB_RATIO, ZipFiles
 from acclimate.domains.from_files import are_paths, read_paths
 from acclimate.domains.labels import canonical
-from acclimate.domains.locator import Locator
+from acclimate.domains.locator import Locator, column_of
 from acclimate.domains.request import Request, checked_ids, finish, said
 from acclimate.domains.tables import explained, open_binary, suffix_of
 from acclimate.errors import DataError, SettingsError
 
+CLASS_NAMES = "class_names"
+"""The array of an NPZ that names the classes of ``y``."""
 SVMLIGHT = (".svmlight", ".libsvm", ".svm")
 
 
 def read_arrays(locator: Locator, path: Path, wanted: Request) -> Domain:
     """A domain from an NPZ or NPY file."""
-    arrays = ArrayFile(path)
+    arrays = named_classes(ArrayFile(path))
     where = str(path)
-    x = locator.one("x") or _input_array(wanted, arrays)
+    x = locator.one("x") or input_array(wanted, arrays)
     rows, modality = array_rows(arrays[x], _array_modality(wanted.modality), f"{where}: array '{x}'")
     select = locator.rows("x", "y")
-    for key in select:
-        _same_length(arrays[key], len(rows), f"{where}: array '{key}'")
+    for key in map(column_of, select):
+        same_length(arrays[key], len(rows), f"{where}: array '{key}'")
     keep = matching(arrays, select, where)
-    label = None if wanted.label is None else locator.one("y") or _label_array(wanted.label, arrays)
+    label = None if wanted.label is None else locator.one("y") or label_array(wanted.label, arrays)
 
     def side(name: str | None, what: str, partial: bool = False) -> np.ndarray | None:
         if name is None:
             return None
-        values = _same_length(arrays[name], len(rows), f"{where}: array '{name}'")
+        values = same_length(arrays[name], len(rows), f"{where}: array '{name}'")
         return canonical(values if keep is None else values[keep], f"{where}: {what} '{name}'", partial)
 
     schema = Schema(modality, (), label, wanted.group)
@@ -45,7 +47,37 @@ def read_arrays(locator: Locator, path: Path, wanted: Request) -> Domain:
     return _domain(rows, keep, schema, wanted, where, locator, labels, groups)
 
 
-def _input_array(wanted: Request, arrays: Mapping[str, Any]) -> str:
+class NamedClasses(Mapping[str, np.ndarray]):
+    """The arrays of a file whose classes have names: the whole numbers of ``y`` are places in ``class_names``."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]):
+        self._arrays = arrays
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        values = self._arrays[name]
+        if name != "y" or values.dtype.kind not in "iu" or values.size == 0:
+            return values
+        names = self._arrays[CLASS_NAMES]
+        fits = names.ndim == 1 and names.dtype.kind in "UO" and values.min() >= 0 and values.max() < len(names)
+        return names[values] if fits else values
+
+
+def named_classes(arrays: ArrayFile) -> Mapping[str, np.ndarray]:
+    """The arrays of a file, classes by their names where it has an array ``class_names`` of texts."""
+    return NamedClasses(arrays) if CLASS_NAMES in arrays else arrays
+
+
+def input_array(wanted: Request, arrays: Mapping[str, Any]) -> str:
+    """The array that holds the inputs."""
     if wanted.input and len(wanted.input) > 1:
         raise SettingsError(f"an NPZ file has one array of inputs, found {', '.join(wanted.input)}")
     if wanted.input and wanted.input != ("*",):
@@ -53,7 +85,8 @@ def _input_array(wanted: Request, arrays: Mapping[str, Any]) -> str:
     return "x"
 
 
-def _label_array(label: str, arrays: Mapping[str, Any]) -> str:
+def label_array(label: str, arrays: Mapping[str, Any]) -> str:
+    """The array that holds the labels."""
     return label if label in arrays or label not in ("label", "y") else "y"
 
 
@@ -61,7 +94,12 @@ def _array_modality(modality: Modality | None) -> Modality | None:
     return "array" if modality == "table" else modality
 
 
-def _same_length(values: np.ndarray, n: int, where: str) -> np.ndarray:
+def same_length(values: np.ndarray, n: int, where: str) -> np.ndarray:
+    """One value for each row ``[n]``.
+
+    Raises:
+        DataError: of another shape.
+    """
     if values.ndim == 0 or len(values) != n or values.size != n:
         raise DataError(f"{where} has shape {list(values.shape)}, expected one value for each of {n} rows")
     return values.reshape(n)
@@ -137,6 +175,10 @@ def read_pair(inputs: Any, labels: Any, wanted: Request) -> Domain:
     where = "list" if getattr(inputs, "dtype", None) == np.dtype(object) else "array"
     if wanted.modality == "table":
         return _frame_pair(_numbered_columns(inputs), labels, wanted)
+    if wanted.modality == "series":
+        from acclimate.domains.from_series import read_stack
+
+        return _labelled(read_stack(inputs, replace(wanted, label=None)), labels, wanted, where)
     rows, modality = array_rows(inputs, wanted.modality, where)
     if wanted.group is not None:
         raise DataError(f"{where}: has no column '{wanted.group}' for group; give a DataFrame instead")

@@ -15,7 +15,7 @@ from acclimate.domains.arrays import matching
 from acclimate.domains.domain import Domain, Modality, Schema
 from acclimate.domains.filesets import FileSet
 from acclimate.domains.labels import canonical
-from acclimate.domains.locator import Locator
+from acclimate.domains.locator import Locator, column_of
 from acclimate.domains.metadata import Metadata, find_metadata
 from acclimate.domains.request import Request, finish, said
 from acclimate.domains.rows import FileRows, decode_text
@@ -105,7 +105,7 @@ def _chosen(
     kind, names = filesets.kind_of(names, modality, files.where)
     fields = Fields(metadata.listed(names), locator.one("name"), metadata, files.where)
     select = locator.rows("folder", "name")
-    fields.need(select)
+    fields.need(map(column_of, select))
     keep = matching(fields, select, files.where)
     if keep is not None:
         fields.keep(keep)

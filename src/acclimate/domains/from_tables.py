@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from acclimate.domains import ids, tables
 from acclimate.domains.arrays import NumberRows, matching
 from acclimate.domains.columns import found_modality, join_names, texts, typed
 from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
-from acclimate.domains.locator import Locator
+from acclimate.domains.labels import label_columns
+from acclimate.domains.locator import Locator, column_of
 from acclimate.domains.request import Request, checked_ids, finish, said, side_columns
 from acclimate.domains.rows import ArrowRows, FrameRows, ListRows
 from acclimate.domains.tables import TableFile, need_columns
@@ -38,7 +39,8 @@ def plan(columns: Sequence[str], wanted: Request, selecting: Sequence[str], wher
     notes: tuple[str, ...] = ()
     if wanted.input is None:
         raise DataError(f"{where}: name the input column (--input NAME); columns found: {', '.join(map(str, columns))}")
-    named = [c for c in (wanted.label, wanted.group) if c is not None]
+    labels = label_columns(wanted.label, columns)
+    named = [*labels, *([] if wanted.group is None else [wanted.group])]
     if wanted.input == ("*",):
         aside = {*named, *wanted.exclude, *selecting}
         numbers = [c for c in columns if ROW_NUMBERS.fullmatch(c) and c not in aside]
@@ -51,9 +53,10 @@ def plan(columns: Sequence[str], wanted: Request, selecting: Sequence[str], wher
         inputs = tuple(dict.fromkeys(wanted.input))
     there = tuple(c for c in inputs if c in columns or c not in wanted.optional) or inputs
     need_columns([*there, *named, *selecting], columns, where)
-    for what, column in (("label", wanted.label), ("group", wanted.group)):
-        if column in inputs:
-            raise DataError(f"{where}: column '{column}' is both input and {what}")
+    for what, names in (("label", labels), ("group", (wanted.group,))):
+        for name in names:
+            if name in inputs:
+                raise DataError(f"{where}: column '{name}' is both input and {what}")
     rest = [c for c in columns if c not in (*inputs, *named, *wanted.exclude, *selecting)]
     if rest and len(there) < len(inputs):
         notes = (*notes, f"{where}: not read: {join_names(rest)}; rename one that is the same under another name")
@@ -70,19 +73,26 @@ def read_table(locator: Locator, path: Path, wanted: Request) -> Domain:
     file = TableFile(path)
     where = str(path)
     select = locator.rows()
-    wanted = plan(file.columns, wanted, list(select), where)
+    wanted = plan(file.columns, wanted, [column_of(key) for key in select], where)
     inputs = list(wanted.input or ())
-    aside = [c for c in (wanted.label, wanted.group, *select) if c is not None]
+    aside = beside(wanted, select, file.columns)
     if file.format in ("parquet", "arrow"):
-        side = _together(file, list(dict.fromkeys(aside))) if aside else pd.DataFrame()
+        side = together(file, aside) if aside else pd.DataFrame()
         return of_arrow(file.table(inputs), side, wanted, where, locator)
-    frame = _together(file, list(dict.fromkeys([*inputs, *aside])))
+    frame = together(file, list(dict.fromkeys([*inputs, *aside])))
     keep = matching(frame, select, where)
     frame = frame if keep is None else frame.iloc[keep]
     return of_frame(frame, wanted, where, from_text=file.is_text, locator=locator)
 
 
-def _together(file: TableFile, columns: list[str]) -> pd.DataFrame:
+def beside(wanted: Request, select: Iterable[str], columns: Sequence[str]) -> list[str]:
+    """Columns that hold labels and groups, and those that a locator selects by."""
+    aside = [*label_columns(wanted.label, columns), wanted.group, *(column_of(key) for key in select)]
+    return list(dict.fromkeys(name for name in aside if name is not None))
+
+
+def together(file: TableFile, columns: list[str]) -> pd.DataFrame:
+    """The columns of a file as one frame."""
     chunks = list(file.chunks(columns))
     if not chunks or not sum(map(len, chunks)):
         raise DataError(f"{file.path}: no rows")

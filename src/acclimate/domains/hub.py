@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from acclimate.domains.domain import Domain
-from acclimate.domains.locator import Locator
+from acclimate.domains.locator import Locator, column_of
 from acclimate.domains.request import Request
 from acclimate.errors import DataError, MissingAssetError
 
@@ -38,7 +38,7 @@ def read_dataset(source: Any, wanted: Request, locator: Locator | None = None) -
     """A domain from a ``datasets.Dataset``; its Arrow data stay memory-mapped."""
     import datasets
 
-    from acclimate.domains.from_tables import of_arrow, plan
+    from acclimate.domains.from_tables import beside, of_arrow, plan
 
     where = "datasets.Dataset" if locator is None else str(locator)
     if isinstance(source, dict):
@@ -49,12 +49,11 @@ def read_dataset(source: Any, wanted: Request, locator: Locator | None = None) -
             "load it without streaming=True, or make it one with datasets.Dataset.from_list(list(stream))"
         )
     select = {} if locator is None else locator.rows("split", "config")
-    wanted = plan(source.column_names, wanted, list(select), where)
-    inputs = list(wanted.input or ())
-    aside = [c for c in (wanted.label, wanted.group, *select) if c is not None]
+    wanted = plan(source.column_names, wanted, [column_of(key) for key in select], where)
+    inputs, aside = list(wanted.input or ()), beside(wanted, select, source.column_names)
     wanted = replace(wanted, modality=wanted.modality or _media(source, inputs))
     table = source.select_columns(inputs).with_format("arrow")[:]
-    side = source.select_columns(list(dict.fromkeys(aside))).with_format("arrow")[:].to_pandas()
+    side = source.select_columns(aside).with_format("arrow")[:].to_pandas()
     return of_arrow(table, _named_classes(side, source), wanted, where, locator)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from acclimate.errors import DataError
 
 ABSURD = 1e30
 """Numbers beyond this are refused: they overflow float32 sooner or later."""
+
+SEVERAL = "|"
+"""Between the names of several label columns."""
 
 _WHOLE = re.compile(r"([+-]?)(0|[1-9][0-9]*)(?:\.0*)?")
 
@@ -55,6 +58,22 @@ def canonical_one(value: Any) -> str:
 
 def _signed(sign: str, digits: str) -> str:
     return f"-{digits}" if sign == "-" and digits != "0" else digits
+
+
+def label_columns(label: str | None, columns: Container[str] = ()) -> tuple[str, ...]:
+    """The columns that a label names: itself, or several with ``|`` between them (``"NR-AR|SR-p53"``) where ``columns``
+    have none of the whole name; none for None.
+    """
+    if label is None:
+        return ()
+    return (label,) if label in columns else tuple(label.split(SEVERAL))
+
+
+def together(columns: Sequence[Any]) -> np.ndarray:
+    """Several labels of each row as one ``[n]``: a JSON list of canonical strings, null where one is missing."""
+    found = [canonical_with_missing(column)[0] for column in columns]
+    rows = zip(*found, strict=True)
+    return np.array([json.dumps([value or None for value in row], ensure_ascii=False) for row in rows], dtype=object)
 
 
 def as_json(value: Any) -> Any:

@@ -11,7 +11,10 @@ from acclimate.domains import near
 from acclimate.domains.domain import Domain
 from acclimate.domains.request import MEDIA_BLOCK
 
-CAP = {"text": 50_000, "image": 5_000, "table": 1_000_000, "array": 100_000, "audio": 0, "pairs": 0, "users": 0}
+CAP = {
+    "text": 50_000, "image": 5_000, "table": 1_000_000, "array": 100_000, "audio": 0, "series": 20_000, "molecule": 0,
+    "pairs": 0, "users": 0,
+}  # fmt: skip
 """Rows of each domain that are looked at for near duplicates."""
 EXAMPLES = 10
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
+from zipfile import BadZipFile, ZipFile
 
 from acclimate.errors import DataError, SettingsError
 
@@ -13,14 +14,16 @@ METADATA = ("metadata.csv", "metadata.jsonl")
 """Files that list those beside them, with what is known of each."""
 _HEADER = 1 << 16
 HUB = "hf:"
+NOT = "!"
+"""After a key: its values are left out."""
 
 
 @dataclass(frozen=True)
 class Locator:
     """A file, folder or hub data set, and what of it is meant.
 
-    ``select`` maps each key to its values; values of one key mean *or*, keys mean *and*. What a key
-    means depends on the format:
+    ``select`` maps each key to its values; values of one key mean *or*, keys mean *and*; ``key!=value`` leaves out
+    what has the value. What a key means depends on the format:
 
     - NPZ: ``x`` and ``y`` name the arrays of inputs and labels; any other key selects rows by an array.
     - folders and zips of files: ``folder`` names a subfolder, ``name`` is a pattern of the file names
@@ -29,6 +32,8 @@ class Locator:
       Columns are counted from 0; in a file that counts from 1 the first column is empty.
     - hub data sets (``hf:NAME``): ``split`` and ``config``; any other key selects rows by a column.
     - tables: every key selects rows by a column.
+    - series (modality series) of tables and NPZ: ``window`` and ``stride`` in steps; of tables ``time``, the column
+      that orders steps; ``take=last`` is the last window of each recording. Any other key selects as above.
 
     Attributes:
         path: the path as written, or ``hf:NAME``.
@@ -39,7 +44,7 @@ class Locator:
     select: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        pairs = [f"{quote(k, safe='')}={quote(v, safe='/{}:,')}" for k, vs in self.select.items() for v in vs]
+        pairs = [f"{quote(k, safe='!')}={quote(v, safe='/{}:,')}" for k, vs in self.select.items() for v in vs]
         return f"{self.path}?{'&'.join(pairs)}" if pairs else self.path
 
     @property
@@ -85,6 +90,11 @@ class Locator:
         return path
 
 
+def column_of(key: str) -> str:
+    """The column that a key selects by: that of ``load!``, which leaves out its values, is ``load``."""
+    return key.removesuffix(NOT)
+
+
 def parse(text: str | Path) -> Locator:
     """A locator from its text. A path that exists is taken as it is, question marks and all;
     else the part after the last ``?`` is the selection. Keys and values are percent-decoded, the path is not. A
@@ -109,8 +119,19 @@ def parse(text: str | Path) -> Locator:
 
 
 def named_label(place: object) -> str | None:
-    """The array of labels that a locator of an NPZ file names with ``y=``, None for anything else."""
-    return parse(place).one("y") if isinstance(place, str) and ".npz?" in place else None
+    """The array of labels that a locator of an NPZ file names with ``y=``, else ``y`` where the file has such an array;
+    None for anything else.
+    """
+    if not isinstance(place, str) or ".npz" not in place:
+        return None
+    locator = parse(place)
+    if "y" in locator.select or Path(locator.path).suffix.lower() != ".npz":
+        return locator.one("y")
+    try:
+        with ZipFile(Path(locator.path).expanduser()) as archive:
+            return "y" if "y.npy" in archive.namelist() else None
+    except (OSError, BadZipFile):
+        return None
 
 
 def _listed(path: str) -> str:

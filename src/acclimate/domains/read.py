@@ -82,6 +82,10 @@ def _located(source: str | Path, wanted: Request) -> Domain:
     from acclimate.domains.tables import TABLES, suffix_of
 
     suffix = suffix_of(path)
+    if wanted.modality == "series" and suffix in (*TABLES, ".npz", ".npy"):
+        from acclimate.domains import from_series
+
+        return (from_series.read_table if suffix in TABLES else from_series.read_arrays)(locator, path, wanted)
     if path.is_dir():
         return from_files.read_files(locator, path, wanted)
     if suffix in TABLES:
@@ -109,6 +113,10 @@ def _in_memory(source: Any, wanted: Request) -> Domain:
     from acclimate.domains import from_arrays, from_tables
 
     if isinstance(source, pd.DataFrame):
+        if wanted.modality == "series":
+            from acclimate.domains import from_series
+
+            return from_series.read_frame(source, wanted)[1]
         return from_tables.read_frame(source, wanted)
     if isinstance(source, tuple) and len(source) == 2:
         return from_arrays.read_pair(source[0], source[1], wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def checked_ids(rows: Rows, modality: Modality, where: str) -> np.ndarray:
     from acclimate.domains import ids
     from acclimate.domains.arrays import check_finite
 
-    found, size = [], MEDIA_BLOCK if modality in ("image", "audio") else BLOCK
+    found, size = [], MEDIA_BLOCK if modality in ("image", "audio") else BLOCK // 16 if modality == "series" else BLOCK
     for start in range(0, len(rows), size):
         block = rows.take(np.arange(start, min(start + size, len(rows))))
         if modality == "text":
@@ -91,7 +91,7 @@ def checked_ids(rows: Rows, modality: Modality, where: str) -> np.ndarray:
         elif modality == "audio":
             found.append(ids.hash_bytes(str(rate).encode() + samples.tobytes() for samples, rate in block))
         else:
-            check_finite(block, where, start)
+            check_finite(np.nan_to_num(block, nan=0.0) if modality == "series" else block, where, start)
             found.append(ids.hash_array(block))
     return np.concatenate(found) if found else np.empty(0, dtype=ids.ID)
 
@@ -103,12 +103,15 @@ def said(modality: Modality, reason: str, given: bool) -> tuple[str, ...]:
 
 def side_columns(frame: pd.DataFrame, wanted: Request, where: str) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Canonical labels and groups out of a frame's columns."""
-    from acclimate.domains.labels import as_json, canonical
+    from acclimate.domains.labels import as_json, canonical, label_columns, together
 
     labels = None
     if wanted.label is not None:
-        values = frame[wanted.label]
-        values = values.map(as_json) if wanted.structured else values
+        names = label_columns(wanted.label, frame.columns)
+        if len(names) > 1:
+            values: Any = together([frame[name] for name in names])
+        else:
+            values = frame[names[0]].map(as_json) if wanted.structured else frame[names[0]]
         labels = canonical(values, f"{where}: label '{wanted.label}'", wanted.partial)
     groups = None if wanted.group is None else canonical(frame[wanted.group], f"{where}: group '{wanted.group}'")
     return labels, groups

@@ -67,9 +67,9 @@ def check_pair(source: Domain, target: Domain) -> None:
 def check_kinds(source: Domain, target: Domain) -> None:
     """Raise a DataError where what both domains have is not of one kind, whatever else they have.
 
-    The modality must be the same, and the columns that both tables have must hold numbers where the source has
-    numbers. Sparse rows must have one width: their columns are known by number, so that those of another width are
-    the same columns, cut off elsewhere.
+    The modality must be the same, and the columns that both tables have must hold numbers where the source has numbers;
+    series must have one number of channels and steps. Sparse rows must have one width: their columns are known by
+    number, so that those of another width are the same columns, cut off elsewhere.
     """
     kinds = source.schema.modality, target.schema.modality
     if kinds[0] != kinds[1]:
@@ -79,6 +79,8 @@ def check_kinds(source: Domain, target: Domain) -> None:
         )
     if kinds[0] == "table":
         _check_columns(source, target, [name for name in source.schema.inputs if name in target.schema.inputs])
+    elif kinds[0] == "series":
+        _check_series(source, target)
     elif kinds[0] == "array":
         first = [domain.rows.take(np.arange(1)) for domain in (source, target)]
         if any(map(sparse.issparse, first)) and first[0].shape != first[1].shape:
@@ -86,6 +88,16 @@ def check_kinds(source: Domain, target: Domain) -> None:
                 f"rows of different width: {source.name} has {first[0].shape[1]} numbers a row, {target.name} "
                 f"{first[1].shape[1]} (svmlight: fix it with ?features=N)"
             )
+
+
+def _check_series(source: Domain, target: Domain) -> None:
+    shapes = [domain.rows.take(np.arange(1)).shape[1:] for domain in (source, target)]
+    if shapes[0] != shapes[1]:
+        told = [f"{channels} channels of {length} steps" for channels, length in shapes]
+        raise DataError(
+            f"series of different shape: {source.name} has {told[0]}, {target.name} {told[1]} (cut windows of one "
+            "length with ?window=N; of tables name the channels with --input)"
+        )
 
 
 def _without(names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:

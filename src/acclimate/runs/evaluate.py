@@ -23,6 +23,7 @@ from acclimate.runs.reading import label_map
 from acclimate.runs.recipe import Recipe, parse
 from acclimate.runs.recipe import read as read_recipe
 from acclimate.runs.recommend import baselines
+from acclimate.runs.remarks import SHOWN
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate, verdict
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.base import Answers, Task
@@ -100,7 +101,17 @@ def open_seal(
     more = {difference.note for arm in found.values() for difference in arm.differences.values() if difference.note}
     summary |= {"curves": task.curves(answers[value["model"]], domain.labels)}
     summary["baselines"] = {name: scored(each) for name, each in beside.items()}
-    return {**summary, "notes": [*notes, *more, *_plainer(task, found, beside, value["model"])]}
+    notes = [*notes, *_absent(task, domain.labels), *more]
+    return {**summary, "notes": [*notes, *_plainer(task, found, beside, value["model"])]}
+
+
+def _absent(task: Task, labels: np.ndarray) -> tuple[str, ...]:
+    """A remark on classes that the model knows and no row has: answers that name them are wrong here."""
+    if task.kind != "class":
+        return ()
+    missing = sorted(set(task.config()["classes"]) - set(labels))
+    told = f"{', '.join(missing[:SHOWN])}{f' and {len(missing) - SHOWN} more' if len(missing) > SHOWN else ''}"
+    return (f"no row here is of {told}, which the model knows",) if missing else ()
 
 
 def _plainer(

@@ -23,7 +23,7 @@ from acclimate.selection.probe import answers, reduced
 from acclimate.selection.shares import distance, estimate
 from acclimate.training.device import place
 
-FEATURES = {"table": "columns", "array": "columns"}
+FEATURES = {"table": "columns", "array": "columns", "series": "statistics"}
 """By modality, where the gap is measured unless a backbone is named; elsewhere on the pretrained default."""
 CHANCE = 0.01
 """The p-value of the MMD up to which the domains are held to differ."""

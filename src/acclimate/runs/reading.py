@@ -53,7 +53,7 @@ def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | 
     shared = source.schema.inputs if source is not None else ()
     every = recipe.target_input == ("*",)
     inputs = ("*",) if every else (*(named or shared or recipe.input), *own)
-    optional = () if named or source is None or source.schema.modality != "table" else shared
+    optional = () if named or source is None or source.schema.modality not in ("table", "series") else shared
     label = recipe.target_label
     domains = []
     for place in places:
@@ -106,7 +106,7 @@ def _read(
         place,
         input=inputs or None,
         label=label,
-        group=None if label is None else recipe.group,  # groups keep labelled rows together, and can tell of labels
+        group=_group(recipe, label, modality),
         modality=modality,
         exclude=tuple(names),
         partial=partial,
@@ -114,6 +114,11 @@ def _read(
         like=None if like is None else like.schema,
         structured=task is not None and task.structured,
     )
+
+
+def _group(recipe: Recipe, label: str | None, modality: str | None) -> str | None:
+    """Groups keep labelled rows together, and can tell of labels; series are cut within theirs."""
+    return recipe.group if label is not None or modality == "series" else None
 
 
 def interactions(place: Any, recipe: Recipe) -> Domain:

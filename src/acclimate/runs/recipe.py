@@ -50,10 +50,10 @@ class Recipe:
         label_map: JSON file that renames labels, or the mapping itself, as a run keeps it.
         group: column whose rows stay together (patient, speaker, product).
         task: classify or regress; None finds it.
-        modality: text, image, table, array or audio; None finds it.
+        modality: text, image, table, array, audio, series or molecule; None finds it, but for the last two.
         backbone: name and settings.
         method: name and settings.
-        head: settings of the task, where it has any (verify).
+        head: settings of the task, where it has any (verify, remaining_life).
         tune: kind and settings.
         training: settings of the loop.
         episodes: what the small tasks of meta-training are.
@@ -82,7 +82,7 @@ class Recipe:
     label_map: str | dict[str, str] | None = None
     group: str | None = None
     task: str | None = None
-    modality: Literal["pairs", "users", "text", "image", "table", "array", "audio"] | None = None
+    modality: Literal["pairs", "users", "text", "image", "table", "array", "audio", "series", "molecule"] | None = None
     backbone: dict[str, Any] = field(default_factory=dict)
     method: dict[str, Any] = field(default_factory=dict)
     head: dict[str, Any] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import copy as copying
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from acclimate import __version__
 from acclimate.backbones import registry as backbones
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.hashing import file_sha256
-from acclimate.domains.domain import Modality, Schema
+from acclimate.domains.domain import Modality, Schema, Windows
 from acclimate.errors import AcclimateError, DataError, SettingsError
 from acclimate.files import read_json, write_json, writing
 from acclimate.methods import registry as methods
@@ -63,9 +63,9 @@ def save(model: Model, card: Card, folder: Path) -> None:
         "format": FORMAT,
         "acclimate": __version__,
         "modality": card.schema.modality,
-        **_columns(card.schema),
+        **columns_of(card.schema),
         "target_inputs": list(card.target_inputs),
-        "target": None if card.target is None else _columns(card.target),
+        "target": None if card.target is None else columns_of(card.target),
         "temperature": card.temperature,
         "offsets": list(card.offsets),
         "task": model.task.config(),
@@ -118,10 +118,12 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
         if settings := dict(config.get("at_test") or {}):
             model.at_test = methods.create(settings.pop("name"), settings)  # type: ignore[assignment]
         modality: Modality = config["modality"]
-        target = None if config.get("target") is None else _schema(modality, config["target"])
+        target = None if config.get("target") is None else schema_of(modality, config["target"])
         renamed = tuple(config.get("target_inputs", ()))
         offsets = tuple(float(value) for value in config.get("offsets", ()))
-        card = Card(_schema(modality, config), float(config["temperature"]), config["origin"], renamed, offsets, target)
+        card = Card(
+            schema_of(modality, config), float(config["temperature"]), config["origin"], renamed, offsets, target
+        )
     return model.eval(), card
 
 
@@ -146,12 +148,24 @@ def check_hash(folder: Path, name: str, sha256: str) -> None:
         raise DataError(f"{folder}: {name} is not the file that was saved; its hash differs from the recorded one")
 
 
-def _columns(schema: Schema) -> dict[str, list[str]]:
-    return {"inputs": list(schema.inputs), "categories": list(schema.categories)}
+def columns_of(schema: Schema) -> dict[str, Any]:
+    """The inputs of a schema, as JSON."""
+    return {
+        "inputs": list(schema.inputs),
+        "categories": list(schema.categories),
+        "windows": None if schema.windows is None else asdict(schema.windows),
+    }
 
 
-def _schema(modality: Modality, config: Mapping[str, Any]) -> Schema:
-    return Schema(modality, tuple(config["inputs"]), categories=tuple(config.get("categories", ())))
+def schema_of(modality: Modality, config: Mapping[str, Any]) -> Schema:
+    """The schema of what `save` wrote of one."""
+    windows = config.get("windows")
+    return Schema(
+        modality,
+        tuple(config["inputs"]),
+        categories=tuple(config.get("categories", ())),
+        windows=None if windows is None else Windows(**windows),
+    )
 
 
 def copy(source: Path, target: Path, origin: dict[str, Any] | None = None) -> None:

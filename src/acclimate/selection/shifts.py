@@ -16,6 +16,8 @@ from acclimate.errors import DataError
 ROWS = 2000
 IMAGES = 300
 COLUMNS = 50
+CHANNELS = 32
+"""Channels of series that are looked at."""
 CHARACTERS = 20_000
 CHANCE = 0.01
 """How often a column that does not differ may be reported."""
@@ -41,11 +43,11 @@ class Shift:
 def most_shifted(source_domain: Domain, target_domain: Domain, top: int = 10) -> list[Shift]:
     """What differs most and by more than chance, strongest first.
 
-    Words for text (by document frequency, see `shifted_words`) and the length; columns for tables and
-    arrays; size, channels, brightness, contrast and colour for images; duration, rate and loudness for
-    sound. Columns are compared by the Kolmogorov-Smirnov distance, or total variation for categories,
-    by their missing values and by categories that the source never showed. At most 2,000 rows a side are
-    read, 300 of images and sound.
+    Words for text (by document frequency, see `shifted_words`) and the length; columns for tables and arrays; size,
+    channels, brightness, contrast and colour for images; duration, rate and loudness for sound; level, spread and
+    frequency of each channel for series. Columns are compared by the Kolmogorov-Smirnov distance, or total variation
+    for categories, by their missing values and by categories that the source never showed. At most 2,000 rows a side
+    are read, 300 of images, sound and series.
 
     Raises:
         DataError: an empty domain, or domains of different kinds.
@@ -57,7 +59,7 @@ def most_shifted(source_domain: Domain, target_domain: Domain, top: int = 10) ->
     for domain in (source, target):
         if len(domain) == 0:
             raise DataError(f"{domain.name}: no rows")
-    limit = IMAGES if modality in ("image", "audio") else ROWS
+    limit = IMAGES if modality in ("image", "audio", "series") else ROWS
     # Ids are content hashes, so the first ones are a random sample that no file order can change.
     raw = [domain.rows.take(domain.order[:limit]) for domain in (source, target)]
     if modality == "array":
@@ -147,10 +149,22 @@ def _of_sound(sound: tuple[np.ndarray, int]) -> dict[str, float]:
     }
 
 
+def _of_series(window: np.ndarray) -> dict[str, float]:
+    """Level and spread of each channel, and where in the spectrum its middle is."""
+    found: dict[str, float] = {}
+    for k, channel in enumerate(window[:CHANNELS].astype(float), 1):
+        power = np.abs(np.fft.rfft(channel - channel.mean()))[1:] ** 2
+        middle = np.arange(1, len(power) + 1) @ power / power.sum() if power.sum() > 0 else 0.0
+        found |= {f"level of channel {k}": channel.mean(), f"spread of channel {k}": channel.std()}
+        found[f"frequency of channel {k}, cycles a window"] = middle
+    return found
+
+
 DESCRIBE: Mapping[str, Callable[[Any], dict[str, float]]] = {
     "text": _of_text,
     "image": _of_image,
     "audio": _of_sound,
+    "series": _of_series,
 }
 
 

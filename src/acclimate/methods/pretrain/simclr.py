@@ -70,7 +70,7 @@ class SimCLR(Pretraining):
 
     name: ClassVar[str] = "simclr"
     about: ClassVar[str] = "two views of a row near each other, far from other rows (Chen et al. 2020)"
-    reads: ClassVar[tuple[Modality, ...]] = ("image", "text", "array", "table", "audio")
+    reads: ClassVar[tuple[Modality, ...]] = ("image", "text", "array", "table", "audio", "series")
     loss_name: ClassVar[str] = "contrast"
     batch_size: ClassVar[int] = 128
     views: ClassVar[tuple[View, ...]] = ("strong", "second")

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from acclimate import __version__
 from acclimate.backbones import registry
 from acclimate.backbones.hashing import file_sha256
-from acclimate.domains.domain import Schema
 from acclimate.domains.ids import ID
 from acclimate.errors import AcclimateError, DataError, SettingsError
 from acclimate.files import read_json, write_json, writing
@@ -22,7 +21,7 @@ from acclimate.methods.few_shot.registry import create_level
 from acclimate.runs.few_shot.classifier import FewShotClassifier
 from acclimate.runs.few_shot.model import FewShotModel
 from acclimate.runs.few_shot.novelty import Novelty
-from acclimate.runs.store import check_hash, restoring
+from acclimate.runs.store import check_hash, columns_of, restoring, schema_of
 from acclimate.training.device import place
 
 FORMAT = 1
@@ -51,11 +50,7 @@ def save(model: FewShotModel, folder: Path, more: Mapping[str, Any]) -> None:
     config = {
         "format": FORMAT,
         "acclimate": __version__,
-        "schema": {
-            "modality": model.schema.modality,
-            "inputs": list(model.schema.inputs),
-            "categories": list(model.schema.categories),
-        },
+        "schema": {"modality": model.schema.modality, **columns_of(model.schema)},
         "backbone": backbone.config(),
         "layer": model.layer,
         "precision": model.precision,
@@ -124,7 +119,7 @@ def _restored(config: Mapping[str, Any], folder: Path, device: str) -> FewShotMo
         config["layer"],
         str(place(device, config["precision"]).device),
         config["precision"],
-        Schema(schema["modality"], tuple(schema["inputs"]), categories=tuple(schema["categories"])),
+        schema_of(schema["modality"], schema),
         classifier,
         np.array(config["ids"], dtype=ID),
         tuple(config["notes"]),
