@@ -16,6 +16,9 @@ from acclimate.backbones.preprocess import ImagePreprocess
 from acclimate.backbones.registry import BACKBONES, DEFAULTS, PLAIN, PREFIXES, Entry
 from acclimate.methods import registry as methods
 from acclimate.methods.few_shot.registry import LEVELS, find_level
+from acclimate.robots.methods import LEARNER
+from acclimate.robots.settings import SECTIONS as CONTROL_SECTIONS
+from acclimate.robots.settings import Control
 from acclimate.runs.few_shot.classifier import CHOSEN_FROM
 from acclimate.runs.meta.plan import DEFAULTS as META_DEFAULTS
 from acclimate.runs.meta.plan import Shape
@@ -110,8 +113,19 @@ def page() -> str:
         parts.append(backbone(name, entry))
     for prefix, entry in PREFIXES.items():
         parts.append(backbone(f"{prefix}:NAME", entry))
+    parts.append(
+        "## Settings of `acclimate control`\n\n`--set KEY=VALUE`, and `--set SECTION.KEY=VALUE` of its sections. A "
+        f"`method` has the settings of that learner above, of which these defaults differ: {learner_defaults()}.\n"
+    )
+    plain = [field.name for field in dataclasses.fields(Control) if field.name not in CONTROL_SECTIONS]
+    parts += [table(Control, plain), *(f"### `{name}`\n\n{table(kind)}" for name, kind in CONTROL_SECTIONS.items())]
     parts.append(f"## Images\n\n{table(ImagePreprocess, IMAGES)}")
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
+
+
+def learner_defaults() -> str:
+    """Those that a learner has in `acclimate control` alone."""
+    return ", ".join(f"`{key}` {value:g}" for key, value in LEARNER.items())
 
 
 def few_shot() -> str:

@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Adapter": "adapter",
     "AcclimateError": "errors",
+    "ControlRun": "robots.run",
     "Domain": "domains.domain",
     "Encoder": "runs.encoder",
     "FewShot": "few_shot",
@@ -28,6 +29,7 @@ _EXPORTS = {
     "Run": "runs.run",
     "adapt": "api",
     "compare": "api",
+    "control": "api",
     "embed": "api",
     "inspect": "api",
     "load": "api",
@@ -41,6 +43,7 @@ _MODULES = ("backbones", "domains", "errors", "methods", "selection", "tasks", "
 __all__ = [
     "AcclimateError",
     "Adapter",
+    "ControlRun",
     "Domain",
     "Encoder",
     "FewShot",
@@ -50,6 +53,7 @@ __all__ = [
     "__version__",
     "adapt",
     "compare",
+    "control",
     "embed",
     "inspect",
     "load",
@@ -62,12 +66,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     from acclimate.adapter import Adapter
-    from acclimate.api import adapt, compare, embed, inspect, load, meta_train, pretrain, resume
+    from acclimate.api import adapt, compare, control, embed, inspect, load, meta_train, pretrain, resume
     from acclimate.domains.domain import Domain
     from acclimate.domains.interactions import read_interactions
     from acclimate.domains.read import read
     from acclimate.errors import AcclimateError
     from acclimate.few_shot import FewShot
+    from acclimate.robots.run import ControlRun
     from acclimate.runs.encoder import Encoder
     from acclimate.runs.meta.run import MetaRun
     from acclimate.runs.predictor import Predictor

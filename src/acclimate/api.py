@@ -1,4 +1,4 @@
-"""The ten-line program: read, inspect, pretrain, meta_train, adapt, compare, load, embed."""
+"""The ten-line program: read, inspect, pretrain, meta_train, adapt, compare, control, load, embed."""
 
 from __future__ import annotations
 
@@ -30,8 +30,22 @@ if TYPE_CHECKING:
 
     from acclimate.backbones.base import Backbone
     from acclimate.methods.base import Method
+    from acclimate.robots.robot import Robot
+    from acclimate.robots.run import ControlRun
 
-__all__ = ["adapt", "carry_out", "compare", "embed", "inspect", "load", "meta_train", "pretrain", "read", "resume"]
+__all__ = [
+    "adapt",
+    "carry_out",
+    "compare",
+    "control",
+    "embed",
+    "inspect",
+    "load",
+    "meta_train",
+    "pretrain",
+    "read",
+    "resume",
+]
 
 
 def adapt(
@@ -218,6 +232,40 @@ def meta_train(
     recipe, folder = given.written("meta-train", sources, [], asked, {"validation": CLASSES_HELD_OUT}), _fresh(out)
     meta.meta_train(recipe, folder, source=sources or None, force=force, show=show)
     return MetaRun(folder)
+
+
+def control(
+    env: str | Robot = "Pendulum-v1",
+    *,
+    method: str | Mapping[str, Any] = "maml",
+    out: str | Path | None = None,
+    force: bool = False,
+    show: Show = silent,
+    **options: Any,
+) -> ControlRun:
+    """Train a robot's model over many simulated bodies; `ControlRun.adapt` makes it the controller of a new body.
+
+    Args:
+        env: id of an environment (Pendulum-v1, CartPole-v1), or a `acclimate.robots.robot.Robot`.
+        method: "maml" or another meta-learner with inner steps, "randomise+finetune", "finetune"; never adapted:
+            "randomise", "nominal". With settings as ``{"name": ..., setting: ...}``.
+        out: folder of the run; a fresh temporary one by default.
+        force: replace a run in that folder.
+        show: called with the progress.
+        **options: the other settings of `acclimate.robots.settings.Control`: ``bodies``, ``seconds``, ``seed``,
+            ``ranges={"mass": (0.5, 2)}``, ``fit={"steps": 5000}``, ``planner={"horizon": 30}``, ...
+
+    Raises:
+        AcclimateError: what is wrong, and what to do.
+    """
+    from acclimate.robots import settings, train
+    from acclimate.robots.run import ControlRun
+
+    robot = None if isinstance(env, str) else env
+    asked = settings.parse({"env": env if robot is None else robot.name, "method": method, **options})
+    folder = _fresh(out)
+    train.control(asked, folder, robot=robot, force=force, show=show)
+    return ControlRun(folder, robot)
 
 
 def carry_out(

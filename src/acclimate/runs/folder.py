@@ -28,6 +28,9 @@ WRITTEN = (
     "pretraining.json",
     "learner",
     "meta.json",
+    "inputs.json",
+    "controller.json",
+    "control.json",
 )
 """What a run writes into its folder, in this order."""
 LOCK = ".lock"

@@ -186,15 +186,15 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
                 before = merged.get(name)
                 if isinstance(value, Mapping) and isinstance(before, Mapping):
                     other = main in before and before[main] != value.get(main, before[main])
-                    value = value if other else _joined(before, value)  # settings of another method do not carry over
+                    value = value if other else joined(before, value)  # settings of another method do not carry over
             merged[name] = value
     return merged
 
 
-def _joined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+def joined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Both, the later one over the earlier one, key by key at every depth."""
     both = {k: (before[k], after[k]) for k in before.keys() & after.keys()}
-    inner = {k: _joined(*v) for k, v in both.items() if all(isinstance(side, Mapping) for side in v)}
+    inner = {k: joined(*v) for k, v in both.items() if all(isinstance(side, Mapping) for side in v)}
     return {**before, **after, **inner}
 
 

@@ -24,12 +24,14 @@ class Entry:
         cls: its class there.
         about: what it asks.
         written: its form, a class of the same module, for a backbone that writes texts; None: the one form that it has.
+        several: its form, module and class, for labels that are lists; None: the same.
     """
 
     module: str
     cls: str
     about: str
     written: str | None = None
+    several: tuple[str, str] | None = None
 
 
 TASKS: dict[str, Entry] = {
@@ -46,7 +48,9 @@ TASKS: dict[str, Entry] = {
     "tag": Entry("tag", "Tag", "a tag for each word, such as named entities (input: lists of words)"),
     "transcribe": Entry("transcribe", "Transcribe", "what is said in each sound", written="TranscribeWritten"),
     "translate": Entry("translate", "Translate", "each text in another language (an encoder-decoder)"),
-    "regress": Entry("regress", "Regress", "a number for each row"),
+    "regress": Entry(
+        "regress", "Regress", "a number for each row, or several", several=("regress_several", "RegressSeveral")
+    ),
     "verify": Entry("verify", "Verify", "whether two rows, such as faces, are of one person"),
     "verify_speaker": Entry("verify", "VerifySpeaker", "whether two sounds are of one voice"),
 }
@@ -103,8 +107,8 @@ def _number(text: str) -> float | None:
         return None
 
 
-def find(name: str, writes: bool = False) -> type[Task]:
-    """The class of a task; ``writes``: for a backbone that writes texts.
+def find(name: str, writes: bool = False, several: bool = False) -> type[Task]:
+    """The class of a task; ``writes``: for a backbone that writes texts; ``several``: for labels that are lists.
 
     Raises:
         SettingsError: no such task; names the nearest.
@@ -112,6 +116,8 @@ def find(name: str, writes: bool = False) -> type[Task]:
     if name not in TASKS:
         raise SettingsError(unknown("task", name, TASKS))
     entry = TASKS[name]
+    if several and entry.several:
+        return getattr(import_module(f"acclimate.tasks.{entry.several[0]}"), entry.several[1])
     cls = entry.written if writes and entry.written else entry.cls
     return getattr(import_module(f"acclimate.tasks.{entry.module}"), cls)
 
@@ -128,7 +134,8 @@ def create(name: str | None, domain: Domain, writes: bool = False) -> Task:
         SettingsError: no such task; names the nearest.
         DataError: labels that do not fit the task.
     """
-    cls = None if name is None else find(name, writes)
+    several = domain.labels is not None and len(domain.labels) > 0 and _is_list(str(domain.labels[0]))
+    cls = None if name is None else find(name, writes, several)
     if domain.labels is None:
         raise DataError(f"{domain.name}: no labels; name their column with --label")
     return (cls or find(infer(domain.labels))).from_domain(domain)
@@ -141,6 +148,6 @@ def restore(config: Mapping[str, Any]) -> Task:
         DataError: a config that no task of this version wrote.
     """
     try:
-        return find(config["name"], bool(config.get("writes"))).from_config(config)
+        return find(config["name"], bool(config.get("writes")), bool(config.get("several"))).from_config(config)
     except (KeyError, TypeError, ValueError, SettingsError):
         raise DataError(f"not a task of this version: {dict(config)!r}") from None

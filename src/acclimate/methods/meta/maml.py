@@ -152,19 +152,29 @@ class MAML(Learner):
 
     def answers(self, model: Model, parts: Mapping[str, nn.Module], support: Batch, query: Any) -> Tensor:
         """Adapt to each task in turn, then answer its queries."""
-        weights: Weights = {name: value.detach() for name, value in learning(model, everything=True).items()}
-        steps = self.steps if self.test_steps is None else self.test_steps
-        rates = [_constant(rate) for rate in self.rates(weights, parts, steps)]
         found = []
         with batch_statistics(model):
             for k in range(len(support)):
+                reached = self.adapted(model, parts, _task(support, k))
                 with torch.no_grad():
-                    first = self.begin(model, weights, _task(support, k))
-                reached = list(adapt(self.support_loss(model, _task(support, k)), first, rates, first_order=True))
-                with torch.no_grad():
-                    outputs = run(model, [first, *reached][-1], Batch(changed(query, itemgetter(k))))
+                    outputs = run(model, reached, Batch(changed(query, itemgetter(k))))
                 found.append(next(iter(outputs.values())).detach())
         return torch.stack(found)
+
+    def adapted(self, model: Model, parts: Mapping[str, nn.Module], support: Batch) -> Weights:
+        """The weights of a trained model after the inner steps on one task, without graph; the model stays as it is.
+
+        Args:
+            model: in evaluation mode.
+            parts: the learner's own networks, trained.
+            support: inputs ``[support, ...]`` and targets ``[support, ...]`` of the task.
+        """
+        weights: Weights = {name: value.detach() for name, value in learning(model, everything=True).items()}
+        steps = self.steps if self.test_steps is None else self.test_steps
+        rates = [_constant(rate) for rate in self.rates(weights, parts, steps)]
+        with torch.no_grad():
+            first = self.begin(model, weights, support)
+        return [first, *adapt(self.support_loss(model, support), first, rates, first_order=True)][-1]
 
 
 def learning(model: Model, everything: bool = False) -> dict[str, Tensor]:

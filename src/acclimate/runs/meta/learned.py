@@ -78,6 +78,15 @@ class Learned:
             DataError: it is not finished, or damaged.
         """
         record(folder)
+        return cls.read(folder)
+
+    @classmethod
+    def read(cls, folder: Path) -> Learned:
+        """What `save` wrote, in evaluation mode.
+
+        Raises:
+            DataError: it is not there, or damaged.
+        """
         model, card = store.load(folder / "model")
         with store.restoring(folder, "meta-learned model"):
             config = read_json(folder / FOLDER / CONFIG)
