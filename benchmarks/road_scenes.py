@@ -94,7 +94,7 @@ def render(seed: int, weather: Weather = "clear") -> Scene:
 
 
 def write(folder: Path, seeds: range, weather: Weather) -> Path:
-    """Scenes as ``images/``, ``masks/`` (an index of `CLASSES` a pixel) and ``annotations.json``."""
+    """Scenes as ``images/``, ``masks/`` with their legend (an index of `CLASSES` a pixel) and ``annotations.json``."""
     told = {}
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -103,6 +103,8 @@ def write(folder: Path, seeds: range, weather: Weather) -> Path:
         Image.fromarray(scene.image).save(folder / "images" / name)
         Image.fromarray(scene.mask).save(folder / "masks" / name)
         told[name] = {"boxes": [list(box) for box in scene.boxes]}
+    legend = {str(number): name for number, name in enumerate(CLASSES)}
+    (folder / "masks" / "legend.json").write_text(json.dumps(legend), encoding="utf-8")
     (folder / "annotations.json").write_text(json.dumps(told), encoding="utf-8")
     return folder
 
