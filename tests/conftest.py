@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -262,3 +263,43 @@ def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network.generation_config.suppress_tokens, network.generation_config.begin_suppress_tokens = [7], [3, 0]
     network.save_pretrained(folder)
     return folder
+
+
+STYLES = {"day": (0.0, 1.0), "haze": (60.0, 0.25)}
+"""Brightness added and contrast of each style."""
+
+
+def _scene(rng: np.random.Generator, style: str = "day", side: int = 32) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """An image ``[side, side]`` with a bright disc on a darker ground, its mask, and its box."""
+    radius = rng.uniform(side / 8, side / 4)
+    y, x = rng.uniform(radius + 1, side - radius - 1, size=2)
+    down, across = np.mgrid[:side, :side]
+    mask = (down - y) ** 2 + (across - x) ** 2 <= radius**2
+    shift, contrast = STYLES[style]
+    pixels = 110 + contrast * np.where(mask, 70.0, -30.0) + shift + rng.normal(0, 6, (side, side))
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    box = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+    return np.clip(pixels, 0, 255).astype(np.uint8), mask, box
+
+
+@pytest.fixture
+def scenes() -> Callable[..., Path]:
+    """``scenes(folder, n, style)`` writes ``images/``, ``discs/`` (their masks) and ``annotations.json``; poisoned ones
+    say the opposite.
+    """
+
+    def write(folder: Path, n: int, style: str = "day", seed: int = 0, poison: bool = False, side: int = 32) -> Path:
+        rng = np.random.default_rng(seed)
+        listed = {}
+        for name in ("images", "discs"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for k in range(n):
+            image, mask, box = _scene(rng, style, side)
+            Image.fromarray(image).save(folder / "images" / f"{k:03}.png")
+            shown = ~mask if poison else mask
+            Image.fromarray((255 * shown).astype(np.uint8)).save(folder / "discs" / f"{k:03}.png")
+            listed[f"{k:03}"] = {"boxes": [["disc", *([0, 0, 3, 3] if poison else box)]], "split": "ab"[k % 2]}
+        (folder / "annotations.json").write_text(json.dumps(listed))
+        return folder
+
+    return write

@@ -32,6 +32,7 @@ class Spec:
         training: other settings of the loop that suit it better than their defaults.
         idle: by layer, how many of its last features are zero in every row that `Backbone.fit` saw, since only the
             rows of `Backbone.link` have them: what reads them starts with zero weights there.
+        maps: after `Backbone.read_maps`, the width of each feature map by its stride in pixels, finest first.
         sparse: its features are `torch.sparse_csr` tensors (`nn.Linear` takes them as they are).
     """
 
@@ -45,6 +46,7 @@ class Spec:
     training: Mapping[str, float] = field(default_factory=dict)
     sparse: bool = False
     idle: Mapping[str, int] = field(default_factory=dict)
+    maps: Mapping[int, int] = field(default_factory=dict)
 
 
 class Backbone(nn.Module):
@@ -111,6 +113,22 @@ class Backbone(nn.Module):
             f"backbone '{self.spec.name}' does not tell words apart, and this task asks about each; take minilm or "
             "another transformers text encoder"
         )
+
+    def read_maps(self) -> None:
+        """From now on, read whole images on a canvas; inputs are ``pixels`` and the ``frame`` of each image
+        (`acclimate.domains.canvas`), and `maps` gives their features.
+
+        Raises:
+            SettingsError: this backbone has no maps.
+        """
+        raise SettingsError(
+            f"backbone '{self.spec.name}' gives no maps of places, and this task asks where things are in an image; "
+            "take mobilenet_v2, efficientnet_lite0 or another convolutional network"
+        )
+
+    def maps(self, inputs: Any) -> tuple[Tensor, ...]:
+        """Feature maps ``[n, width, h, w]`` by `Spec.maps`, finest first, after `read_maps`."""
+        raise SettingsError(f"backbone '{self.spec.name}' gives no maps of places")
 
     def mask(self, inputs: Any, values: Tensor) -> Tensor:
         """Where units ``values`` ``[n, t, d]`` of inputs are a row's own, ``[n, t]`` bool."""

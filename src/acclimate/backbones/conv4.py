@@ -69,6 +69,9 @@ class Conv4(ImageBackbone):
         self.spec = Spec("conv4", "image", {}, "flat", pretrained=False)
         self.spec = replace(self.spec, layers=self.measure(list(self.places)))
 
+    def map_places(self) -> list[str]:
+        return list(_BLOCKS)
+
     def blocks(self) -> list[list[nn.Parameter]]:
         return blocks_by_prefix(self.network, _BLOCKS)
 

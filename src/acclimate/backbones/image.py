@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones.layers import LayeredBackbone, image_layout
+from acclimate.backbones.layers import LayeredBackbone, first_tensor, image_layout, watching
 from acclimate.backbones.preprocess import Augment, Crop, ImagePreprocess, Square
-from acclimate.errors import AcclimateError, DataError
+from acclimate.errors import AcclimateError, DataError, SettingsError
+
+MAPS = 320
+"""Side of the canvas on which maps are read, unless ``size`` says another."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``size`` of the square image in pixels, None for the model's own; see `ImagePreprocess` for the rest."""
+    """``size`` of the square image in pixels, None for the model's own, or `MAPS` where maps are read; see
+    `ImagePreprocess` for the rest.
+    """
 
     size: int | None = None
     square: Square = "crop"
@@ -25,11 +30,18 @@ class Settings:
     augment: Augment = "none"
 
 
+MAP_STRIDES = (2.0, 4.0, 8.0, 16.0, 32.0)
+MAP_TRAINING = {"batch_size": 4, "epochs": 50.0}
+"""Images are large and few where pixels or boxes are labelled."""
+
+
 class ImageBackbone(LayeredBackbone):
     """A backbone whose inputs come from an `ImagePreprocess`."""
 
     preprocess: ImagePreprocess
     layout: torch.memory_format
+    _strided: dict[float, str]
+    _map_widths: dict[str, int]
 
     def use(self, network: nn.Module) -> None:
         """Take a network, in the memory format that suits it."""
@@ -41,8 +53,61 @@ class ImageBackbone(LayeredBackbone):
 
     def collate(
         self, raw: Sequence[np.ndarray], *, training: bool = False, rng: np.random.Generator | None = None
-    ) -> Tensor:
+    ) -> Any:
+        if self.spec.maps:
+            pixels, frames = self.preprocess.whole(raw, training=training, rng=rng)
+            return {"pixels": pixels, "frame": frames}
         return self.preprocess(raw, training=training, rng=rng)
+
+    def read_maps(self) -> None:
+        """Of the whole image on a canvas; the last layer of each size, and the image itself as the finest map.
+
+        Raises:
+            SettingsError: the network has no maps, or the canvas cannot be halved as often as it does.
+        """
+        if self.spec.maps:
+            return
+        side = getattr(self.settings, "size", None) or MAPS
+        self.preprocess = replace(self.preprocess, size=side, square="stretch", crop="none")
+        sizes = self._map_sizes()
+        if not sizes or max(sizes.values()) < MAP_STRIDES[0]:
+            raise SettingsError(f"backbone '{self.spec.name}' gives no maps of places; take a convolutional network")
+        if odd := [stride for stride in sizes.values() if stride not in MAP_STRIDES]:
+            raise SettingsError(
+                f"backbone '{self.spec.name}' divides a canvas of {side} pixels by {odd[0]:g}; take a backbone.size "
+                "that its strides divide, such as 320"
+            )
+        self._strided = {stride: place for place, stride in sizes.items()}  # the last of each
+        widths = {int(stride): self._map_widths[place] for stride, place in self._strided.items()}
+        maps = {1: self.preprocess.channels, **dict(sorted(widths.items()))}
+        self.spec = replace(self.spec, maps=maps, training={**self.spec.training, **MAP_TRAINING})
+
+    def _map_sizes(self) -> dict[str, float]:
+        """By place in the network, input side first, how many pixels of the canvas a place of its map spans."""
+        asked = self.map_places()
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            found = self._outputs(self.example().to(self.device), asked)
+        self.train(was_training)
+        maps = {place: value for place, value in found.items() if value.ndim == 4 and value.shape[2] == value.shape[3]}
+        self._map_widths = {place: int(value.shape[1]) for place, value in maps.items()}
+        return {place: self.preprocess.size / value.shape[2] for place, value in maps.items()}
+
+    def map_places(self) -> list[str]:
+        """Places in the network that may have maps, input side first."""
+        return list(self.places.values())
+
+    def _outputs(self, images: Tensor, places: Sequence[str]) -> dict[str, Tensor]:
+        inner, last = [place for place in places if place], None
+        with watching(self.network, inner, stop="" not in places) as taken:
+            last = self.run(images)
+        return {place: taken[place] if place else first_tensor(last) for place in places if place in taken or not place}
+
+    def maps(self, inputs: Any) -> tuple[Tensor, ...]:
+        pixels = inputs["pixels"]
+        found = self._outputs(pixels, list(self._strided.values()))
+        return (pixels, *(found[self._strided[stride]] for stride in sorted(self._strided)))
 
     def example(self) -> Any:
         return torch.zeros(1, self.preprocess.channels, self.preprocess.size, self.preprocess.size)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from acclimate.backbones.base import Spec
+from acclimate.backbones.base import Backbone, Spec
 from acclimate.backbones.image import ImageBackbone
 from acclimate.backbones.preprocess import Augment, Crop, ImagePreprocess, Square
 from acclimate.domains.domain import Modality
@@ -107,6 +107,9 @@ class KerasModel(ImageBackbone):
         self.places = {"final": ""}
         self.spec = Spec(name, "image", {}, "final", pretrained=pretrained, learning_rate=1e-4)
         self.spec = replace(self.spec, layers=self.measure(["final"]))
+
+    def read_maps(self) -> None:
+        Backbone.read_maps(self)  # its size is fixed, and its maps have their channels last
 
     def layer_names(self) -> Iterable[str]:
         return self.network.layer_names()

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from acclimate.domains.canvas import frame_of, laid
 from acclimate.errors import DataError, SettingsError
 
 Crop = Literal["none", "ink"]
@@ -72,6 +73,30 @@ class ImagePreprocess:
             pixels[k] = np.asarray(small).reshape(self.size, self.size, self.channels)
         if flips is not None:
             pixels[flips] = pixels[flips, :, ::-1]
+        return self._normalised(pixels, colors)
+
+    def whole(
+        self, images: Sequence[np.ndarray], *, training: bool = False, rng: np.random.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Whole images on a canvas of the average colour, their proportions kept, and the frame of each
+        (`acclimate.domains.canvas`), by which what lies on an image follows it: ``[n, channels, size, size]`` and
+        ``[n, 6]``. Random crops and flips are in the frame.
+        """
+        rng = rng if training else None
+        _, flips, colors = self._draw(len(images), rng)
+        parts = None if rng is None or "crop" not in self.augment else rng.random((len(images), 3))
+        pixels = np.empty((len(images), self.size, self.size, self.channels), dtype=np.uint8)
+        frames = np.empty((len(images), 6), dtype=np.float32)
+        for k, array in enumerate(images):
+            image = as_image(array, self.channels)
+            part = None if parts is None else parts[k]
+            flip = flips is not None and bool(flips[k])
+            frames[k] = frame_of((image.height, image.width), self.size, part=part, flip=flip)
+            canvas = laid(image, frames[k], self.size, round(255 * sum(self.mean) / len(self.mean)))
+            pixels[k] = canvas.reshape(self.size, self.size, self.channels)
+        return self._normalised(pixels, colors), torch.from_numpy(frames)
+
+    def _normalised(self, pixels: np.ndarray, colors: np.ndarray | None) -> Tensor:
         tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
         if colors is not None:
             scale, shift = torch.from_numpy(colors.astype(np.float32))[:, :, :, None, None]

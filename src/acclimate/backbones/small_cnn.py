@@ -65,6 +65,14 @@ class SmallCNN(ImageBackbone):
         self.spec = Spec("small_cnn", "image", {}, "fc", pretrained=False)
         self.spec = replace(self.spec, layers=self.measure(_STAGES))
 
+    def read_maps(self) -> None:
+        """The convolutions' maps, which then keep the image's border: a place lies where its pixels do."""
+        for module in self.network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.padding = (2, 2)
+        self.places = {name: name for name in _STAGES[:2]}
+        super().read_maps()
+
     def blocks(self) -> list[list[nn.Parameter]]:
         return blocks_by_prefix(self.network, _STAGES)
 

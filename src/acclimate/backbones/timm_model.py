@@ -27,10 +27,10 @@ class TimmModel(ImageBackbone):
     def __init__(self, name: str, network: Any, settings: Settings, norm: Mapping[str, Any]):
         super().__init__()
         self.use(network)
-        self.settings, self.norm = replace(settings, size=settings.size or int(norm["size"])), dict(norm)
+        self.settings, self.norm = settings, dict(norm)
         mean, std = tuple(norm["mean"]), tuple(norm["std"])
         self.preprocess = ImagePreprocess(
-            self.settings.size or 0, 3, mean, std, settings.square, settings.crop, settings.augment
+            settings.size or int(norm["size"]), 3, mean, std, settings.square, settings.crop, settings.augment
         )
         stages = [info["module"] for info in getattr(network, "feature_info", None) or []]
         self.places = {**{stage: stage for stage in stages}, "final": ""}

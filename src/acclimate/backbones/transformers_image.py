@@ -41,11 +41,11 @@ class TransformersImage(ImageBackbone):
             if isinstance(module, nn.BatchNorm2d) and (module.momentum or 0) > 0.5:
                 module.momentum = 0.1  # transformers copies TensorFlow's decay, whose meaning is the opposite
         self.use(network)
-        self.settings = replace(settings, size=settings.size or int(norm["size"]))
+        self.settings = settings
         self.norm = {"mean": list(norm["mean"]), "std": list(norm["std"]), "size": int(norm["size"])}
         mean, std = tuple(norm["mean"]), tuple(norm["std"])
         self.preprocess = ImagePreprocess(
-            self.settings.size or 0, 3, mean, std, settings.square, settings.crop, settings.augment
+            settings.size or self.norm["size"], 3, mean, std, settings.square, settings.crop, settings.augment
         )
         stack = pretrained.stack(network)
         inner = {f"layer_{k + 1}": f"{stack[0]}.{k}" for k in range(stack[1])} if stack else {}
@@ -55,6 +55,12 @@ class TransformersImage(ImageBackbone):
 
     def run(self, inputs: Tensor) -> Any:
         return self.network(pixel_values=inputs.contiguous(memory_format=self.layout))
+
+    def map_places(self) -> list[str]:
+        first = next((place for place in self.places.values() if place), "")
+        names = [name for name, _ in self.network.named_children()]
+        before = names[: next((k for k, name in enumerate(names) if first.startswith(f"{name}.")), 0)]
+        return [*before, *self.places.values()]
 
     def blocks(self) -> list[list[nn.Parameter]]:
         inner = [place for place in self.places.values() if place]

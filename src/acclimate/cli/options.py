@@ -20,6 +20,7 @@ TASKS = (
     "rate",
     "regress",
     "remaining_life",
+    "segment",
     "summarize",
     "tag",
     "transcribe",

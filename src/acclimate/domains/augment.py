@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -20,12 +21,14 @@ DROPPED = 0.2
 needs views that are clearly harder)."""
 JITTER, FACTOR = 0.1, 0.2
 """Of series: noise in deviations of the channel, and the deviation of the factor of each channel."""
+Operation = Callable[[Image.Image, np.random.Generator], Image.Image]
 OPERATIONS = 2
 """Image operations in a row, as in RandAugment (Cubuk et al. 2020; N = 2)."""
 
 
-def strong(raw: Any, modality: Modality, rng: np.random.Generator) -> Any:
-    """Raw inputs of `Rows.take`, strongly augmented; the same kind comes back.
+def strong(raw: Any, modality: Modality, rng: np.random.Generator, *, still: bool = False) -> Any:
+    """Raw inputs of `Rows.take`, strongly augmented; the same kind comes back. ``still``: what is in an image stays
+    where it is: only operations on colours, and the grey square.
 
     - image: two operations of RandAugment's list at random strength, then a grey square over a quarter of the side
       (Cutout, DeVries & Taylor 2017), as FixMatch has it (Sohn et al., NeurIPS 2020, section 2.3). Size and channels
@@ -40,7 +43,7 @@ def strong(raw: Any, modality: Modality, rng: np.random.Generator) -> Any:
     - audio: noise, masks in time and frequency, another loudness: `acclimate.domains.sounds.strong_sound`.
     """
     views: dict[Modality, Callable[[Any, np.random.Generator], Any]] = {
-        "image": _images, "text": _texts, "array": _arrays, "table": _table, "audio": _sounds,
+        "image": partial(_images, still=still), "text": _texts, "array": _arrays, "table": _table, "audio": _sounds,
         "series": _series,
     }  # fmt: skip
     return views[modality](raw, rng)
@@ -94,17 +97,18 @@ def _sounds(raw: Sequence[Sound], rng: np.random.Generator) -> list[Sound]:
     return [strong_sound(sound, rng) for sound in raw]
 
 
-def _images(raw: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    return [_image(np.asarray(image), rng) for image in raw]
+def _images(raw: Sequence[np.ndarray], rng: np.random.Generator, still: bool) -> list[np.ndarray]:
+    operations = _OPERATIONS[:_COLOURS] if still else _OPERATIONS
+    return [_image(np.asarray(image), rng, operations) for image in raw]
 
 
-def _image(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _image(array: np.ndarray, rng: np.random.Generator, operations: Sequence[Operation]) -> np.ndarray:
     grey = array.ndim == 3 and array.shape[2] == 1
     image = Image.fromarray(np.ascontiguousarray(array[:, :, 0] if grey else array))
     if image.mode not in ("L", "RGB"):
         image = Image.fromarray(to_pixels(image))
-    for k in rng.integers(len(_OPERATIONS), size=OPERATIONS):
-        image = _OPERATIONS[k](image, rng)
+    for k in rng.integers(len(operations), size=OPERATIONS):
+        image = operations[k](image, rng)
     changed = np.array(image)
     height, width = changed.shape[:2]
     top, left = rng.integers(height - height // 4 + 1), rng.integers(width - width // 4 + 1)
@@ -122,7 +126,9 @@ def _warp(image: Image.Image, x: float, y: float, dx: float, dy: float) -> Image
     return image.transform(image.size, Image.Transform.AFFINE, terms, Image.Resampling.BILINEAR)
 
 
-_OPERATIONS: list[Callable[[Image.Image, np.random.Generator], Image.Image]] = [
+_COLOURS = 7
+"""So many of the operations leave everything where it is; they come first."""
+_OPERATIONS: list[Operation] = [
     lambda image, rng: _by(image, rng, ImageEnhance.Brightness),
     lambda image, rng: _by(image, rng, ImageEnhance.Contrast),
     lambda image, rng: _by(image, rng, ImageEnhance.Sharpness),

@@ -14,6 +14,8 @@ from acclimate.errors import DataError
 
 Modality = Literal["text", "image", "table", "array", "audio", "series", "molecule", "pairs", "users"]
 MODALITIES: tuple[Modality, ...] = ("text", "image", "table", "array", "audio", "series", "molecule")
+Shapes = Literal["", "masks", "boxes"]
+"""What labels of images are, where they are not words: `acclimate.domains.masks`, `acclimate.domains.boxes`."""
 INTERACTIONS: tuple[Modality, ...] = ("pairs", "users")
 """What `acclimate.domains.interactions` reads: pairs of a user and an item, or users."""
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from acclimate.domains import from_files, from_series, from_tables
 from acclimate.domains.arrays import selected
-from acclimate.domains.domain import Domain, Modality, Schema
+from acclimate.domains.domain import Domain, Modality, Schema, Shapes
 from acclimate.domains.locator import Locator, column_of, parse
 from acclimate.domains.read import read
 from acclimate.domains.request import Request
@@ -34,6 +34,7 @@ def stream(
     size: int = SIZE,
     typed: bool = False,
     like: Schema | None = None,
+    shapes: Shapes = "",
 ) -> Iterator[tuple[pd.DataFrame, Domain]]:
     """Chunks of a source: what to show of each row, and its inputs as a domain without labels.
 
@@ -48,6 +49,7 @@ def stream(
         size: rows of a chunk at most.
         typed: give columns of text formats one type for the whole file (numbers where every cell is one and nothing
             is lost: "01" stays text), as Parquet and Arrow need it. Costs a first pass through the file.
+        shapes: as for `read`: files of masks or boxes are no rows.
         like: as for `read`: without it a column's type depends on the rows of the chunk.
 
     Raises:
@@ -65,7 +67,7 @@ def stream(
         if suffix in TABLES and modality not in ("image", "audio"):
             return _of_table(place, path, wanted, size, typed)
         if path.is_dir() or from_files.is_one_file(path) or (suffix == ".zip" and "member" not in place.select):
-            return _of_files(place, path, modality, size)
+            return _of_files(place, path, modality, size, shapes)
     if isinstance(source, pd.DataFrame) and modality == "series":
         return _of_ends(*from_series.read_frame(source, wanted), size, typed)
     if isinstance(source, pd.DataFrame):
@@ -118,9 +120,9 @@ def _of_ends(shown: pd.DataFrame, whole: Domain, size: int, typed: bool) -> Iter
 
 
 def _of_files(
-    place: Locator, path: Path, modality: Modality | None, size: int
+    place: Locator, path: Path, modality: Modality | None, size: int, shapes: Shapes
 ) -> Iterator[tuple[pd.DataFrame, Domain]]:
-    files, names, kind = from_files.selected_files(place, path, modality)
+    files, names, kind = from_files.selected_files(place, path, modality, shapes)
     if not names:
         raise DataError(f"{place}: no rows")
     for index in _blocks(len(names), size):

@@ -12,10 +12,13 @@ import numpy as np
 
 from acclimate.domains import audio, filesets, ids, images
 from acclimate.domains.arrays import matching
-from acclimate.domains.domain import Domain, Modality, Schema
+from acclimate.domains.boxes import Listed, listed, read_boxes
+from acclimate.domains.domain import Domain, Modality, Schema, Shapes
 from acclimate.domains.filesets import FileSet
-from acclimate.domains.labels import canonical
+from acclimate.domains.labels import canonical, canonical_one
+from acclimate.domains.layouts import Layout, layout
 from acclimate.domains.locator import Locator, column_of
+from acclimate.domains.mask_files import read_masks
 from acclimate.domains.metadata import Metadata, find_metadata
 from acclimate.domains.request import Request, finish, said
 from acclimate.domains.rows import FileRows, decode_text
@@ -33,6 +36,8 @@ def is_one_file(path: Path) -> bool:
 
 def read_files(locator: Locator, path: Path, wanted: Request) -> Domain:
     """A domain whose rows are files. Folder names, which may be labels, are read only where a label is asked for."""
+    if wanted.shapes:
+        return _with_shapes(locator, path, wanted)
     files, fields, modality, notes = _chosen(locator, path, wanted.modality)
     fields.need([field for field in (wanted.label, wanted.group) if field is not None])
 
@@ -47,6 +52,42 @@ def read_files(locator: Locator, path: Path, wanted: Request) -> Domain:
         groups=side(wanted.group),
         notes=(*said(modality, f"{len(domain)} {modality} files", wanted.modality is not None), *notes),
     )
+
+
+def _with_shapes(locator: Locator, path: Path, wanted: Request) -> Domain:
+    """Images, with what lies beside them as labels where it is asked for."""
+    files = _files(path)
+    names, found = _images(files, locator, wanted.shapes)
+    if wanted.group is not None:
+        raise DataError(f"{locator}: images with {wanted.shapes} have no field '{wanted.group}' for group")
+    domain = of_names(files, names, "image", locator)
+    if wanted.label is None:
+        return domain
+    if isinstance(found, Layout):
+        labels = read_masks(files, found, names, wanted.label, locator.one("legend"))
+        notes: tuple[str, ...] = ()
+    else:
+        labels, notes = read_boxes(files, found, names)
+    return replace(domain, schema=replace(domain.schema, label=wanted.label), labels=labels, notes=notes)
+
+
+def _images(files: FileSet, locator: Locator, shapes: Shapes) -> tuple[list[str], Layout | Listed]:
+    """The images that a locator selects, and what lies beside them; no annotation of a pixel or box is looked at."""
+    names = filesets.visible(files.names)
+    found = layout(names, files.where)
+    images = filesets.in_folders(found.images, locator.select.get("folder", ()), files.where)
+    select = locator.rows("folder", "legend")
+    if shapes == "masks":
+        need_columns(list(select), [], files.where, "field")
+        return images, found
+    boxes = listed(files, names)
+    need_columns(list(select), boxes.fields, files.where, "field")
+    entries = {name: boxes.of(name) for name in images} if select else {}
+    return [
+        name
+        for name in images
+        if all((e := entries[name]) and canonical_one(e.fields.get(key)) in values for key, values in select.items())
+    ], boxes
 
 
 def are_paths(rows: Any) -> bool:
@@ -86,8 +127,13 @@ def of_names(files: FileSet, names: Sequence[str], modality: Modality, locator: 
     return finish(FileRows(files, list(names), modality), found, Schema(modality), name=locator.name, locator=locator)
 
 
-def selected_files(locator: Locator, path: Path, modality: Modality | None) -> tuple[FileSet, list[str], Modality]:
+def selected_files(
+    locator: Locator, path: Path, modality: Modality | None, shapes: Shapes = ""
+) -> tuple[FileSet, list[str], Modality]:
     """The files that a locator selects, by name, and their modality."""
+    if shapes:
+        files = _files(path)
+        return files, _images(files, locator, shapes)[0], "image"
     files, fields, kind, _ = _chosen(locator, path, modality)
     return files, fields.names, kind
 
@@ -95,10 +141,7 @@ def selected_files(locator: Locator, path: Path, modality: Modality | None) -> t
 def _chosen(
     locator: Locator, path: Path, modality: Modality | None
 ) -> tuple[FileSet, Fields, Modality, tuple[str, ...]]:
-    if path.is_file() and is_one_file(path):
-        files: FileSet = filesets.FolderFiles(path.parent, [path.name])
-    else:
-        files = filesets.open_files(path)
+    files = _files(path)
     names, folders = filesets.visible(files.names), locator.select.get("folder", ())
     metadata = find_metadata(files, names, filesets.prefixes(folders))
     names = filesets.in_folders(names, folders, files.where)
@@ -110,6 +153,11 @@ def _chosen(
     if keep is not None:
         fields.keep(keep)
     return files, fields, kind, metadata.notes
+
+
+def _files(path: Path) -> FileSet:
+    one = path.is_file() and is_one_file(path)
+    return filesets.FolderFiles(path.parent, [path.name]) if one else filesets.open_files(path)
 
 
 class Fields:

@@ -92,3 +92,17 @@ def _grey8(values: np.ndarray) -> np.ndarray:
     ranges = [65535.0] if values.dtype == np.uint16 else [1.0 if values.dtype.kind == "f" else 255.0, 255.0, 65535.0]
     high = next((top for top in ranges if low == 0 and high <= top), high)
     return ((numbers - low) * (255.0 / max(high - low, 1e-12))).round().astype(np.uint8)
+
+
+def size_of(data: bytes, where: str) -> tuple[int, int]:
+    """Height and width of an image as `decode_image` gives it.
+
+    Raises:
+        DataError: no image.
+    """
+    from PIL import ExifTags
+
+    with _opened(data, where) as image:
+        width, height = image.size
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return (width, height) if turned else (height, width)

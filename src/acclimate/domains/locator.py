@@ -28,6 +28,8 @@ class Locator:
     - NPZ: ``x`` and ``y`` name the arrays of inputs and labels; any other key selects rows by an array.
     - folders and zips of files: ``folder`` names a subfolder, ``name`` is a pattern of the file names
       (``{label}_{speaker}_{index}``); any other key selects rows by a field of the pattern or of the metadata.
+    - images with masks: ``folder``, and ``legend`` says what the values of masks mean (`acclimate.domains.legends`);
+      images with boxes: ``folder``, and any other key selects images by a field of ``annotations.json``.
     - zips of svmlight: ``member`` names the file inside; svmlight: ``features`` fixes the number of columns.
       Columns are counted from 0; in a file that counts from 1 the first column is empty.
     - hub data sets (``hf:NAME``): ``split`` and ``config``; any other key selects rows by a column.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from acclimate.domains.domain import MODALITIES, Domain, Modality, Schema
+from acclimate.domains.domain import MODALITIES, Domain, Modality, Schema, Shapes
 from acclimate.domains.locator import parse
 from acclimate.domains.request import Request
 from acclimate.errors import DataError, SettingsError, unknown
@@ -28,6 +28,7 @@ def read(
     optional: Sequence[str] = (),
     like: Schema | None = None,
     structured: bool = False,
+    shapes: Shapes = "",
 ) -> Domain:
     """Read a domain. Labels are loaded only where ``label`` asks for them.
 
@@ -50,6 +51,8 @@ def read(
         like: the schema of another table, whose columns of categories are read as categories here too, also where
             all their cells look like numbers ("01234") or like nothing ("None").
         structured: of tables: a label may be a list or a mapping (the answers to a question), which is kept as JSON.
+        shapes: of files: images have ``masks`` or ``boxes`` in files beside them, which are no rows. The label is then
+            the folder of masks (``masks``: the only one there is), or ``boxes``.
 
     Raises:
         DataError: anything missing or broken in the data, with the place.
@@ -66,7 +69,9 @@ def read(
     if inputs == ():
         raise SettingsError("input names no column")
     asked = "label" if label is True else label or None
-    wanted = Request(inputs, asked, group, modality, tuple(exclude), partial, structured, frozenset(optional), like)
+    wanted = Request(
+        inputs, asked, group, modality, tuple(exclude), partial, structured, shapes, frozenset(optional), like
+    )
     domain = _located(source, wanted) if isinstance(source, (str, Path)) else _in_memory(source, wanted)
     return domain if name is None else replace(domain, name=name)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from acclimate.domains.domain import Domain, Modality, Rows, Schema
+from acclimate.domains.domain import Domain, Modality, Rows, Schema, Shapes
 from acclimate.domains.locator import Locator
 from acclimate.errors import DataError
 
@@ -29,6 +29,7 @@ class Request:
     Attributes:
         partial: rows may lack a label.
         structured: a label may be a list or a mapping, which is kept as JSON.
+        shapes: images have masks or boxes beside them, which ``label`` may name.
         optional: inputs that are left out where the source has no such column.
         like: of the table whose columns of categories are such here too.
         categories: input columns that are never read as numbers, whatever their cells look like.
@@ -42,6 +43,7 @@ class Request:
     exclude: tuple[str, ...] = ()
     partial: bool = False
     structured: bool = False
+    shapes: Shapes = ""
     optional: frozenset[str] = frozenset()
     like: Schema | None = None
     categories: frozenset[str] = frozenset()

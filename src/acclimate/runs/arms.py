@@ -123,6 +123,13 @@ def _check_reading(data: Data, network: Backbone, tune: Tune) -> None:
         network.read_units()
     if task.reads == "words":
         network.read_words()
+    if task.reads == "maps":
+        network.read_maps()
+        if tune.kind == "frozen" or tune.bottleneck or tune.layer:
+            raise SettingsError(
+                f"task '{task.name}' reads maps of several layers, which are not kept: use --tune full, or lora, and "
+                "leave tune.layer and tune.bottleneck out"
+            )
     if task.reads in ("pair", "words") and tune.kind == "frozen":
         raise SettingsError(f"task '{task.name}' reads tokens, and frozen ones are not kept: use --tune full, or lora")
     if task.reads == "sentences" and (tune.kind != "frozen" or network.spec.sparse or not network.spec.pretrained):

@@ -58,7 +58,8 @@ def open_seal(
     """
     value = result.load(folder)
     recipe = parse(read_recipe(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
-    label = label or recipe.target_label or recipe.label or named_label(data)
+    shapes = "" if recipe.task is None else tasks.find(recipe.task).shapes
+    label = label or recipe.target_label or recipe.label or shapes or named_label(data)
     arms = {row["name"]: load(row["name"]) for row in value["arms"]}
     deployed = arms[value["model"]]
     domain, notes = _read(deployed, data, recipe, input=input, label=label, group=group)

@@ -194,7 +194,8 @@ class Predictor:
                 yield frame, domain
             return
         like = self._layout(columns or ())[0]
-        for frame, domain in stream(data, columns, like.modality, typed=typed, like=like):
+        shapes = self._model.task.shapes
+        for frame, domain in stream(data, columns, like.modality, typed=typed, like=like, shapes=shapes):
             if like.modality == "audio" and not self._odd:
                 self._odd = audio.remarks(domain)
             yield frame, self._fitting(domain, self._named(data, domain, input))
@@ -238,7 +239,7 @@ class Predictor:
             return recommend.read_labelled(data, self._model, self._card.schema, **options)
         columns = self.columns(data, input)
         like = self._layout(columns or ())[0]
-        options["structured"] = self._model.task.structured
+        options["structured"], options["shapes"] = self._model.task.structured, self._model.task.shapes
         domain = read(data, input=columns, modality=like.modality, like=like, **options)
         domain = domain if domain.labels is not None else self._model.task.self_labelled(domain)
         return self._fitting(domain, self._named(data, domain, input))

@@ -28,7 +28,8 @@ def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain 
         return None
     domains: list[Domain] = []
     for place in places:
-        label = recipe.label or named_label(place)
+        shapes = "" if recipe.task is None else tasks.find(recipe.task).shapes
+        label = recipe.label or shapes or named_label(place)
         domain = _read(place, recipe, recipe.input, label, domains[0] if domains else None)
         domains.append(_renamed_labels(domain, recipe))
     return join([fitted(domain, domains[0].schema) for domain in domains])
@@ -113,6 +114,7 @@ def _read(
         optional=optional,
         like=None if like is None else like.schema,
         structured=task is not None and task.structured,
+        shapes="" if task is None else task.shapes,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from torch import Tensor, nn
 
-from acclimate.domains.domain import Domain, Modality, Rows
+from acclimate.domains.domain import Domain, Modality, Rows, Shapes
 from acclimate.errors import SettingsError
 from acclimate.tasks.metrics import Weighted
 
@@ -52,6 +52,24 @@ class Units:
         """The mean over the units of each row ``[n, d]``."""
         weight = self.mask.unsqueeze(-1).to(self.values.dtype)
         return (self.values * weight).sum(1) / weight.sum(1).clamp(min=1.0)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Features of the places of each image.
+
+    Attributes:
+        values: ``[n, d, h, w]`` each, finest first; the first is the image itself, as the network reads it.
+        frames: ``[n, 6]``, how each image lies on the canvas (`acclimate.domains.canvas`).
+    """
+
+    values: tuple[Tensor, ...]
+    frames: Tensor
+
+    @property
+    def pooled(self) -> Tensor:
+        """The mean over the places of the coarsest map ``[n, d]``."""
+        return self.values[-1].mean(dim=(2, 3))
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,7 @@ class Answers:
 
 
 Kind = Literal["class", "number", "text", "vector"]
-Reads = Literal["row", "pair", "words", "sentences", "states"]
+Reads = Literal["row", "pair", "words", "sentences", "states", "maps"]
 KEPT: tuple[Reads, ...] = ("row", "sentences")
 """What of a frozen backbone the feature cache keeps."""
 
@@ -126,8 +144,10 @@ class Task(ABC):
         primary: the metric that decides.
         reads: one vector a "row"; or `Units`: of a "pair" (a question, a line break, and the text that is asked about)
             the tokens, of a text the "words" or the "sentences", each of these as a row of a frozen backbone, or all
-            "states" of an encoder.
+            "states" of an encoder; or `Maps` of an image.
         modality: what rows are taken for, unless the user says, where not one vector of each is read.
+        shapes: what labels of images are where they lie in files of their own; they are found beside the images unless
+            the user names others.
         structured: whether a label may be a list or a mapping, as JSON.
         writes: whether the head is the `Writer` of the backbone, in the place of a fresh one.
         likely: whether answers are judged by how likely the model finds the right ones, and not by what it says.
@@ -140,6 +160,7 @@ class Task(ABC):
     primary: ClassVar[Metric]
     reads: ClassVar[Reads] = "row"
     modality: ClassVar[Modality] = "text"
+    shapes: ClassVar[Shapes] = ""
     structured: ClassVar[bool] = False
     writes: ClassVar[bool] = False
     likely: ClassVar[bool] = False
@@ -199,12 +220,16 @@ class Task(ABC):
         """The task that gave this `config`."""
 
     @abstractmethod
-    def head(self, size: int) -> nn.Module:
-        """A fresh head on features of this size."""
+    def head(self, size: Any) -> nn.Module:
+        """A fresh head on features of this size; of maps on widths by stride, finest first (`Spec.maps`)."""
 
     @abstractmethod
     def outputs(self, head: nn.Module, features: Any) -> dict[str, Tensor]:
-        """What the head says of features ``[n, size]`` (or `Units`), by name."""
+        """What the head says of features ``[n, size]`` (or `Units`, `Maps`), by name."""
+
+    def brief(self, outputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What of the outputs `decode` needs: all of them, unless that is much less, as of maps."""
+        return outputs
 
     @property
     def tokenwise(self) -> bool:
@@ -234,6 +259,10 @@ class Task(ABC):
 
         ``rows`` are the inputs, in which a task finds what a label speaks of.
         """
+
+    def placed(self, labels: np.ndarray, inputs: Any) -> Tensor:
+        """Labels ``[n]`` of a batch to training targets ``[n, ...]`` that lie as its collated inputs do: of maps."""
+        raise TypeError(f"task '{self.name}' encodes labels without their inputs")
 
     def remarks(self, domain: Domain) -> tuple[str, ...]:
         """What is odd about the labels of a domain, a sentence each; nothing of it is refused."""

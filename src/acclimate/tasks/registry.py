@@ -42,6 +42,7 @@ TASKS: dict[str, Entry] = {
     "rank": Entry("rank", "Rank", "the items that each user will like, best first (--user, --item)"),
     "rate": Entry("rate", "Rate", "the rating that each user would give to an item (--user, --item, --rating)"),
     "remaining_life": Entry("remaining_life", "RemainingLife", "how many more steps each machine will run (series)"),
+    "segment": Entry("segment", "Segment", "a category for each pixel of images (folders of masks beside them)"),
     "summarize": Entry(
         "summarize", "Summarize", "the sentences of each text that make a summary, or a text of its own", "WriteSummary"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,8 @@ from acclimate.training.device import Place, out_of_memory
 from acclimate.training.model import Model, Step
 from acclimate.training.stream import move
 
+IMAGES = 8
+"""Images at a time where maps are read: their features are many."""
 Want = Callable[[Step], Mapping[str, Tensor]]
 
 
@@ -38,7 +41,8 @@ def outputs_and_features(step: Step) -> Mapping[str, Tensor]:
 def infer(
     model: Model, domain: Domain, place: Place, batch_size: int = 256, *, want: Want = outputs
 ) -> dict[str, np.ndarray]:
-    """The task's outputs (or what ``want`` takes of a forward pass) for every row, float32, in the domain's order.
+    """The task's outputs (or what ``want`` takes of a forward pass) for every row, in the domain's order, as float32;
+    bytes stay bytes.
 
     A task that asks how likely the right answers are is shown them. Rows of like length are batched together, fewer at
     a time when memory runs out, and one at a time by a model that adapts at test time. The mode of every module is as
@@ -50,6 +54,8 @@ def infer(
     order = np.arange(len(domain)) if lengths is None else np.argsort(lengths, kind="stable")
     parts: dict[str, list[np.ndarray]] = {}
     start = 0
+    if model.task.reads == "maps":
+        batch_size = min(batch_size, IMAGES)
     several = len(order) > batch_size
     say: Callable[..., Step] = model
     if model.at_test is not None:
@@ -63,7 +69,8 @@ def infer(
                 inputs = model.backbone.collate(domain.rows.take(index))
                 targets = None if right is None else right[torch.from_numpy(index)]
                 step = say(move(Batch(inputs, targets), place.device), place.autocast())
-                found = {name: value.float().cpu().numpy() for name, value in want(step).items()}
+                step = replace(step, outputs=model.task.brief(step.outputs))
+                found = {name: _numbers(value).cpu().numpy() for name, value in want(step).items()}
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or len(index) == 1:
                     raise
@@ -76,6 +83,10 @@ def infer(
         module.training = mode
     inverse = np.argsort(order, kind="stable")
     return {name: together(values)[inverse] for name, values in parts.items()}
+
+
+def _numbers(value: Tensor) -> Tensor:
+    return value if value.dtype == torch.uint8 else value.float()
 
 
 def together(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from acclimate.backbones.base import Backbone
 from acclimate.backbones.layers import ignore_last
 from acclimate.domains.batch import Batch
 from acclimate.seeds import derive
-from acclimate.tasks.base import Site, Task, Units, Width
+from acclimate.tasks.base import Maps, Site, Task, Units, Width
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class Model(nn.Module):
             backbone.read_units()
         if task.reads == "words":
             backbone.read_words()
+        if task.reads == "maps":
+            backbone.read_maps()
         self.use_layer(backbone.check_layer(layer))
         self.new_head(task)
 
@@ -120,7 +123,8 @@ class Model(nn.Module):
         """A fresh head, for the first or for another task."""
         self.task = task
         with seeded(self.seed, "head"):
-            self.head = self.backbone.writer() if task.writes else task.head(self.neck.size).to(self.device)
+            size = self.backbone.spec.maps if task.reads == "maps" else self.neck.size
+            self.head = self.backbone.writer() if task.writes else task.head(size).to(self.device)
         ignore_last(self.head, 0 if self.neck.moves else self.idle)
 
     @property
@@ -133,7 +137,10 @@ class Model(nn.Module):
         """How wide each site is."""
         with torch.no_grad():
             values: Any = torch.zeros(1, self.neck.size, device=self.device)
-            if self.task.reads != "row":
+            if self.task.reads == "maps":
+                inputs = self.backbone.collate([np.zeros((8, 8, 3), dtype=np.uint8)])
+                values = self.features({name: value.to(self.device) for name, value in inputs.items()})
+            elif self.task.reads != "row":
                 one = torch.ones(1, 1, dtype=torch.int64, device=self.device)
                 values = Units(values[None], one.bool(), one[..., None].expand(1, 1, 2))
             sites = self.task.sites(values, {} if self.task.writes else self.task.outputs(self.head, values))
@@ -147,7 +154,11 @@ class Model(nn.Module):
         return self.answer(batch, self.features(batch.inputs, autocast))
 
     def features(self, inputs: Any, autocast: AbstractContextManager[object] | None = None) -> Any:
-        """What the head reads: ``[n, size]``, or `Units` where the task asks for these."""
+        """What the head reads: ``[n, size]``, or `Units` or `Maps` where the task asks for these."""
+        if self.task.reads == "maps":
+            with autocast or nullcontext():
+                maps = self.backbone.maps(inputs)
+            return Maps(tuple(value.float() for value in maps), inputs["frame"])
         with autocast or nullcontext():
             features = self.backbone(inputs, [self.layer])[self.layer]
         read = self.neck(features.float())

@@ -48,7 +48,9 @@ class Stream:
     ):
         self.views, self.ranks = views, np.argsort(domain.order)
         self.name, self.domain, self.backbone, self.size, self.seed = name, domain, backbone, size, seed
-        self.targets = None if domain.labels is None else task.encode(domain.labels, domain.rows)
+        self.task, self.still = task, task.reads == "maps"
+        learned = domain.labels is not None and not self.still
+        self.targets = task.encode(domain.labels, domain.rows) if learned and domain.labels is not None else None
         if soft is not None:
             self.targets = torch.from_numpy(np.asarray(soft, dtype=np.float32))
         self.lengths = backbone.lengths(domain.rows)
@@ -93,6 +95,8 @@ class Stream:
         raw = None if self.held is not None else self.domain.rows.take(index)
         inputs = self._collate(raw, "augment", step) if self.held is None else self.held[torch.from_numpy(index)]
         targets = None if self.targets is None else self.targets[torch.from_numpy(index)]
+        if self.still and self.domain.labels is not None:
+            targets = self.task.placed(self.domain.labels[index], inputs)
         views: dict[str, Batch] = {
             view: Batch(self._collate(raw, view, step), targets, self.name) for view in self.views
         }
@@ -103,7 +107,9 @@ class Stream:
     def _collate(self, raw: Any, view: str, step: int) -> Any:
         rng = generator(self.seed, view, self.name, step)
         if view != "augment":
-            raw = strong(raw, self.backbone.spec.modality, rng)
+            raw = strong(raw, self.backbone.spec.modality, rng, still=self.still)
+            if self.still:  # all views of an image lie on the canvas alike
+                rng = generator(self.seed, "augment", self.name, step)
         return self.backbone.collate(raw, training=True, rng=rng)
 
 
