@@ -121,7 +121,11 @@ def resnet(folder: Path) -> Path:
 ])  # fmt: skip
 def test_any_transformers_folder(make, size, widths, mean, tmp_path, odd_images, round_trip, trains):
     backbone = registry.create(str(make(tmp_path / "m")), "image")
-    assert (backbone.settings.size, list(backbone.spec.layers.values()), backbone.norm["mean"]) == (size, widths, mean)
+    assert (backbone.preprocess.size, list(backbone.spec.layers.values()), backbone.norm["mean"]) == (
+        size,
+        widths,
+        mean,
+    )
     trains(backbone, odd_images)
     round_trip(backbone, odd_images)
 

@@ -54,7 +54,7 @@ def test_without_a_label_no_mask_is_opened(tmp_path):
     path = put(tmp_path, **{"images/1.png": photo(), "masks/1.png": b"not an image at all"})
     domain = read(path, shapes="masks")
     assert len(domain) == 1 and domain.labels is None
-    with pytest.raises(DataError, match="masks/1.png: broken"):
+    with pytest.raises(DataError, match=r"masks/1.png: broken"):
         read(path, label="masks", shapes="masks")
 
 
@@ -73,7 +73,7 @@ def test_legends_give_names_to_numbers_and_colours(tmp_path):
         (tmp_path / "legend.json").write_text('{"0": null, "9": "x"}')
         read(path, label="masks", shapes="masks")
     (tmp_path / "legend.json").write_text("[]")
-    with pytest.raises(DataError, match="legend.json: expected a JSON object"):
+    with pytest.raises(DataError, match=r"legend.json: expected a JSON object"):
         read(path, label="masks", shapes="masks")
 
 
@@ -92,7 +92,7 @@ def test_masks_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"masks/1.png: the mask is 3 x 3 pixels, its image 3 x 2"):
         read(path, label="masks", shapes="masks")
     put(tmp_path, **{"masks/1.png": png(MASK), "images/2.png": photo(1)})
-    with pytest.raises(DataError, match="images/2.png: no mask in 'masks'"):
+    with pytest.raises(DataError, match=r"images/2.png: no mask in 'masks'"):
         read(path, label="masks", shapes="masks")
     put(tmp_path, **{"others/1.png": png(MASK), "others/2.png": png(MASK)})
     assert len(read(path, label="others", shapes="masks")) == 2
@@ -150,7 +150,8 @@ def test_boxes_of_coco_voc_and_plain_json(tmp_path):
         ],
     }
     plain = {"1": {"boxes": [["cell", 10, 5, 30, 25], ["cell", -2, -1, 4, 6]], "split": "train"}, "2": {"boxes": []}}
-    item = "<object><name>cell</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+    corners = "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>"
+    item = f"<object><name>cell</name><bndbox>{corners}</bndbox></object>"
     voc = f"<annotation><filename>1.jpg</filename>{item.format(11, 6, 30, 25)}{item.format(1, 1, 4, 6)}</annotation>"
     layouts = {
         "coco": {"annotations/instances.json": coco},
@@ -176,7 +177,7 @@ def test_boxes_without_area_are_left_out_with_a_remark_and_broken_ones_refused(t
     with pytest.raises(DataError, match=r"images/1.png: a box is x1, y1, x2, y2 with x1 <= x2"):
         read(path, label="boxes", shapes="boxes")
     put(tmp_path, **{"annotations.json": {"2": {"boxes": []}}})
-    with pytest.raises(DataError, match="images/1.png: no boxes are listed for it"):
+    with pytest.raises(DataError, match=r"images/1.png: no boxes are listed for it"):
         read(path, label="boxes", shapes="boxes")
 
 

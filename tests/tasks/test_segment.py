@@ -94,7 +94,7 @@ def test_the_loss_by_hand():
     logits[1, 1, 0, 0] = 20.0
     targets = torch.tensor([[[0, VOID]], [[1, VOID]]], dtype=torch.uint8)
     even, sure = task.loss({"logits": logits}, targets).tolist()
-    # one pixel counts: cross-entropy ln 2; Dice of background 1 - (2 * 0.5 + 1) / (0.5 + 1 + 1), of the disc 1 - 1 / 1.5
+    # one pixel counts: cross-entropy ln 2; Dice of background 1 - 2 / 2.5, of the disc 1 - 1 / 1.5
     assert even == pytest.approx(math.log(2) + (0.2 + 1 / 3) / 2, abs=1e-6)
     assert sure == pytest.approx(0, abs=1e-6)
     nothing = task.loss({"logits": logits}, torch.full((2, 1, 2), VOID, dtype=torch.uint8))

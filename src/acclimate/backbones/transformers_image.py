@@ -42,7 +42,7 @@ class TransformersImage(ImageBackbone):
                 module.momentum = 0.1  # transformers copies TensorFlow's decay, whose meaning is the opposite
         self.use(network)
         self.settings = settings
-        self.norm = {"mean": list(norm["mean"]), "std": list(norm["std"]), "size": int(norm["size"])}
+        self.norm: dict[str, Any] = {"mean": list(norm["mean"]), "std": list(norm["std"]), "size": int(norm["size"])}
         mean, std = tuple(norm["mean"]), tuple(norm["std"])
         self.preprocess = ImagePreprocess(
             settings.size or self.norm["size"], 3, mean, std, settings.square, settings.crop, settings.augment

@@ -53,7 +53,7 @@ _BY_ROLE = {"gtFine": "cityscapes", "GT/LABELS": "synthia"}
 
 
 def find_legend(files: FileSet, role: str, masks: Iterable[str], asked: str | None) -> Legend | None:
-    """The legend of a folder of masks: the one asked for, the nearest `FILE` above the masks, or that of a known layout.
+    """The legend of a folder of masks: the one asked for, the nearest `FILE` above them, or that of a known layout.
 
     Raises:
         DataError: no such legend, or a file that is none.
@@ -74,7 +74,7 @@ def find_legend(files: FileSet, role: str, masks: Iterable[str], asked: str | No
 
 
 def parsed(data: bytes, where: str) -> Legend:
-    """A legend from JSON: ``{"0": "background", "255": "vessel"}``, or by colour ``{"128,64,128": "road"}``; null: void.
+    """From JSON: ``{"0": "background", "255": "vessel"}``, or by colour ``{"128,64,128": "road"}``; null: void.
 
     Raises:
         DataError: anything else.

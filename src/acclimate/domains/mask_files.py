@@ -73,7 +73,7 @@ def _runs(files: FileSet, image: str, mask: str) -> tuple[tuple[int, int], dict[
 
 
 def decode_mask(data: bytes, where: str) -> np.ndarray:
-    """The values of a mask ``[height, width]``: numbers of grey or of a palette, or colours as `legends.colour` has them.
+    """The values of a mask ``[height, width]``: numbers of grey or of a palette, or colours (`legends.colour`).
 
     Raises:
         DataError: no image, or one of 16-bit colours.

@@ -62,7 +62,8 @@ def from_text(label: str) -> Masks:
         return Masks((height, width), {str(name): str(text) for name, text in found["masks"].items()})
     except (ValueError, TypeError, KeyError, AttributeError):
         raise DataError(
-            f'not masks as text: {label[:60]!r}; expected {{"size": [height, width], "masks": {{"NAME": "run lengths"}}}}'
+            f"not masks as text: {label[:60]!r}; expected "
+            '{"size": [height, width], "masks": {"NAME": "run lengths"}}'
         ) from None
 
 

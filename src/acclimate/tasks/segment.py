@@ -96,8 +96,8 @@ class Segment(Task):
         found = sorted({name for label in domain.labels for name in from_text(label).runs})
         if not 2 <= len(found) < VOID:
             raise DataError(
-                f"{domain.name}: masks show {found[:5]} alone; expected 2 to {VOID - 1} categories, of which background "
-                "may be one"
+                f"{domain.name}: masks show {found[:5]} alone; expected 2 to {VOID - 1} categories, of which "
+                "background may be one"
             )
         return cls(tuple(found), Look.of(domain, found))
 
@@ -200,7 +200,7 @@ class Segment(Task):
         return weighted_masks(list(answers.prediction), [str(label) for label in labels])
 
     def baselines(self, rows: Rows) -> dict[str, Answers]:
-        """``majority``, the commonest category everywhere; of two categories also ``otsu``, a threshold of brightness."""
+        """``majority``, the commonest category everywhere; of two also ``otsu``, a threshold of brightness."""
         said = {"majority": majority(rows, self.look)}
         if len(self.categories) == 2:
             said["otsu"] = otsu(rows, self.look)

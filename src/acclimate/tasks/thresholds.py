@@ -68,9 +68,9 @@ def otsu(rows: Rows, look: Look) -> Iterator[str]:
 
 
 def otsu_threshold(shade: np.ndarray) -> float:
-    """The value up to which pixels are dark: it parts them into the two sides whose means lie furthest apart.
+    """The value up to which pixels are dark: it parts them into the two sides whose variance between them is largest.
 
-    Otsu, A Threshold Selection Method from Gray-Level Histograms, IEEE SMC 1979, eq. 14: largest between-class variance.
+    Otsu, A Threshold Selection Method from Gray-Level Histograms, IEEE SMC 1979, eq. 14.
     """
     counts = np.bincount(shade.ravel().astype(np.uint8), minlength=256) / shade.size
     below, moment = counts.cumsum(), (counts * np.arange(256)).cumsum()
