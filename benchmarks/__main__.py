@@ -23,6 +23,7 @@ NAMES = (
     "translation",
     "summaries",
     "questions",
+    "driving",
 )
 
 for name in sys.argv[1:] or NAMES:
