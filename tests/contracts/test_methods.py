@@ -36,11 +36,18 @@ OWN_CASES = {
     "bbse": CLOSED,
     "adabn": ["columns-convex", "columns-frozen", "text-frozen"],
     "ot_mapping": ["columns-convex"],
+    "site_standardize": ["columns-convex", "columns-frozen"],
+    "combat": ["columns-convex", "text-frozen"],
     "tent": ["text-l2sp", "text-gradual"],
 }
 LEAN: dict[str, dict[str, Any]] = {"auto": {"candidates": ["mcc", "coral"]}}
 """Settings that make a method quick enough to be tried often."""
-COMPOSED = [("dann+mcc", "small_cnn-full"), ("coral+adabn+mlls", "columns-convex"), ("mcd+shot+bbse", "text-frozen")]
+COMPOSED = [
+    ("dann+mcc", "small_cnn-full"),
+    ("coral+adabn+mlls", "columns-convex"),
+    ("mcd+shot+bbse", "text-frozen"),
+    ("combat+dann+mlls", "columns-frozen"),
+]
 EAGER: dict[str, dict[str, Any]] = {"fixmatch": {"threshold": 0.0}}
 """Settings with which a method moves something in the first few steps."""
 ALIGNING = [name for name in registry.METHODS if issubclass(registry.find(name), Align)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +25,9 @@ from acclimate.training.stage import Convex, Loop, Pass, Stage, Update
 Need = Literal[
     "source_labels", "target_inputs", "target_labels", "classes", "probabilities", "users", "writing", "tokens"
 ]
+
+Harmony = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Features ``[n, d]`` and each row's site ``[n]``, the target's last, to shift and scale ``[sites, d]``."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,11 @@ class Method:
         for name, value in values.items():
             object.__setattr__(made, name, value)
         return made
+
+    @property
+    def harmony(self) -> Harmony | None:
+        """What is done to frozen features before anything is trained on them; of most methods nothing."""
+        return None
 
     def recipe(self) -> dict[str, Any]:
         """Name and settings, from which the registry makes the method again."""

@@ -1,7 +1,8 @@
 """Several methods as one: ``dann+mcc``, or ``DANN() + MCC()``.
 
 Methods that add losses (`Align`) share one training; methods that change a trained model (`Tail`) follow it. With
-``joint`` among the first (``joint+dann``) they add to training on the labels of both domains.
+``joint`` among the first (``joint+dann``) they add to training on the labels of both domains. One that harmonises
+frozen features (`Harmonize`) comes before all others.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Align, Data, Method, Need, Tail
+from acclimate.methods.base import Align, Data, Harmony, Method, Need, Tail
+from acclimate.methods.harmonize.base import Harmonize
 from acclimate.methods.transfer.joint import Joint
 from acclimate.methods.transfer.source_only import SourceOnly
 from acclimate.settings import as_dict
@@ -38,7 +40,10 @@ def compose(methods: Sequence[Method]) -> Method:
         raise SettingsError(f"method '{Counter(names).most_common(1)[0][0]}' is named twice; once is enough")
     losses = [member for member in members if isinstance(member, Align)]
     tails = [member for member in members if isinstance(member, Tail)]
-    others = [member for member in members if not isinstance(member, Align | Tail)]
+    before = [member for member in members if isinstance(member, Harmonize)]
+    others = [member for member in members if not isinstance(member, Align | Tail | Harmonize)]
+    if len(before) > 1:
+        raise SettingsError(f"methods '{before[0].name}' and '{before[1].name}' both harmonise features; take one")
     both = bool(losses) and [type(member) for member in others] == [Joint]
     others = [] if both else others
     for member in others:
@@ -60,7 +65,7 @@ def compose(methods: Sequence[Method]) -> Method:
         if tail.changes == other.changes:
             raise SettingsError(f"methods '{tail.name}' and '{other.name}' both change the {tail.changes}; take one")
     trainer = Losses(tuple(losses), both=True) if both else _trainer(losses, others)
-    return Composite(tuple(members), trainer, tuple(ordered))
+    return Composite(tuple(members), trainer, tuple(ordered), before[0] if before else None)
 
 
 ORDER = ("statistics", "weights", "class shares", "answers")
@@ -82,13 +87,14 @@ class Composite(Method):
     members: tuple[Method, ...]
     trainer: Method
     tails: tuple[Tail, ...]
+    before: Harmonize | None = None
 
     def __post_init__(self) -> None:
-        every = (self.trainer, *self.tails)
+        every: tuple[Method, ...] = (*([self.before] if self.before else []), self.trainer, *self.tails)
         object.__setattr__(self, "name", "+".join(member.name for member in self.members))
         object.__setattr__(self, "needs", tuple(dict.fromkeys(need for member in every for need in member.needs)))
         object.__setattr__(self, "aligns", any(member.aligns for member in every))
-        plain = isinstance(self.trainer, SourceOnly) and all(tail.echoes for tail in self.tails)
+        plain = self.before is None and isinstance(self.trainer, SourceOnly) and all(tail.echoes for tail in self.tails)
         object.__setattr__(self, "echoes", plain)
 
     def recipe(self) -> dict[str, Any]:
@@ -103,6 +109,11 @@ class Composite(Method):
             for place, (key, values) in enumerate(member.searched(convex).items())
         ]
         return {key: values for _, key, values in sorted(found, key=lambda row: row[0])}
+
+    @property
+    def harmony(self) -> Harmony | None:
+        """Of the member that has one."""
+        return None if self.before is None else self.before.harmony
 
     @property
     def joins(self) -> bool:

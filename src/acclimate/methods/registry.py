@@ -40,6 +40,8 @@ METHODS: dict[str, str] = {
     "tent": "source_free.tent:TENT",
     "adabn": "source_free.adabn:AdaBN",
     "suta": "test_time.suta:SUTA",
+    "site_standardize": "harmonize.site_standardize:SiteStandardize",
+    "combat": "harmonize.combat:ComBat",
     "mlls": "label_shift.mlls:MLLS",
     "bbse": "label_shift.bbse:BBSE",
     "importance_weighting": "reweight.importance_weighting:ImportanceWeighting",

@@ -225,7 +225,7 @@ def _shape(arm: Arm, data: Data, where: Place) -> tuple[Any, ...] | None:
         return None
     training = arm.training
     plain = training.patience is None and training.accumulate == 1 and where.world == 1 and where.precision != "fp16"
-    if not plain or not first.method.batched:
+    if not plain or not first.method.batched or arm.method.harmony is not None:
         return None
     common = first.method.given(dict.fromkeys(first.method.batched))
     return first.name, common, tuple(first.streams), arm.tune.bottleneck, training.keep

@@ -14,9 +14,13 @@ from acclimate.runs.columns import narrowed
 from acclimate.runs.evidence import Evidence, gather
 from acclimate.runs.rating import rate
 from acclimate.runs.shares import shift_seen
+from acclimate.runs.sites import SiteFeatures
 
 if TYPE_CHECKING:
     from acclimate.runs.train import Bench
+
+OF_SOURCE = ("source", "narrowed")
+"""Domains to judge by whose rows are the source's."""
 
 
 def keep(bench: Bench, done: Path, stages: list[dict[str, Any]]) -> None:
@@ -82,9 +86,15 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> tuple[Evidence, dict[
     }
     if task.likely:
         del judged["target"]  # has no right answers that it might find likely
+    there = {name: domain for name, domain in judged.items() if domain is not None}
     with bench.reading():
         _settle(bench)
-        outputs = {name: bench.look(domain) for name, domain in judged.items() if domain is not None}
+        outputs = {name: bench.look(domain) for name, domain in there.items() if name in OF_SOURCE}
+    if isinstance(bench.features, SiteFeatures):  # from here on the model is the target's alone, as it will be used
+        bench.model.follow(*bench.features.target(bench.model.layer))
+        bench.features = bench.features.plain
+    with bench.reading():
+        outputs |= {name: bench.look(domain) for name, domain in there.items() if name not in OF_SOURCE}
     features = {name: said.pop("features") for name, said in outputs.items() if "features" in said}
     after = takewhile(lambda stage: "steps" not in stage, reversed(stages))  # a loop moves the calibration
     heat = next((stage["temperature"] for stage in after if "temperature" in stage), None)

@@ -21,6 +21,7 @@ from acclimate.runs.features import Features
 from acclimate.runs.keep import keep
 from acclimate.runs.rating import SAMPLE
 from acclimate.runs.sentences import SentenceFeatures
+from acclimate.runs.sites import SiteFeatures
 from acclimate.runs.watching import guard
 from acclimate.runs.workshop import Workshop
 from acclimate.selection.scores import infomax
@@ -76,6 +77,8 @@ class Bench:
             standardize=self.features is not None and not backbone.spec.sparse and data.task.kind != "vector",
             seed=recipe.seed,
         )
+        if self.features is not None and arm.method.harmony is not None:
+            self.features = SiteFeatures(self.features, data, arm.method.harmony)
         self.stages = arm.method.stages(data, arm.convex)
         self.guard = guard(shop.prepared, self.answers)
 

@@ -72,6 +72,16 @@ class Neck(nn.Module):
         self.mean.copy_(mean)
         self.scale.copy_(torch.where(scale > 1e-6, scale, 1.0))
 
+    @torch.no_grad()
+    def follow(self, shift: Tensor, scale: Tensor) -> None:
+        """Let ``(x - shift) / scale``, each ``[size]``, come before what the neck does."""
+        if not self.standardize:
+            self.standardize = True
+            self.register_buffer("mean", torch.zeros_like(shift))
+            self.register_buffer("scale", torch.ones_like(scale))
+        self.mean.copy_(shift + scale * self.mean)
+        self.scale.copy_(scale * self.scale)
+
     def forward(self, features: Tensor) -> Tensor:
         """``[n, size] -> [n, self.size]``."""
         if self.standardize:
@@ -118,6 +128,12 @@ class Model(nn.Module):
         self.idle = self.backbone.spec.idle.get(layer, 0)
         if self.neck.moves:
             ignore_last(self.neck.project.get_submodule("0"), self.idle)
+
+    def follow(self, shift: np.ndarray, scale: np.ndarray) -> None:
+        """Let features be read as ``(x - shift) / scale``, each ``[size]``, from now on."""
+        first, last = (torch.from_numpy(side).float().to(self.device) for side in (shift, scale))
+        self.neck.follow(first, last)
+        self.shape = (self.shape[0], True)
 
     def new_head(self, task: Task) -> None:
         """A fresh head, for the first or for another task."""

@@ -1,0 +1,1 @@
+"""Methods that bring the features of several sites to one scale."""
