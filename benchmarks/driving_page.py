@@ -1,0 +1,120 @@
+"""docs/scenes/driving.md and its picture, from the JSON of `benchmarks.driving`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+from acclimate.domains.masks import VOID, from_text
+from benchmarks.common import ROOT, table
+from benchmarks.driving import METHODS, ORACLE, WEATHERS, shown
+from benchmarks.road_scenes import CLASSES, render
+
+PICTURE = ROOT / "docs" / "scenes" / "driving.png"
+COLOURS = np.array(
+    [[128, 64, 128], [244, 35, 232], [107, 142, 35], [70, 70, 70], [70, 130, 180], [0, 0, 142], [220, 20, 60]]
+)
+"""Of `CLASSES`, as Cityscapes paints them."""
+HEAD = """# Driving: streets in fog and at night
+
+Written by `python -m benchmarks.report` from `benchmarks/results/driving.json`; do not edit.
+
+**Problem.** A network that tells road from pavement, cars from people was trained by day. It has to drive in fog and at
+night, where nobody has drawn masks.
+
+**Data.** Rendered by `benchmarks/road_scenes.py`: streets with depth, so that fog and head-lamps obey physics, and
+masks that are right to the pixel. They are simpler than streets are; that they are ours means that anybody can run this.
+Cityscapes, Foggy Cityscapes, GTA5 and SYNTHIA are read in the folders that they come in (`?legend=`, see data.md).
+
+**Command.**
+
+```bash
+acclimate adapt --task segment --source day/ --target night/images --label masks --backbone mobilenet_v2 --tune full \\
+    --method dann -o runs/night
+acclimate evaluate runs/night --data night_with_masks/ --label masks      # opens the seal
+```
+"""
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """The whole page."""
+    cells = found["cells"]
+    rows = [_row(cells, weather, arm) for weather in WEATHERS for arm in ("source_only", *METHODS, ORACLE)]
+    parts = [
+        HEAD,
+        f"**Protocol.** {' '.join(str(found['protocol']).split())}",
+        "## Mean IoU, per cent\n\nMean over seeds, and the standard deviation between them in brackets.",
+        table(["weather", "arm", "seeds", "mean IoU", "against source_only", "decision", "verdicts"], rows),
+        "![Streets, what is there, and what each model says](driving.png)",
+        "By column: the street, what is there, and what source_only, the methods and the oracle say.",
+        _remarks(cells),
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _of(cells: Sequence[Mapping[str, Any]], weather: str, arm: str) -> list[Mapping[str, Any]]:
+    """The cells that measured an arm; source_only is the one that stood beside the first method."""
+    method = METHODS[0] if arm == "source_only" else arm
+    return [cell for cell in cells if (cell["weather"], cell["method"]) == (weather, method)]
+
+
+def _values(cells: Sequence[Mapping[str, Any]], arm: str, score: str = "miou") -> list[float]:
+    name = "source_only" if arm == ORACLE else arm
+    return [100 * cell["arms"][name][score] for cell in cells]
+
+
+def _row(cells: Sequence[Mapping[str, Any]], weather: str, arm: str) -> list[str]:
+    own = _of(cells, weather, arm)
+    values = _values(own, arm)
+    if not values:
+        return [weather, arm, "0", "", "", "", ""]
+    row = [weather, arm, str(len(values)), _told(values)]
+    if arm not in METHODS:
+        return [*row, "", "", ""]
+    gains = [one - other for one, other in zip(values, _values(own, "source_only"), strict=True)]
+    words = [", ".join(sorted({cell[key] for cell in own})) for key in ("decision", "verdict")]
+    return [*row, f"{mean(gains):+.1f}", *words]
+
+
+def _told(values: Sequence[float]) -> str:
+    return f"{mean(values):.1f}" + (f" ({stdev(values):.1f})" if len(values) > 1 else "")
+
+
+def _remarks(cells: Sequence[Mapping[str, Any]]) -> str:
+    """What failed, in sentences that follow from the figures."""
+    said = []
+    for weather in WEATHERS:
+        for method in METHODS:
+            own = _of(cells, weather, method)
+            if own and mean(_values(own, method)) <= mean(_values(own, "source_only")):
+                said.append(f"- `{method}` does not help in {weather}.")
+    kept = sum(cell["decision"] == "keep_source" for cell in cells if cell["method"] != ORACLE)
+    said.append(
+        f"- The decision, made without labels, kept the source's model in {kept} of "
+        f"{sum(cell['method'] != ORACLE for cell in cells)} runs: no score without labels speaks of masks."
+    )
+    return "## What failed\n\n" + "\n".join(said)
+
+
+def draw(found: Mapping[str, Any], path: Path = PICTURE) -> None:
+    """One street in each weather, what is there, and what each arm says of it."""
+    from PIL import Image
+
+    cells = [cell for cell in found["cells"] if cell["seed"] == 0]
+    strips = []
+    for weather in WEATHERS:
+        scene = render(shown(0), weather)
+        tiles = [scene.image, COLOURS[scene.mask]]
+        for arm in ("source_only", *METHODS, ORACLE):
+            for cell in _of(cells, weather, arm):
+                said = from_text(cell["arms"]["source_only" if arm == ORACLE else arm]["shown"]).index(CLASSES)
+                tiles.append(COLOURS[np.where(said == VOID, 0, said)])
+        strips.append(np.concatenate(tiles, axis=1).astype(np.uint8))
+    width = max(strip.shape[1] for strip in strips)
+    padded = [np.pad(strip, ((0, 4), (0, width - strip.shape[1]), (0, 0)), constant_values=255) for strip in strips]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(padded)).quantize(64).save(path, optimize=True)
