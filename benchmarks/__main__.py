@@ -23,6 +23,7 @@ NAMES = (
     "translation",
     "summaries",
     "questions",
+    "generation",
     "driving",
 )
 

@@ -1,4 +1,4 @@
-"""What docs/benchmarks.md says of language, from the JSON of `benchmarks.summaries` and `benchmarks.questions`."""
+"""What docs/benchmarks.md says of language: summaries, questions and language models."""
 
 from __future__ import annotations
 
@@ -50,6 +50,31 @@ def questions(found: Mapping[str, Any]) -> str:
     words = f"## Questions: yes, no or maybe\n\n{told['pubmedqa']}\n\n"
     words += table(["arm", "seeds", "accuracy", "macro-F1"], abstracts)
     return places + table(["arm", "seeds", *LANGUAGES], spans) + "\n" + words if spans else words
+
+
+def generation(found: Mapping[str, Any]) -> str:
+    """Bits a byte on both sides, by arm."""
+    told = " ".join(str(found["protocol"]).split()).removeprefix("Protocol: ")
+    own: dict[str, list[Mapping[str, Any]]] = {}
+    for run in found["runs"]:
+        named = {run["cell"]: run["arms"]["joint" if run["cell"] == "joint" else "finetune"]}
+        if run["cell"] == "finetune":
+            named |= {name: run["arms"][name] for name in ("plain", "source_only")}
+            named["lzma"] = {side: {"bits_per_byte": value} for side, value in run["lzma"].items()}
+        for name, arm in named.items():
+            own.setdefault(name, []).append(arm)
+    rows = []
+    for name in ("lzma", "plain", "source_only", "finetune", "lora", "joint"):
+        if name in own:
+            values = {side: [arm[side]["bits_per_byte"] for arm in own[name]] for side in ("target", "source")}
+            rows.append([name, str(len(own[name])), *map(_bits, values.values())])
+    return f"## Language models\n\n{told[0].upper()}{told[1:]}\n\n" + table(
+        ["arm", "seeds", "bits a byte, target", "bits a byte, source"], rows
+    )
+
+
+def _bits(values: list[float]) -> str:
+    return f"{mean(values):.3f}" + (f" ({stdev(values):.3f})" if len(values) > 1 else "")
 
 
 def _cell(values: list[float]) -> str:

@@ -252,6 +252,7 @@ SECTIONS = {
     "translation": translation_page.translation,
     "summaries": language_page.summaries,
     "questions": language_page.questions,
+    "generation": language_page.generation,
     "startup": _startup,
 }
 
