@@ -22,6 +22,7 @@ from acclimate.runs.reading import known
 from acclimate.runs.recipe import Recipe
 from acclimate.runs.remarks import strangers, unjudged
 from acclimate.selection.shares import stated
+from acclimate.selection.shifts import other_units
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.base import Task
 
@@ -116,6 +117,8 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
         notes += tuple(nearly_numbers(first.rows.take(first.order[:LOOKED_AT])))
     if first.schema.modality == "audio":
         notes += tuple(note for d in (source, target) if d is not None for note in audio.remarks(d.sealed()))
+    if source is not None:
+        notes += tuple(other_units(source.sealed()))
     if data.difference is not None:
         notes += differing(data.difference)
     if recipe.task is None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from acclimate.domains.domain import Domain
 from acclimate.errors import DataError
+from acclimate.selection.units import conversion
 
 ROWS = 2000
 IMAGES = 300
@@ -72,6 +73,28 @@ def most_shifted(source_domain: Domain, target_domain: Domain, top: int = 10) ->
     shifts = [shift for name in tables[0] if name in tables[1] and (shift := _shift(name, *(t[name] for t in tables)))]
     shifts.sort(key=lambda shift: -shift.score)
     return shifted_words(raw[0], raw[1], top) + shifts if modality == "text" else shifts[:top]
+
+
+def other_units(domain: Domain) -> list[str]:
+    """Sentences on numbers that one of several joined tables has in another unit than the first one."""
+    if domain.schema.modality != "table" or domain.origin is None:
+        return []
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    found = []
+    parts = [domain.select(np.flatnonzero(domain.origin == k)[:ROWS]) for k in np.unique(domain.origin)]
+    first, *others = (part.rows.take(np.arange(len(part))) for part in parts)
+    for k, other in enumerate(others, 2):
+        for name in first:
+            sides = [side[name].dropna() for side in (first, other) if name in side]
+            if len(sides) == 2 and all(is_numeric_dtype(side) and not is_bool_dtype(side) for side in sides):
+                unit = conversion(*(side.to_numpy(dtype=float) for side in sides))
+                if unit is not None:
+                    found.append(
+                        f"column '{name}' of source {k} looks like that of source 1 {unit.words}: in another unit? "
+                        "Nothing was converted"
+                    )
+    return found
 
 
 def shifted_words(source: Iterable[str], target: Iterable[str], top: int = 10) -> list[Shift]:
@@ -211,6 +234,8 @@ def _numbers(source: Any, target: Any) -> tuple[float, list[str]]:
         return 0.0, []
     (low_old, mid_old, high_old), (low_new, mid_new, high_new) = (np.quantile(v, [0.25, 0.5, 0.75]) for v in (old, new))
     parts = [f"distance {distance:.2f}, median {mid_old:.4g} in the source and {mid_new:.4g} in the target"]
+    if (unit := conversion(old, new)) is not None:
+        return distance, [*parts, f"in another unit? It looks like the source's {unit.words}; nothing was converted"]
     if mid_old * mid_new > 0 and high_old > low_old and high_new > low_new:
         ratio, spread = mid_new / mid_old, (high_new - low_new) / (high_old - low_old)
         if max(ratio, 1 / ratio) >= 5 and 0.5 < ratio / spread < 2:
