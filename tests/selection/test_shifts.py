@@ -87,10 +87,10 @@ def test_columns_of_a_table() -> None:
     assert next(iter(shifts)) == "cholesterol"
     assert shifts["cholesterol"].score == 1.0
     assert "in another unit? It looks like the source's times 38.67 (cholesterol" in shifts["cholesterol"].detail
-    target["cholesterol"] /= 4.0  # no unit that anybody knows
+    target["cholesterol"] *= 25 / 38.67  # no unit that anybody knows
     unknown = found("table", table(), target)["cholesterol"].detail
     assert "times those of the source: another unit?" in unknown
-    assert float(unknown.split("spread are ")[1].split()[0]) == pytest.approx(38.67 / 4, rel=0.05)
+    assert float(unknown.split("spread are ")[1].split()[0]) == pytest.approx(25, rel=0.05)
     assert shifts["age"].score == pytest.approx(0.383, abs=0.07)  # KS of two normals one deviation apart
     assert "unit" not in shifts["age"].detail
     assert shifts["sugar"] == Shift("sugar", 0.5, "missing in 0% of source and 50% of target rows")
