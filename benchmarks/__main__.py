@@ -25,6 +25,7 @@ NAMES = (
     "questions",
     "generation",
     "driving",
+    "robots",
 )
 
 for name in sys.argv[1:] or NAMES:

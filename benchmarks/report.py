@@ -1,14 +1,15 @@
-"""python -m benchmarks.report: docs/benchmarks.md from the JSON in results/; --check only compares."""
+"""python -m benchmarks.report: docs/benchmarks.md and docs/scenes/ from the JSON in results/; --check only compares."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks import language_page, recommend_page, speech_page, transcription_page, translation_page
+from benchmarks import language_page, recommend_page, robots_page, speech_page, transcription_page, translation_page
 from benchmarks.common import RESULTS, ROOT, table
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -256,8 +257,34 @@ SECTIONS = {
     "startup": _startup,
 }
 
+SCENES: dict[str, Any] = {"robots": robots_page}
+"""Pages of their own: modules with ``page`` and ``draw``, by result and page name."""
+
+
+def scenes() -> dict[str, Mapping[str, Any]]:
+    """What was measured of each scene."""
+    files = {name: RESULTS / f"{name}.json" for name in SCENES}
+    return {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.is_file()}
+
+
+def pages() -> dict[Path, str]:
+    """Every page by its file."""
+    folder = PAGE.parent / "scenes"
+    return {PAGE: page(), **{folder / f"{name}.md": SCENES[name].page(found) for name, found in scenes().items()}}
+
+
+def main(check: bool) -> None:
+    """Write the pages and their pictures, or compare the pages."""
+    for path, text in pages().items():
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path.name} is not what the result files say; run python -m benchmarks.report")
+    if not check:
+        for name, found in scenes().items():
+            SCENES[name].draw(found)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["--check"]:
-        PAGE.write_text(page(), encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8") != page():
-        sys.exit(f"{PAGE.name} is not what the result files say; run python -m benchmarks.report")
+    main(sys.argv[1:] == ["--check"])

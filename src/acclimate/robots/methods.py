@@ -48,11 +48,11 @@ class Fit:
         finetune_rate: learning rate of a fine-tuning.
     """
 
-    steps: int = 3000
+    steps: int = 2000
     learning_rate: float = 2e-3
     batch_size: int = 256
-    tasks: int = 8
-    queries: int = 200
+    tasks: int = 4
+    queries: int = 100
     finetune_steps: int = 300
     finetune_rate: float = 1e-3
 
