@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from acclimate.domains.domain import Domain
-from acclimate.domains.labels import as_numbers
 from acclimate.files import writing
 from acclimate.methods.base import Data
 from acclimate.runs.rating import rate_together
@@ -246,10 +245,10 @@ def _label_free(
     trained = data.source if data.source is not None else data.labelled_target
     if trained is None or trained.labels is None:
         return found
-    if task.kind not in ("class", "number"):
+    if task.kind not in ("class", "number", "numbers"):
         return found
     if "target_prediction" in arrays:
-        known = as_numbers(trained.labels)
+        known = task.values(trained.labels)
         return found | {"collapse": list(scores.collapse_of_numbers(arrays["target_prediction"], known))}
     if "target_probabilities" not in arrays:
         return found

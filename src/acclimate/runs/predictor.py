@@ -13,6 +13,7 @@ from acclimate.backbones.base import Backbone
 from acclimate.domains import audio
 from acclimate.domains.domain import INTERACTIONS, Domain, Schema
 from acclimate.domains.frames import stream
+from acclimate.domains.labels import as_json
 from acclimate.domains.locator import parse
 from acclimate.domains.read import read
 from acclimate.domains.tables import TABLES, TableFile, suffix_of
@@ -136,7 +137,8 @@ class Predictor:
 
         Returns:
             A frame with the input's columns and ``prediction``, ``confidence`` and ``probability_CLASS``
-            (a regression has the prediction alone), or the path written. Of a ranking: user, rank and item.
+            (a regression has the prediction alone; of several numbers, their list as JSON), or the path written. Of a
+            ranking: user, rank and item.
         """
         import pandas as pd
 
@@ -179,7 +181,9 @@ class Predictor:
             return
         for frame, domain in self._stream(data, input, typed):
             answers = self.answers(domain)
-            added: dict[str, Any] = {"prediction": answers.prediction}
+            several = answers.prediction.ndim == 2  # numbers, written as their labels are
+            said = [as_json(row) for row in answers.prediction] if several else answers.prediction
+            added: dict[str, Any] = {"prediction": said}
             if answers.confidence is not None:
                 added["confidence"] = answers.confidence
             if answers.probabilities is not None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
     """The primary metric of the best constant answer on these rows.
 
-    That is the commonest label, the median or the mean of numbers, whichever is better, the empty text, or no vector.
+    That is the commonest label, the median or the mean of numbers (of each, where a label has several), whichever is
+    better, the empty text, or no vector.
 
     Args:
         task: names the metric.
@@ -25,11 +26,11 @@ def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
     if answers.classes:
         names, counts = np.unique(labels.astype(str), return_counts=True)
         constants = [np.full(len(labels), names[counts.argmax()], dtype=object)]
-    elif task.kind != "number":
+    elif task.kind not in ("number", "numbers"):
         constants = [np.full(len(labels), "", dtype=object)]
     else:
-        numbers = labels.astype(float)
-        constants = [np.full(len(labels), middle(numbers)) for middle in (np.median, np.mean)]
+        numbers = task.values(labels)
+        constants = [np.broadcast_to(middle(numbers, axis=0), numbers.shape) for middle in (np.median, np.mean)]
     scores = [
         task.metrics(replace(answers, prediction=constant, vectors=None, likelihood=None), labels)
         for constant in constants

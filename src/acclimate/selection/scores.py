@@ -71,9 +71,13 @@ def collapse_of_numbers(prediction: np.ndarray, labels: np.ndarray) -> tuple[str
     the answers further outside their range than the range is wide.
 
     Args:
-        prediction: ``[n]`` on target rows.
-        labels: numbers of the source.
+        prediction: ``[n]`` on target rows; ``[n, numbers]`` where a row has several, each of which is looked at.
+        labels: of the source, in the same form.
     """
+    if prediction.ndim == 2:
+        each = zip(prediction.T, labels.T, strict=True)
+        found = [(k, reason) for k, pair in enumerate(each) for reason in collapse_of_numbers(*pair)]
+        return tuple(f"number {k + 1}: {reason}" for k, reason in found)
     spread, source = float(prediction.std()), float(labels.std())
     low, high = float(labels.min()), float(labels.max())
     outside = float(((prediction < 2 * low - high) | (prediction > 2 * high - low)).mean())

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from acclimate.domains.domain import Domain, Modality, Rows, Shapes
+from acclimate.domains.labels import as_numbers
 from acclimate.errors import SettingsError
 from acclimate.tasks.metrics import Weighted
 
@@ -128,7 +129,7 @@ class Answers:
         return Answers(self.prediction[rows], confidence, probabilities, self.classes, vectors, likelihood)
 
 
-Kind = Literal["class", "number", "text", "vector"]
+Kind = Literal["class", "number", "numbers", "text", "vector"]
 Reads = Literal["row", "pair", "words", "sentences", "states", "maps"]
 KEPT: tuple[Reads, ...] = ("row", "sentences")
 """What of a frozen backbone the feature cache keeps."""
@@ -139,8 +140,8 @@ class Task(ABC):
 
     Attributes:
         name: by which users ask for it.
-        kind: what an answer is: one of some classes (with a probability each), a number, a text, or a vector by which
-            rows are compared.
+        kind: what an answer is: one of some classes (with a probability each), a number, several numbers, a text,
+            or a vector by which rows are compared.
         primary: the metric that decides.
         reads: one vector a "row"; or `Units`: of a "pair" (a question, a line break, and the text that is asked about)
             the tokens, of a text the "words" or the "sentences", each of these as a row of a frozen backbone, or all
@@ -321,6 +322,14 @@ class Task(ABC):
     def curves(self, answers: Answers, labels: np.ndarray) -> dict[str, Any]:
         """Curves by name, as JSON values, which `evaluate` gives of the deployed model."""
         return {}
+
+    def values(self, labels: np.ndarray) -> np.ndarray:
+        """Canonical labels ``[n]`` as the numbers that they are, in the form of a prediction.
+
+        Raises:
+            DataError: they are none.
+        """
+        return as_numbers(labels)
 
     def baselines(self, rows: Rows) -> dict[str, Answers]:
         """Plain answers to these rows, by name, which `evaluate` shows beside the arms: those that need no labels."""

@@ -34,7 +34,7 @@ class RegressSeveral(Task):
     scale: tuple[float, ...]
 
     name: ClassVar[str] = "regress"
-    kind: ClassVar[Kind] = "number"
+    kind: ClassVar[Kind] = "numbers"
     primary: ClassVar[Metric] = Metric("mae", higher_is_better=False)
     structured: ClassVar[bool] = True
 
@@ -71,8 +71,7 @@ class RegressSeveral(Task):
 
     def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
         """Standardised targets ``[n, numbers]`` float32."""
-        values = as_vectors(labels, width=len(self.mean))
-        return torch.from_numpy((values - np.array(self.mean)) / np.array(self.scale)).float()
+        return torch.from_numpy((self.values(labels) - np.array(self.mean)) / np.array(self.scale)).float()
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Mean squared error of the numbers of each example ``[n]``, in units of the source's deviations."""
@@ -88,9 +87,13 @@ class RegressSeveral(Task):
         """Numbers ``[n, numbers]`` in the units of the labels; a temperature and offsets have no meaning here."""
         return Answers(np.asarray(outputs["value"], dtype=np.float64) * np.array(self.scale) + np.array(self.mean))
 
+    def values(self, labels: np.ndarray) -> np.ndarray:
+        """Labels ``[n]`` as their numbers ``[n, numbers]``."""
+        return as_vectors(labels, width=len(self.mean))
+
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """The mae and rmse in units of the source's deviations, and r2, as means over the numbers."""
-        truth = as_vectors(labels, width=len(self.mean))
+        truth = self.values(labels)
         scale = np.array(self.scale)
         each = [
             weighted_regression(answers.prediction[:, k] / scale[k], truth[:, k] / scale[k]) for k in range(len(scale))
@@ -101,6 +104,17 @@ class RegressSeveral(Task):
             return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
         return metrics
+
+    def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
+        """Ridge regression of each number with ``penalty * ||w||^2`` beside the summed squared error."""
+        from sklearn.linear_model import Ridge
+
+        fitted = Ridge(alpha=penalty).fit(features, self.encode(labels).double().numpy(), weight)
+        layer = nn.Linear(features.shape[1], len(self.mean))
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(fitted.coef_))
+            layer.bias.copy_(torch.from_numpy(fitted.intercept_))
+        return layer
 
     def config(self) -> dict[str, Any]:
         """Name, means and scales."""

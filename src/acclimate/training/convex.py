@@ -16,10 +16,12 @@ from acclimate.tasks.base import Task
 from acclimate.training.distil import distil
 from acclimate.training.model import Model
 
+RIDGE = (1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5)
 PENALTIES: Mapping[str, tuple[float, ...]] = {
     "class": (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3),
     "vector": (1.0,),
-    "number": (1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5),
+    "number": RIDGE,
+    "numbers": RIDGE,
 }
 """L2 penalties tried: those of scikit-learn's C and alpha over six decades. Of vectors no weights are fitted."""
 Carry = Callable[[Any, np.ndarray, Any], tuple[Any, np.ndarray | None]]

@@ -175,7 +175,9 @@ def asked(recipe: Recipe, shape: Shape, domain: Domain) -> tuple[Task, Count]:
         return Classify(tuple(str(k) for k in range(span(ways)[1]))), ways
     task = tasks.create(recipe.task, domain)
     if task.kind not in ("class", "number"):
-        raise SettingsError(f"meta-training answers with classes or numbers, and task '{task.name}' with neither")
+        raise SettingsError(
+            f"meta-training answers with a class or a number, and task '{task.name}' asks for something else here"
+        )
     if task.kind == "number":
         return task, 1
     classes = len(task.config()["classes"])
