@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks import language_page, recommend_page, robots_page, speech_page, transcription_page, translation_page
+from benchmarks import language_page, recommend_page, speech_page, transcription_page, translation_page
 from benchmarks.common import RESULTS, ROOT, table
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -257,20 +258,24 @@ SECTIONS = {
     "startup": _startup,
 }
 
-SCENES: dict[str, Any] = {"robots": robots_page}
-"""Pages of their own: modules with ``page`` and ``draw``, by result and page name."""
+SCENES = ("driving", "robots")
+"""Pages of their own: ``benchmarks.NAME_page`` has `page` and `draw`, which take what ``results/NAME.json`` holds."""
 
 
-def scenes() -> dict[str, Mapping[str, Any]]:
-    """What was measured of each scene."""
+def scenes() -> dict[str, tuple[Any, Mapping[str, Any]]]:
+    """The page's module of each scene that was measured, and what was measured."""
     files = {name: RESULTS / f"{name}.json" for name in SCENES}
-    return {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.is_file()}
+    return {
+        name: (import_module(f"benchmarks.{name}_page"), json.loads(file.read_text(encoding="utf-8")))
+        for name, file in files.items()
+        if file.is_file()
+    }
 
 
 def pages() -> dict[Path, str]:
     """Every page by its file."""
     folder = PAGE.parent / "scenes"
-    return {PAGE: page(), **{folder / f"{name}.md": SCENES[name].page(found) for name, found in scenes().items()}}
+    return {PAGE: page(), **{folder / f"{name}.md": scene.page(found) for name, (scene, found) in scenes().items()}}
 
 
 def main(check: bool) -> None:
@@ -282,8 +287,8 @@ def main(check: bool) -> None:
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             sys.exit(f"{path.name} is not what the result files say; run python -m benchmarks.report")
     if not check:
-        for name, found in scenes().items():
-            SCENES[name].draw(found)
+        for scene, found in scenes().values():
+            scene.draw(found)
 
 
 if __name__ == "__main__":
