@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-METRICS = {"accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece"}
+METRICS = {"accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "roc_auc", "pr_auc"}
 
 
 def test_opens_the_seal_and_writes_it_down(acclimate, run, tables):

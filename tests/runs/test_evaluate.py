@@ -43,7 +43,15 @@ def labelled(tmp_path, points, write_csv):
 def test_metrics_intervals_and_the_difference(run, labelled):
     found = run.evaluate(labelled(), label="label")
     assert (found["primary"], found["n"]) == ("accuracy", 100)
-    assert list(found["metrics"]) == ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece"]
+    assert list(found["metrics"]) == [
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "log_loss",
+        "ece",
+        "roc_auc",
+        "pr_auc",
+    ]
     frame = run.predict(labelled())
     arm = run.arm(found["model"]).predict(labelled())
     assert (frame["prediction"] == arm["prediction"]).all()

@@ -72,7 +72,7 @@ def test_the_result_is_complete_json(tables, tmp_path):
     for row in value["arms"]:
         assert {"agreement", "infomax", "atc", "entropy", "collapse"} <= row["label_free"].keys()
         validation = row["source_validation"]  # for an adapted arm: what it still knows of the source
-        metrics = ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece"]
+        metrics = ["accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece", "roc_auc", "pr_auc"]
         assert list(validation["metrics"]) == metrics
         for name in metrics:
             low, high = validation["intervals"][name]

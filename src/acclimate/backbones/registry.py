@@ -47,6 +47,11 @@ BACKBONES: dict[str, Entry] = {
     ),
     "series_transformer": Entry("series_transformer", ("series",), "a small transformer on patches, from scratch"),
     "statistics": Entry("statistics", ("series",), "statistics and band energies: the plain series baseline"),
+    "morgan": Entry("morgan", ("molecule",), "Morgan fingerprints, the plain molecule baseline; extra 'molecules'"),
+    "descriptors": Entry("descriptors", ("molecule",), "RDKit's descriptors, standardised; extra 'molecules'"),
+    "molecule_graph": Entry(
+        "molecule_graph", ("molecule",), "a message passing network from scratch; extra 'molecules'"
+    ),
     "spectrum": Entry("spectrum", ("audio",), "mean and deviation of log-mel bands: the plain sound baseline"),
 }
 PREFIXES: dict[str, Entry] = {
@@ -60,11 +65,11 @@ WRITERS = ("transformers_seq2seq", "transformers_causal", "whisper")
 """Kinds of saved backbones that write texts."""
 DEFAULTS: dict[Modality, str] = {
     "text": "minilm", "image": "efficientnet_lite0", "table": "mlp", "array": "mlp", "audio": "whisper_tiny_en",
-    "series": "series_cnn", "pairs": "two_tower", "users": "two_tower",
+    "series": "series_cnn", "molecule": "morgan", "pairs": "two_tower", "users": "two_tower",
 }  # fmt: skip
 PLAIN: dict[Modality, str] = {
     "text": "ngrams", "image": "pixels", "table": "columns", "array": "columns", "audio": "spectrum",
-    "series": "statistics",
+    "series": "statistics", "molecule": "morgan",
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ TUNES = ("frozen", "full", "gradual", "discriminative", "lora", "l2sp")
 NAMES = (
     *("source", "target", "input", "label", "target_input", "label_map", "group", "task", "modality"),
     *("target_shares", "target_label", "backbone", "tune", *options.INTERACTIONS),
-    *("validation", "budget", "jobs", "device", "precision", "seed"),
+    *("split", "validation", "budget", "jobs", "device", "precision", "seed"),
 )
 """Options that are settings of a recipe."""
 
@@ -58,6 +58,10 @@ def declare(parser: Parser) -> None:
     model.add_argument("--tune", choices=TUNES, help="what happens to the backbone; default frozen if pretrained")
     model.add_argument("--seed", type=int, metavar="N", help="from which all randomness comes (default 0)")
     model.add_argument("--validation", type=float, metavar="SHARE", help="labelled rows held out (default 0.2)")
+    model.add_argument(
+        "--split", choices=("random", "scaffold", "cluster"),
+        help="of molecules: held-out ones share no scaffold, or no cluster, with those trained on (default random)",
+    )  # fmt: skip
     model.add_argument("--plain-baseline", choices=("yes", "no"), help="train the plain baseline too (default yes)")
     model.add_argument("--budget", metavar="TIME", help="for the training loops: 90s, 5m, 1.5h")
     model.add_argument("--jobs", type=int, metavar="N", help="arms trained at the same time (default 1)")

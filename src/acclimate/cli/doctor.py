@@ -76,7 +76,7 @@ def _extras() -> dict[str, dict[str, str | None]]:
     found: dict[str, dict[str, str | None]] = {}
     for line in requires("acclimate") or []:
         need = Requirement(line)
-        for extra in ("demo", "datasets", "keras", "timm", "audio", "control"):
+        for extra in ("demo", "datasets", "keras", "timm", "audio", "control", "molecules"):
             if need.marker is not None and need.marker.evaluate({"extra": extra}) and not need.extras:
                 found.setdefault(extra, {})[need.name] = _version(need.name)
     return found

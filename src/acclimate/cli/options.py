@@ -16,6 +16,7 @@ TASKS = (
     "classify",
     "command",
     "generate",
+    "multilabel",
     "rank",
     "rate",
     "regress",
@@ -29,6 +30,17 @@ TASKS = (
     "verify_speaker",
 )
 LOCATOR = "a file, folder or zip; FILE?key=value selects rows (repeated keys mean or)"
+
+
+class Joined(argparse.Action):
+    """An option that may be given several times: its values with ``|`` between them, one label of several columns."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Put the value behind those before."""
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if before is None else f"{before}|{values}")
 
 
 def verb(verbs: Verbs, name: str, about: str, call: Callable[[argparse.Namespace], None]) -> Parser:
@@ -83,7 +95,10 @@ def columns(group: Any) -> None:
     group.add_argument(
         "--input", action="append", metavar="COLUMN", help="input column; repeat for several; '*' for all others"
     )
-    group.add_argument("--label", metavar="COLUMN", help="label column (files: 'label' is the folder, or a field)")
+    group.add_argument(
+        "--label", metavar="COLUMN", action=Joined,
+        help="label column (files: 'label' is the folder, or a field); repeat for several yes-or-no labels",
+    )  # fmt: skip
 
 
 def settings(parser: Parser, example: str) -> None:

@@ -12,10 +12,13 @@ from PIL import Image, ImageEnhance, ImageOps
 from acclimate.domains.domain import Modality
 from acclimate.domains.images import to_pixels
 from acclimate.domains.sounds import Sound, strong_sound
+from acclimate.errors import SettingsError
 
 View = Literal["strong", "second"]
 """Both are strong views; the second one is drawn by itself."""
 
+VIEWED: tuple[Modality, ...] = ("image", "text", "array", "table", "audio", "series")
+"""What has strong views."""
 DROPPED = 0.2
 """Share of words or numbers that a strong view leaves out (EDA's alpha for long texts, Wei & Zou 2019, is 0.1; FixMatch
 needs views that are clearly harder)."""
@@ -42,6 +45,8 @@ def strong(raw: Any, modality: Modality, rng: np.random.Generator, *, still: boo
       al., Data augmentation of wearable sensor data, ICMI 2017), and an eighth of the steps at the channel's mean.
     - audio: noise, masks in time and frequency, another loudness: `acclimate.domains.sounds.strong_sound`.
     """
+    if modality not in VIEWED:
+        raise SettingsError(f"{modality} rows have no strong view: no other look of one is sure to mean the same")
     views: dict[Modality, Callable[[Any, np.random.Generator], Any]] = {
         "image": partial(_images, still=still), "text": _texts, "array": _arrays, "table": _table, "audio": _sounds,
         "series": _series,

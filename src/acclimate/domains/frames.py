@@ -57,7 +57,7 @@ def stream(
     """
     place = parse(source) if isinstance(source, (str, Path)) else None
     inputs = (input,) if isinstance(input, str) else tuple(input) if input else None
-    wanted = Request(inputs, modality=modality, like=like)
+    wanted = Request(inputs, modality=modality, like=like, strict=True)
     if place is not None and not place.on_hub:
         path = place.existing()
         suffix = suffix_of(path)

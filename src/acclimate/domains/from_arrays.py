@@ -172,6 +172,9 @@ def read_pair(inputs: Any, labels: Any, wanted: Request) -> Domain:
         return _labelled(read_paths(inputs, replace(wanted, label=None)), labels, wanted, "list of files")
     if isinstance(inputs, (list, tuple)):
         inputs = _as_object_array(inputs)
+    if wanted.modality == "molecule":
+        smiles = _numbered_columns(np.asarray(inputs, dtype=object)[:, None])
+        return _frame_pair(smiles, labels, replace(wanted, input=("x0",), strict=True))
     where = "list" if getattr(inputs, "dtype", None) == np.dtype(object) else "array"
     if wanted.modality == "table":
         return _frame_pair(_numbered_columns(inputs), labels, wanted)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from acclimate.domains import ids, tables
+from acclimate.domains import ids, molecules, tables
 from acclimate.domains.arrays import NumberRows, matching
-from acclimate.domains.columns import found_modality, join_names, texts, typed
+from acclimate.domains.columns import found_modality, join_names, row_name, texts, typed
 from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
 from acclimate.domains.labels import label_columns
 from acclimate.domains.locator import Locator, column_of
@@ -117,9 +117,16 @@ def of_frame(
     """
     if not len(frame):
         raise DataError(f"{where}: no rows")
+    dropped: tuple[str, ...] = ()
+    if wanted.modality == "molecule":
+        frame, dropped = _molecules(frame, wanted, where)
     raw = frame[list(wanted.input or ())]
     modality = wanted.modality
-    columns = None if modality == "text" else typed(raw, from_text=from_text, where=where, categories=wanted.categories)
+    columns = (
+        None
+        if modality in ("text", "molecule")
+        else typed(raw, from_text=from_text, where=where, categories=wanted.categories)
+    )
     if modality is None:
         assert columns is not None
         modality = found_modality(columns, where)
@@ -127,6 +134,9 @@ def of_frame(
     if modality == "text":
         rows = ListRows(texts(raw, where))
         found = ids.hash_texts(rows.values)
+    elif modality == "molecule":
+        rows = ListRows(texts(raw, where))
+        found = molecules.hash_molecules(rows.values.tolist())
     elif modality in ("table", "array"):
         assert columns is not None
         rows, found = _number_rows(columns, modality, where)
@@ -144,8 +154,26 @@ def of_frame(
         labels=labels,
         groups=groups,
         locator=locator,
-        notes=(*said(modality, _reason(modality, wanted), wanted.modality is not None), *wanted.notes),
+        notes=(*said(modality, _reason(modality, wanted), wanted.modality is not None), *wanted.notes, *dropped),
     )
+
+
+def _molecules(frame: pd.DataFrame, wanted: Request, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows that hold a molecule, and a note on the others.
+
+    Raises:
+        DataError: not one column, none is readable, or all must be.
+    """
+    if len(wanted.input or ()) != 1:
+        raise DataError(f"{where}: molecules are in one column of SMILES, found {join_names(wanted.input or ())}")
+    smiles = texts(frame[list(wanted.input or ())], where).tolist()
+    mask = molecules.readable(smiles)
+    if mask.all():
+        return frame, ()
+    told = molecules.unreadable(smiles, [row_name(place) for place in frame.index], mask, where)
+    if wanted.strict or not mask.any():
+        raise DataError(f"{told}; mend or remove them")
+    return frame[mask], (f"left out: {told}",)
 
 
 def _number_rows(columns: pd.DataFrame, modality: Modality, where: str) -> tuple[Rows, np.ndarray]:
@@ -175,7 +203,7 @@ def of_arrow(
     whole = ArrowRows(table, modality, where, wanted.categories)
     if keep is not None:
         side = side.iloc[keep]
-    if modality == "array" or (modality == "table" and table.nbytes <= tables.IN_MEMORY):
+    if modality in ("array", "molecule") or (modality == "table" and table.nbytes <= tables.IN_MEMORY):
         inputs = whole.raw(np.arange(table.num_rows) if keep is None else keep)
         frame = inputs.assign(**{str(c): side[c].to_numpy(dtype=object) for c in side if c not in inputs})
         domain = of_frame(frame, replace(wanted, modality=modality), where, from_text=False, locator=locator)

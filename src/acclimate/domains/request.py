@@ -32,6 +32,7 @@ class Request:
         shapes: images have masks or boxes beside them, which ``label`` may name.
         optional: inputs that are left out where the source has no such column.
         like: of the table whose columns of categories are such here too.
+        strict: rows that cannot be read are refused, where a domain may leave them out: `predict` answers every row.
         categories: input columns that are never read as numbers, whatever their cells look like.
         notes: what was found while the request was planned, for people.
     """
@@ -46,6 +47,7 @@ class Request:
     shapes: Shapes = ""
     optional: frozenset[str] = frozenset()
     like: Schema | None = None
+    strict: bool = False
     categories: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
@@ -78,7 +80,7 @@ def _absolute(locator: Locator) -> Locator:
 
 def checked_ids(rows: Rows, modality: Modality, where: str) -> np.ndarray:
     """Ids ``[n]`` of rows, looked at block by block: bad numbers and broken content are found on the way."""
-    from acclimate.domains import ids
+    from acclimate.domains import ids, molecules
     from acclimate.domains.arrays import check_finite
 
     found, size = [], MEDIA_BLOCK if modality in ("image", "audio") else BLOCK // 16 if modality == "series" else BLOCK
@@ -88,6 +90,8 @@ def checked_ids(rows: Rows, modality: Modality, where: str) -> np.ndarray:
             found.append(ids.hash_texts(block))
         elif modality == "image":
             found.append(ids.hash_pixels(block))
+        elif modality == "molecule":
+            found.append(molecules.hash_molecules(block))
         elif modality == "table":
             found.append(ids.hash_frame(block))
         elif modality == "audio":

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from acclimate.backbones.base import Backbone
-from acclimate.domains.augment import View
+from acclimate.domains.augment import VIEWED, View
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import INTERACTIONS, Domain
 from acclimate.domains.schema import Difference, difference
@@ -244,6 +244,15 @@ class Align(Method):
     aligns: ClassVar[bool] = True
     views: ClassVar[tuple[View, ...]] = ()
     """Further views that it wants of target batches."""
+
+    def lacks(self, backbone: Backbone, frozen: bool) -> str:
+        """Other looks of rows, where it learns from these."""
+        if self.views and backbone.spec.modality not in VIEWED:
+            return (
+                f"method '{self.name}' learns from other looks of a row, and {backbone.spec.modality} rows have none "
+                "that is sure to mean the same; dann, mmd and others need none"
+            )
+        return super().lacks(backbone, frozen)
 
     @property
     def joins(self) -> bool:

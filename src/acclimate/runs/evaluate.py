@@ -237,7 +237,7 @@ def _summary(
             "difference": {name: asdict(difference) for name, difference in differences.items()},
         }
     unseen: dict[str, int] = {}
-    if answers.classes and domain.labels is not None:
+    if task.kind == "class" and domain.labels is not None:
         names, counts = np.unique(domain.labels.astype(str), return_counts=True)
         unseen = {str(n): int(c) for n, c in zip(names, counts, strict=True) if n not in answers.classes}
     return {

@@ -67,7 +67,7 @@ def gather(
     stated ``shares`` of its classes; those on the source, whose shares are its own, are left as they are.
     """
     answers_source_task = task == data.source_task and "source" in outputs
-    calibrate, heat = heat is None, 1.0 if heat is None else heat
+    calibrate, heat = heat is None and task.kind != "labels", 1.0 if heat is None else heat
     for name, domain in (("labelled", data.labelled_target_validation), ("source", data.source_validation)):
         own = data.labelled_target is not None if name == "labelled" else answers_source_task
         usable = calibrate and name in outputs and domain is not None and own
@@ -87,13 +87,13 @@ def gather(
                 decoded[name] = task.decode(outputs[name], heat, offsets)
     arrays: dict[str, np.ndarray] = {}
     if "target" in decoded:
-        arrays |= _arrays("target", decoded["target"])
+        arrays |= _arrays(task, "target", decoded["target"])
     source = target = narrowed = None
     if answers_source_task and data.source_validation is not None:
         source = _validation(task, decoded["source"], data.source_validation)
         if "narrowed" in decoded:
             narrowed = _validation(task, decoded["narrowed"], data.source_validation)
-        arrays |= _arrays("source", decoded["source"])
+        arrays |= _arrays(task, "source", decoded["source"])
         if task.kind == "class":
             assert data.source_validation.labels is not None
             arrays["source_labels"] = task.encode(data.source_validation.labels).numpy()
@@ -101,13 +101,13 @@ def gather(
         target = _validation(task, decoded["labelled"], data.labelled_target_validation)
         if data.labelled_target is None:  # they are there to choose by
             assert data.labelled_target_validation.labels is not None
-            arrays |= _arrays("labelled", decoded["labelled"])
+            arrays |= _arrays(task, "labelled", decoded["labelled"])
             arrays["labelled_labels"] = task.encode(data.labelled_target_validation.labels).numpy()
     return Evidence(heat, source, target, arrays, offsets, narrowed)
 
 
-def _arrays(name: str, answers: Answers) -> dict[str, np.ndarray]:
-    if answers.probabilities is not None:
+def _arrays(task: Task, name: str, answers: Answers) -> dict[str, np.ndarray]:
+    if answers.probabilities is not None and task.kind != "labels":  # those of several labels share nothing out
         return {f"{name}_probabilities": answers.probabilities.astype(np.float32)}
     return {f"{name}_prediction": answers.prediction.astype(str if answers.prediction.dtype == object else np.float64)}
 

@@ -218,7 +218,7 @@ class Predictor:
         if asked is not None and list(asked) != ["*"]:
             return list(asked)
         known = _column_names(data)
-        if known is None or self._card.schema.modality not in ("text", "table"):
+        if known is None or self._card.schema.modality not in ("text", "table", "molecule"):
             return None
         return list(self._layout(known)[1] or self.inputs)
 

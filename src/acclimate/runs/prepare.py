@@ -13,6 +13,7 @@ from acclimate.domains.columns import nearly_numbers
 from acclimate.domains.domain import INTERACTIONS, Domain, Schema
 from acclimate.domains.interactions import acquainted
 from acclimate.domains.leaks import scan
+from acclimate.domains.molecules import grouped
 from acclimate.domains.schema import check_kinds
 from acclimate.domains.split import split
 from acclimate.errors import DataError, SettingsError
@@ -185,7 +186,7 @@ def _halves(domain: Domain | None, recipe: Recipe, task: Task) -> tuple[Domain |
         domain = replace(domain, groups=domain.labels)
         people = len(np.unique(np.asarray(domain.labels).astype(str)))
         share = max(share, 2 / people) if share and people >= FEWEST_PEOPLE else 0.0
-    train, validation = split(domain, share, recipe.seed, stratify=task.kind == "class")
+    train, validation = split(grouped(domain, recipe.split), share, recipe.seed, stratify=task.kind == "class")
     return domain.select(train), domain.select(validation) if len(validation) else None
 
 
@@ -205,7 +206,7 @@ def _report(data: Data, source: Domain | None, target: Domain | None, labelled: 
             "hash": domain.fingerprint,
             "duplicates": {"exact": leak.exact, "near": leak.near, "conflicting": leak.conflicting},
         }
-        if told is not None and told.labels is not None and data.task.kind != "text":
+        if told is not None and told.labels is not None and data.task.kind not in ("text", "labels"):
             values, counts = np.unique(told.labels.astype(str), return_counts=True)
             if len(values) <= 100:
                 report[name]["classes"] = {str(v): int(c) for v, c in zip(values, counts, strict=True)}

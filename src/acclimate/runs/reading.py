@@ -11,7 +11,7 @@ import numpy as np
 
 from acclimate.domains.domain import Domain, join
 from acclimate.domains.interactions import read_interactions
-from acclimate.domains.labels import apply_label_map, load_label_map
+from acclimate.domains.labels import apply_label_map, label_columns, load_label_map
 from acclimate.domains.locator import named_label, parse
 from acclimate.domains.read import read
 from acclimate.domains.tables import TABLES, TableFile, need_columns, suffix_of
@@ -98,7 +98,8 @@ def _read(
         return place
     if recipe.user is not None or recipe.item is not None or recipe.task in ("rate", "rank"):
         return interactions(place, recipe)
-    names = [name for name in (recipe.label, recipe.target_label) if name is not None and name not in inputs]
+    labels = (*label_columns(recipe.label), *label_columns(recipe.target_label))
+    names = [name for name in labels if name not in inputs]
     task = None if recipe.task is None else tasks.find(recipe.task)
     modality = recipe.modality or (like.schema.modality if like is not None else None)
     if modality is None and task is not None and task.reads != "row":

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from acclimate import settings
-from acclimate.domains.labels import canonical_one, is_number
+from acclimate.domains.labels import SEVERAL, canonical_one, is_number
 from acclimate.errors import DataError, SettingsError, unknown
 from acclimate.files import writing
 
@@ -36,7 +36,7 @@ class Recipe:
         source: locators of labelled source domains; "memory" for objects.
         target: locators of target domains.
         input: input columns, or '*'.
-        label: label column of the source.
+        label: label column of the source; several yes-or-no labels with | between them, or a list.
         user: of interactions (tasks rate and rank), the column of the users' ids.
         item: of interactions, the column of the items' ids.
         rating: of interactions, the column of ratings or counts in source and target; naming it, or of rank the item,
@@ -57,6 +57,8 @@ class Recipe:
         tune: kind and settings.
         training: settings of the loop.
         episodes: what the small tasks of meta-training are.
+        split: what the held-out rows share with none that are trained on: "random" groups alone, of molecules also
+            "scaffold" or "cluster".
         validation: share of the labelled rows that is held out; of meta-training, share of the classes.
         plain_baseline: whether the modality's plain baseline is trained too.
         budget: seconds for the training loops of all arms together, or None.
@@ -89,6 +91,7 @@ class Recipe:
     tune: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     episodes: dict[str, Any] = field(default_factory=dict)
+    split: Literal["random", "scaffold", "cluster"] = "random"
     validation: float = 0.2
     plain_baseline: bool = True
     budget: float | None = None
@@ -125,6 +128,8 @@ def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
         name = str(key).replace("-", "_")
         if name not in known:
             raise SettingsError(f"{where}: {unknown('setting', str(key), known)}")
+        if name in ("label", "target_label") and isinstance(value, list | tuple):
+            value = SEVERAL.join(map(str, value))
         if name in LISTS and value is not None:
             value = [value] if isinstance(value, str | os.PathLike) else value
             if not isinstance(value, list | tuple):

@@ -22,6 +22,9 @@ def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
         answers: any arm's answers on the rows, for their form.
         labels: ``[n]`` canonical labels.
     """
+    if task.kind == "labels" and answers.probabilities is not None:  # judged by how rows are ordered
+        alike = replace(answers, probabilities=np.zeros_like(answers.probabilities))
+        return task.metrics(alike, labels)[task.primary.name]
     constants: list[np.ndarray]
     if answers.classes:
         names, counts = np.unique(labels.astype(str), return_counts=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from acclimate.domains.domain import Domain
+from acclimate.domains.molecules import describe
 from acclimate.errors import DataError
 from acclimate.selection.units import conversion
 
@@ -46,9 +47,9 @@ def most_shifted(source_domain: Domain, target_domain: Domain, top: int = 10) ->
 
     Words for text (by document frequency, see `shifted_words`) and the length; columns for tables and arrays; size,
     channels, brightness, contrast and colour for images; duration, rate and loudness for sound; level, spread and
-    frequency of each channel for series. Columns are compared by the Kolmogorov-Smirnov distance, or total variation
-    for categories, by their missing values and by categories that the source never showed. At most 2,000 rows a side
-    are read, 300 of images, sound and series.
+    frequency of each channel for series; weight, rings, charge and the like of molecules. Columns are compared by the
+    Kolmogorov-Smirnov distance, or total variation for categories, by their missing values and by categories that the
+    source never showed. At most 2,000 rows a side are read, 300 of images, sound and series.
 
     Raises:
         DataError: an empty domain, or domains of different kinds.
@@ -188,6 +189,7 @@ DESCRIBE: Mapping[str, Callable[[Any], dict[str, float]]] = {
     "image": _of_image,
     "audio": _of_sound,
     "series": _of_series,
+    "molecule": describe,
 }
 
 

@@ -129,7 +129,7 @@ class Answers:
         return Answers(self.prediction[rows], confidence, probabilities, self.classes, vectors, likelihood)
 
 
-Kind = Literal["class", "number", "numbers", "text", "vector"]
+Kind = Literal["class", "labels", "number", "numbers", "text", "vector"]
 Reads = Literal["row", "pair", "words", "sentences", "states", "maps"]
 KEPT: tuple[Reads, ...] = ("row", "sentences")
 """What of a frozen backbone the feature cache keeps."""
@@ -140,8 +140,8 @@ class Task(ABC):
 
     Attributes:
         name: by which users ask for it.
-        kind: what an answer is: one of some classes (with a probability each), a number, several numbers, a text,
-            or a vector by which rows are compared.
+        kind: what an answer is: one of some classes (with a probability each), several labels of which any may hold,
+            a number, several numbers, a text, or a vector by which rows are compared.
         primary: the metric that decides.
         reads: one vector a "row"; or `Units`: of a "pair" (a question, a line break, and the text that is asked about)
             the tokens, of a text the "words" or the "sentences", each of these as a row of a frozen backbone, or all

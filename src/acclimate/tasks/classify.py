@@ -96,7 +96,7 @@ class Classify(Task):
         )
 
     def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
-        """accuracy, balanced_accuracy, macro_f1, log_loss, ece."""
+        """accuracy, balanced_accuracy, macro_f1, log_loss, ece; of two classes also roc_auc and pr_auc."""
         return classification(answers.prediction, answers.probabilities, labels, self.classes)
 
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:

@@ -27,7 +27,8 @@ def classification(
     classes: Sequence[str],
     weight: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Accuracy, balanced accuracy, macro F1, log loss and expected calibration error.
+    """Accuracy, balanced accuracy, macro F1, log loss and expected calibration error; of two classes, both among the
+    labels, also the areas under the ROC and the precision-recall curve of the second one.
 
     A label that is not among the classes counts as an error everywhere; its log loss is that of
     probability 1e-15. Balanced accuracy and macro F1 are means over the classes present in the labels.
@@ -64,6 +65,9 @@ def weighted_classification(
         confidence = probabilities.max(axis=1)
         bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
         excess = hit - confidence
+    areas = None
+    if probabilities is not None and len(classes) == 2 and set(present) == set(classes):
+        areas = weighted_areas(probabilities[:, 1], np.asarray(labels) == classes[1])
 
     def metrics(weight: np.ndarray | None) -> dict[str, float]:
         weight = np.ones(len(label)) if weight is None else np.asarray(weight, dtype=float)
@@ -80,7 +84,37 @@ def weighted_classification(
         if probabilities is not None:
             found["log_loss"] = weight @ loss / total
             found["ece"] = np.abs(np.bincount(bins, weight * excess, BINS)).sum() / total
+        if areas is not None:
+            found |= areas(weight)
         return {name: float(value) for name, value in found.items()}
+
+    return metrics
+
+
+def weighted_areas(scores: np.ndarray, positive: np.ndarray) -> Weighted:
+    """``roc_auc`` and ``pr_auc`` of scores as a function of the weights.
+
+    The first is the chance that a positive row scores higher than a negative one, ties half; the second the average
+    precision, the sum of precisions weighted by the steps in recall. Where the weights leave one side only, they are
+    what a guess has: 0.5, and the share of positive rows.
+
+    Args:
+        scores: ``[n]``, higher where a row is more likely positive.
+        positive: ``[n]`` bool.
+    """
+    order = np.argsort(-scores, kind="stable")
+    sign, ranked = positive[order].astype(float), scores[order]
+    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # last row of each run of equal scores
+
+    def metrics(weight: np.ndarray | None) -> dict[str, float]:
+        mass = np.ones(len(sign)) if weight is None else np.asarray(weight, dtype=float)[order]
+        hits, misses = np.cumsum(mass * sign)[ends], np.cumsum(mass * (1 - sign))[ends]
+        if hits[-1] <= 0 or misses[-1] <= 0:
+            return {"roc_auc": 0.5, "pr_auc": float(hits[-1] / mass.sum())}
+        gained, lost = np.diff(hits, prepend=0.0), np.diff(misses, prepend=0.0)
+        area = lost @ (hits - gained / 2) / (hits[-1] * misses[-1])
+        precision = hits / np.maximum(hits + misses, 1e-300)
+        return {"roc_auc": float(area), "pr_auc": float(gained @ precision / hits[-1])}
 
     return metrics
 

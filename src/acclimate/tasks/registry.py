@@ -13,6 +13,7 @@ import numpy as np
 from acclimate.domains.domain import Domain
 from acclimate.errors import DataError, SettingsError, unknown
 from acclimate.tasks.base import Task
+from acclimate.tasks.flags import are_flags
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ TASKS: dict[str, Entry] = {
     "tag": Entry("tag", "Tag", "a tag for each word, such as named entities (input: lists of words)"),
     "transcribe": Entry("transcribe", "Transcribe", "what is said in each sound", written="TranscribeWritten"),
     "translate": Entry("translate", "Translate", "each text in another language (an encoder-decoder)"),
+    "multilabel": Entry("multilabel", "Multilabel", "several yes-or-no labels for each row, blanks allowed"),
     "regress": Entry(
         "regress", "Regress", "a number for each row, or several", several=("regress_several", "RegressSeveral")
     ),
@@ -62,12 +64,15 @@ MOST_CLASSES = 20
 def infer(labels: np.ndarray) -> str:
     """The task that canonical labels show.
 
-    Words are classes, fractions are numbers, a few whole numbers are classes.
+    Words are classes, fractions are numbers, a few whole numbers are classes, lists of 0, 1 and null are several
+    labels.
 
     Raises:
         DataError: many distinct whole numbers could be either; or most labels are numbers, fractions among them, and
             some are not; or they are lists.
     """
+    if len(labels) and all(are_flags(str(label)) for label in labels):
+        return "multilabel"
     if len(labels) and all(_is_list(str(label)) for label in labels):
         raise DataError(
             f"the labels are lists, such as {labels[0][:60]}: say --task answer (answers to a question; input: the "

@@ -53,6 +53,7 @@ class RemainingLife(Regress):
 
     name: ClassVar[str] = "remaining_life"
     primary: ClassVar[Metric] = Metric("rmse", higher_is_better=False)
+    settings: ClassVar[type | None] = Head
 
     @classmethod
     def from_domain(cls, domain: Domain) -> Self:

@@ -19,6 +19,7 @@ from acclimate.training.model import Model
 RIDGE = (1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5)
 PENALTIES: Mapping[str, tuple[float, ...]] = {
     "class": (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3),
+    "labels": (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3),
     "vector": (1.0,),
     "number": RIDGE,
     "numbers": RIDGE,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from acclimate.backbones.base import Backbone
-from acclimate.domains.augment import View
+from acclimate.domains.augment import VIEWED, View
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Modality
 from acclimate.methods.pretrain.base import Pretraining
@@ -70,7 +70,7 @@ class SimCLR(Pretraining):
 
     name: ClassVar[str] = "simclr"
     about: ClassVar[str] = "two views of a row near each other, far from other rows (Chen et al. 2020)"
-    reads: ClassVar[tuple[Modality, ...]] = ("image", "text", "array", "table", "audio", "series")
+    reads: ClassVar[tuple[Modality, ...]] = VIEWED
     loss_name: ClassVar[str] = "contrast"
     batch_size: ClassVar[int] = 128
     views: ClassVar[tuple[View, ...]] = ("strong", "second")
