@@ -13,7 +13,7 @@ from benchmarks.road_scenes import Weather
 from benchmarks.road_scenes import write as render
 
 WEATHERS: tuple[Weather, ...] = ("fog", "night")
-METHODS = ("dann", "self_training", "mcc")
+METHODS = ("dann", "fda", "self_training")
 ORACLE = "oracle"
 LEARNED, TESTED = 80, 40
 FAR_APART = 10_000
