@@ -38,6 +38,7 @@ OWN_CASES = {
     "ot_mapping": ["columns-convex"],
     "site_standardize": ["columns-convex", "columns-frozen"],
     "combat": ["columns-convex", "text-frozen"],
+    "fda": ["small_cnn-full"],
     "tent": ["text-l2sp", "text-gradual"],
 }
 LEAN: dict[str, dict[str, Any]] = {"auto": {"candidates": ["mcc", "coral"]}}
@@ -57,7 +58,11 @@ def tried() -> list[tuple[str, str]]:
     """Every method with the cases that it is tried on; those of users are in tests/runs/test_recommend.py, those of
     what is written in tests/methods.
     """
-    usual = [name for name in registry.METHODS if not {"users", "writing", "tokens"} & set(registry.find(name).needs)]
+    usual = [
+        name
+        for name in registry.METHODS
+        if not {"users", "writing", "pseudo_labels", "tokens"} & set(registry.find(name).needs)
+    ]
     own = {name: OWN_CASES.get(name, CASES if name in ALL_TUNES else SOME) for name in usual}
     return [(name, case) for name, cases in own.items() for case in cases] + COMPOSED
 

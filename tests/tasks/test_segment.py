@@ -260,3 +260,37 @@ def test_labels_that_fit_nothing(pair):
     assert task.remarks(domain([image], [label(np.zeros((32, 32)))])) == (
         "scenes: 1 of 1 images show background alone",
     )
+
+
+def test_the_surest_pixels_of_each_category_teach():
+    task = Segment(("a", "b"), Look("a"))
+    best = np.array([[[0, 0], [0, 0]], [[0, 1], [1, 1]]], dtype=np.uint8)
+    sure = np.array([[[200, 180], [160, 140]], [[120, 110], [130, 90]]], dtype=np.uint8)
+    frame = np.array([[0, 0, 1, 0, 2, 2]] * 2, dtype=np.float32)
+    found = task.surest({"best": best, "sure": sure, "frame": frame}, 0.4, range(2))
+    shown = [from_text(label).index(["a", "b"]).tolist() for label in found.labels]
+    # of five pixels of a two, of three of b one and a part: two
+    assert shown == [[[0, 0], [VOID, VOID]], [[VOID, 1], [1, VOID]]]
+    assert found.confidence == pytest.approx((200 + 180 + 110 + 130) / 4 / 200)
+
+
+@pytest.mark.parametrize("method", ["mmd", "mcc", "fixmatch", "fda", "tent", "self_training", "dann+mcc"])
+def test_methods_work_as_they_are(pair, method):
+    backbone = {"name": "conv4", "size": 32, "width": 8}
+    training = {"steps": 4, "batch_size": 4, "learning_rate": 1e-2}
+    settings = {"threshold": 0.3} if method == "fixmatch" else {}
+    run = adapt(pair, {"name": method, **settings}, backbone=backbone, training=training)
+    assert weights(run, method) != weights(run, "source_only")
+    assert set(run.evaluate(pair / "target")["arms"]) == {"source_only", method}
+
+
+def test_the_sites_of_dann_can_be_named(pair):
+    run = adapt(pair, {"name": "dann", "sites": ["output"]})
+    assert "domain_output" in (steps := (run.folder / "metrics.jsonl").read_text()) and "domain_features" not in steps
+    with pytest.raises(SettingsError, match="unknown site 'outputs'"):
+        adapt(pair, {"name": "dann", "sites": ["outputs"]}, "wrong")
+
+
+def test_methods_that_need_classes_are_refused(pair):
+    with pytest.raises(SettingsError, match="method 'bbse' needs classes, and task 'segment' has none"):
+        adapt(pair, "bbse")

@@ -179,7 +179,7 @@ def test_what_it_hears_of_a_new_voice_teaches_it(voices, tmp_path):
     settings = {"backbone": SMALL, "training": training, **OPTIONS}
     run = ac.adapt(source, target, method="self_training", out=tmp_path / "a", **settings)
     (arm,) = (arm for arm in run.result["arms"] if arm["name"] == "self_training")
-    assert (arm["stages"][1]["written"], arm["stages"][1]["kept"]) == (24, 12)
+    assert (arm["stages"][1]["answered"], arm["stages"][1]["kept"]) == (24, 12)
     found = {name: arm["metrics"]["wer"] for name, arm in run.evaluate(target, label="said")["arms"].items()}
     assert found["self_training"] <= found["source_only"] <= 0.4
 

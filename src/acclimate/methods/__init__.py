@@ -20,6 +20,8 @@ _EXPORTS = {
     "DeepJDOT": "discrepancy.deepjdot",
     "OTMapping": "discrepancy.ot_mapping",
     "AFN": "discrepancy.afn",
+    "FDA": "style.fda",
+    "exchange_style": "style.fda",
     "MCC": "self_training.mcc",
     "BNM": "self_training.bnm",
     "FixMatch": "self_training.fixmatch",

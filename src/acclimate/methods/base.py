@@ -23,7 +23,17 @@ from acclimate.training.model import Step
 from acclimate.training.stage import Convex, Loop, Pass, Stage, Update
 
 Need = Literal[
-    "source_labels", "target_inputs", "target_labels", "classes", "probabilities", "users", "writing", "tokens"
+    "source_labels",
+    "target_inputs",
+    "target_labels",
+    "classes",
+    "probabilities",
+    "users",
+    "writing",
+    "tokens",
+    "images",
+    "still_views",
+    "pseudo_labels",
 ]
 
 Harmony = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -99,6 +109,9 @@ class Data:
             "probabilities": self.source_task.probable,
             "tokens": self.source_task.tokenwise,
             "writing": self.source_task.kind == "text" and self.source_task.reads == "states",
+            "pseudo_labels": self.source_task.kind == "text" and self.source_task.reads in ("states", "maps"),
+            "still_views": self.source_task.reads in ("row", "maps"),
+            "images": any(d is not None and d.schema.modality == "image" for d in (self.source, self.labelled_target)),
             "users": any(
                 d is not None and d.schema.modality in INTERACTIONS for d in (self.source, self.labelled_target)
             ),
@@ -191,6 +204,12 @@ class Method:
             return f"method '{self.name}' needs tokens, and answers of task '{data.task.name}' are not made of such"
         if "writing" in lacking:
             return f"method '{self.name}' changes what is written, and task '{data.task.name}' writes nothing here"
+        if "pseudo_labels" in lacking:
+            return f"method '{self.name}' learns from its own texts or masks, and task '{data.task.name}' gives neither"
+        if "still_views" in lacking:
+            return f"method '{self.name}' needs views in which parts stay where they are; those of texts lose words"
+        if "images" in lacking:
+            return f"method '{self.name}' changes images, and these rows are none"
         if lacking:
             hint = "; --target-label COLUMN gives permission to train on target labels"
             return (

@@ -32,6 +32,7 @@ METHODS: dict[str, str] = {
     "deepjdot": "discrepancy.deepjdot:DeepJDOT",
     "ot_mapping": "discrepancy.ot_mapping:OTMapping",
     "afn": "discrepancy.afn:AFN",
+    "fda": "style.fda:FDA",
     "mcc": "self_training.mcc:MCC",
     "bnm": "self_training.bnm:BNM",
     "fixmatch": "self_training.fixmatch:FixMatch",

@@ -129,6 +129,21 @@ class Answers:
         return Answers(self.prediction[rows], confidence, probabilities, self.classes, vectors, likelihood)
 
 
+@dataclass(frozen=True)
+class Pseudo:
+    """Answers that are taken for labels.
+
+    Attributes:
+        rows: ``[k]`` which rows they are of, ascending.
+        labels: ``[k]`` canonical.
+        confidence: the mean of what is kept, 0 where nothing is.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    confidence: float
+
+
 Kind = Literal["class", "labels", "number", "numbers", "text", "vector"]
 Reads = Literal["row", "pair", "words", "sentences", "states", "maps"]
 KEPT: tuple[Reads, ...] = ("row", "sentences")
@@ -310,6 +325,16 @@ class Task(ABC):
 
         ``rows`` are the inputs, out of which a task may quote.
         """
+
+    def surest(self, outputs: Mapping[str, np.ndarray], share: float, rows: Rows) -> Pseudo:
+        """The share of the answers that it is surest of, as labels; empty texts are none."""
+        answers = self.decode(outputs, rows=rows)
+        assert answers.confidence is not None, "what teaches itself knows how sure it is"
+        said = np.flatnonzero([bool(str(text).strip()) for text in answers.prediction])
+        count = max(1, round(share * len(rows)))
+        kept = np.sort(said[np.argsort(-answers.confidence[said], kind="stable")[:count]])
+        sure = float(answers.confidence[kept].mean()) if len(kept) else 0.0
+        return Pseudo(kept, answers.prediction[kept], sure)
 
     def metrics(self, answers: Answers, labels: np.ndarray) -> dict[str, float]:
         """All metrics of answers against canonical labels ``[n]``."""

@@ -16,7 +16,7 @@ from acclimate.domains.domain import Domain, Modality, Rows, Shapes
 from acclimate.domains.masks import VOID, from_text, to_text
 from acclimate.domains.rows import place_of
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Maps, Metric, Reads, Site, Task
+from acclimate.tasks.base import Answers, Kind, Maps, Metric, Pseudo, Reads, Site, Task
 from acclimate.tasks.mask_metrics import weighted_masks
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.thresholds import Look, majority, otsu
@@ -194,6 +194,23 @@ class Segment(Task):
             said[row] = to_text(back(outputs["best"][row], frame), self.categories)
             confidence[row] = back(outputs["sure"][row], frame).mean() / SURE
         return Answers(said, confidence=confidence)
+
+    def surest(self, outputs: Mapping[str, np.ndarray], share: float, rows: Rows) -> Pseudo:
+        """Of each category the share of its pixels with the highest confidence; the others have no label.
+
+        Zou et al., CBST, ECCV 2018, algorithm 2: one threshold a category, over all images.
+        """
+        best, sure = outputs["best"], outputs["sure"]
+        lowest = np.zeros(len(self.categories), dtype=np.int64)
+        for k in range(len(self.categories)):
+            counts = np.bincount(sure[best == k], minlength=256)
+            above = counts[::-1].cumsum()[::-1]  # so many pixels are at least as sure
+            lowest[k] = np.flatnonzero(above >= share * above[0])[-1] if above[0] else 0
+        kept = sure >= lowest[best]
+        labels = np.empty(len(best), dtype=object)
+        for row, frame in enumerate(outputs["frame"]):
+            labels[row] = to_text(back(np.where(kept[row], best[row], VOID).astype(np.uint8), frame), self.categories)
+        return Pseudo(np.arange(len(best)), labels, float(sure[kept].mean() / SURE))
 
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """``miou``, ``dice``, ``boundary_f1`` and ``accuracy``, see `weighted_masks`."""

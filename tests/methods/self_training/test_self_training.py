@@ -41,7 +41,7 @@ def kept(share, said):
     target = ac.read(frame, input="en", modality="text")
     streams = {}
     model = type("Model", (), {"task": Translate()})
-    record = SelfTraining(share=share)._write(target, streams, model, Says(said))
+    record = SelfTraining(share=share)._answer(target, streams, model, Says(said))
     if "target" not in streams:
         return record, {}
     domain = streams["target"]
@@ -52,9 +52,9 @@ def test_the_surest_are_kept_and_empty_ones_never():
     said = {"a": ("A", 0.9), "b": ("B", 0.2), "c": (" ", 0.99), "d": ("D", 0.5)}
     record, found = kept(0.5, said)
     assert found == {"a": "A", "d": "D"}
-    assert record == {"written": 4, "kept": 2, "confidence": 0.7}
+    assert record == {"answered": 4, "kept": 2, "confidence": 0.7}
     assert kept(1.0, said)[1] == {"a": "A", "b": "B", "d": "D"}
-    assert kept(1.0, {"a": ("", 0.9)}) == ({"written": 1, "kept": 0, "confidence": 0.0}, {})
+    assert kept(1.0, {"a": ("", 0.9)}) == ({"answered": 1, "kept": 0, "confidence": 0.0}, {})
 
 
 def test_the_loss_is_that_of_both(tiny_seq2seq):
@@ -68,7 +68,7 @@ def test_the_loss_is_that_of_both(tiny_seq2seq):
     one, other = batch("a1 a2", "b1 b2"), batch("a3", "b3")
     found = SelfTraining(strength=0.5).objective(step, {"source": one, "target": other})
     torch.testing.assert_close(found["task"], model(one).loss.mean())
-    torch.testing.assert_close(found["written"], 0.5 * model(other).loss.mean())
+    torch.testing.assert_close(found["pseudo"], 0.5 * model(other).loss.mean())
     alone = SelfTraining().objective(step, {"source": one, "target": batch("a3")})
     assert set(alone) == {"task"}, "nothing was written that could teach"
 
@@ -87,7 +87,7 @@ def test_its_own_texts_make_it_better(sentences, tiny_seq2seq, tmp_path):
     taught, before = (found[name]["metrics"]["chrf"] for name in ("self_training", "source_only"))
     assert taught > before + 0.03
     (arm,) = [arm for arm in run.result["arms"] if arm["name"] == "self_training"]
-    assert arm["stages"][1]["written"] == 600 and arm["stages"][1]["kept"] == 300
+    assert arm["stages"][1]["answered"] == 600 and arm["stages"][1]["kept"] == 300
 
 
 def test_poisoned_labels_and_another_order_change_nothing(sentences, tiny_seq2seq, tmp_path):
@@ -108,7 +108,7 @@ def test_poisoned_labels_and_another_order_change_nothing(sentences, tiny_seq2se
     [
         ({"tune": "frozen"}, "trains the backbone; use --tune full"),
         ({"method": {"name": "self_training", "share": 0}}, r"share must lie in \(0, 1\]"),
-        ({"task": "classify", "backbone": "ngrams"}, "task 'classify' writes nothing here"),
+        ({"task": "classify", "backbone": "ngrams"}, "task 'classify' gives neither"),
     ],
 )
 def test_what_cannot_be_is_refused(sentences, tiny_seq2seq, tmp_path, change, message):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from acclimate.domains.batch import Batch
+from acclimate.errors import SettingsError, unknown
 from acclimate.methods.adversarial.pieces import discriminator, domain_loss, ganin_schedule, reverse
 from acclimate.methods.base import Align
 from acclimate.tasks.base import Site, Width
@@ -39,6 +40,7 @@ class DANN(Align):
         gamma: steepness of lambda's schedule (paper: 10; needs no search).
         hidden: width of the discriminator's two hidden layers; 0 is a linear one (paper: 1024 for photos, 100 for
             digits).
+        sites: names of the sites where it acts, such as ``output``; none: wherever the task has one.
         form: reversal (one backward pass) or alternating (discriminator first, then features).
     """
 
@@ -46,6 +48,7 @@ class DANN(Align):
     gamma: float = 10.0
     hidden: int = 256
     form: Literal["reversal", "alternating"] = "reversal"
+    sites: tuple[str, ...] = ()
 
     name: ClassVar[str] = "dann"
     about: ClassVar[str] = "domain-adversarial training (Ganin et al. 2016)"
@@ -65,7 +68,10 @@ class DANN(Align):
 
     def parts(self, sites: Mapping[str, Width]) -> dict[str, nn.Module]:
         """One discriminator for each site."""
-        return {f"discriminator_{name}": discriminator(width.values, self.hidden) for name, width in sites.items()}
+        chosen = {name: width for name, width in sites.items() if not self.sites or name in self.sites}
+        if lost := set(self.sites) - set(sites):
+            raise SettingsError(f"method.sites: {unknown('site', min(lost), list(sites))}")
+        return {f"discriminator_{name}": discriminator(width.values, self.hidden) for name, width in chosen.items()}
 
     def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:
         """The domain loss on reversed features."""
@@ -86,7 +92,8 @@ class DANN(Align):
 
     def discriminate(self, parts: Mapping[str, nn.Module], name: str, site: Site) -> Tensor | None:
         """What the discriminator says, ``[n]``; None where it teaches nothing."""
-        return parts[f"discriminator_{name}"](site.values)[:, 0] if self.strength else None
+        part = parts.get(f"discriminator_{name}")
+        return None if part is None or not self.strength else part(site.values)[:, 0]
 
     @staticmethod
     def _domain(
@@ -97,4 +104,5 @@ class DANN(Align):
                 step.parts[f"discriminator_{name}"], enter(source[name].values), enter(target[name].values)
             )
             for name in source
+            if f"discriminator_{name}" in step.parts
         }

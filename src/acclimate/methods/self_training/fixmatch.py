@@ -95,7 +95,7 @@ class FixMatch(Align):
         "threshold": (0.95, 0.9, 0.8, 0.7),
         "align_shares": (False, True),
     }
-    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
+    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "probabilities", "still_views")
     views: ClassVar[tuple[View, ...]] = ("strong",)
 
     def __post_init__(self) -> None:

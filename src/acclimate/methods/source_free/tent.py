@@ -35,7 +35,7 @@ class TENT(Tail):
 
     name: ClassVar[str] = "tent"
     about: ClassVar[str] = "entropy minimisation over norms' scale and shift (Wang et al. 2021)"
-    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "classes")
+    needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "probabilities")
     aligns: ClassVar[bool] = True
     changes = "weights"
 
