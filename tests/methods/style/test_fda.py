@@ -42,7 +42,7 @@ def test_other_light_is_mended_for_classes_too(tmp_path, own_cache):
         "task": "classify", "label": "y",
         "plain_baseline": False,
     }  # fmt: skip
-    run = ac.adapt((plain, names), light, method={"name": "fda", "strength": 0.07}, out=tmp_path / "run", **options)
+    run = ac.adapt((plain, names), light, method={"name": "fda", "band": 0.07}, out=tmp_path / "run", **options)
     scores = {name: arm["metrics"]["accuracy"] for name, arm in run.evaluate((light, names), label="y")["arms"].items()}
     assert scores["fda"] > 0.9 > scores["source_only"] + 0.1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,9 +11,8 @@ from torch import Tensor
 
 from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Align, Need
-from acclimate.training.model import Step
-from acclimate.training.stage import Pass, Update
+from acclimate.methods.base import Data, Method, Need
+from acclimate.training.stage import Loop, Pass, Stage
 
 
 def exchange_style(source: Tensor, target: Tensor, band: float) -> Tensor:
@@ -42,7 +41,7 @@ def exchange_style(source: Tensor, target: Tensor, band: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class FDA(Align):
+class FDA(Method):
     """Training on source images that look like the target's.
 
     Each source image of a batch takes the amplitude of the low frequencies of a target image, in which light, colour
@@ -55,22 +54,16 @@ class FDA(Align):
     Yang and Soatto, FDA: Fourier Domain Adaptation for Semantic Segmentation, CVPR 2020, section 3.1.
 
     Attributes:
-        strength: half the width of the band as a share of the image's side (paper: beta, 0.01, 0.05 and 0.09). 0 trains
-            like source_only, bit for bit.
+        band: half its width as a share of the image's side (paper: beta, 0.01, 0.05 and 0.09); 0: the mean alone.
     """
 
-    strength: float = 0.01
+    band: float = 0.01
 
     name: ClassVar[str] = "fda"
     about: ClassVar[str] = "source images in the target's light and colours (Yang and Soatto 2020)"
-    ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, 0.5]"}
-    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (0.01, 0.05, 0.09)}
+    ranges: ClassVar[Mapping[str, str]] = {"band": "[0, 0.5]"}
+    search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"band": (0.01, 0.05, 0.09)}
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "images")
-
-    @property
-    def adds(self) -> bool:
-        """Never: it changes what the others would be given."""
-        return False
 
     def lacks(self, backbone: Backbone, frozen: bool) -> str:
         """Something that reads images while it is trained."""
@@ -78,18 +71,18 @@ class FDA(Align):
             f"method '{self.name}' changes images, and frozen features are read once; use --tune full" if frozen else ""
         )
 
-    def updates(self, step: Pass, batches: Mapping[str, Batch]) -> Iterator[Update]:
-        """The task's loss on source images in the target's style."""
-        source = batches["source"]
-        if self.strength:
-            source = replace(source, inputs=_styled(source.inputs, batches["target"].inputs, self.strength))
-        loss = step.run(source).loss
-        assert loss is not None
-        yield Update({"task": loss.mean()})
+    def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
+        """One loop over labelled source and unlabelled target."""
+        assert data.source is not None and data.target is not None
+        streams = {"source": data.source, "target": data.target}
+        return [Loop(self.name, streams, self, validation=data.source_validation)]
 
-    def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:
-        """None."""
-        return {}
+    def objective(self, step: Pass, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
+        """The task's loss on source images in the target's style."""
+        source, target = batches["source"], batches["target"]
+        loss = step.run(replace(source, inputs=_styled(source.inputs, target.inputs, self.band))).loss
+        assert loss is not None
+        return {"task": loss.mean()}
 
 
 def _styled(source: Any, target: Any, band: float) -> Any:
