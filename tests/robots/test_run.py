@@ -130,6 +130,10 @@ def test_what_is_no_run_or_controller_is_refused(run: ControlRun, tmp_path):
         Controller.load(tmp_path)
     with pytest.raises(DataError, match="1 transitions to adapt from"):
         run.adapt(watch(PENDULUM, LONG, 2, 1), held_out=0.5)
+    with pytest.raises(SettingsError, match="held out is a share"):
+        run.adapt(watch(PENDULUM, LONG, 20, 1), held_out=1.0)
+    with pytest.raises(DataError, match="the model of a robot, which `acclimate control --adapt"):
+        ac.load(run.folder)
     with pytest.raises(DataError, match="act: expected 3 finite numbers"):
         run.unadapted().act(np.zeros(2))
     with pytest.raises(SettingsError, match="--force replaces it"):

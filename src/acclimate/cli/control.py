@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acclimate.cli import options
 from acclimate.cli.progress import progress
-from acclimate.cli.show import counted, duration, number, put, say, table
+from acclimate.cli.show import duration, number, put, say, table
 from acclimate.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _train(args: argparse.Namespace) -> None:
     say(
         args,
         "",
-        f"{record['transitions']} transitions of {counted(asked.bodies, 'body')}, {duration(record['seconds'])}, "
+        f"{record['transitions']} transitions, bodies: {asked.bodies}, {duration(record['seconds'])}, "
         f"written to {args.folder}. Next:",
         f"  acclimate control --adapt {name} --data TRANSITIONS.csv -o runs/controller",
     )

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from acclimate.errors import DataError
+from acclimate.errors import DataError, SettingsError
 from acclimate.robots.bodies import Body
 from acclimate.robots.controller import Controller
 from acclimate.robots.dynamics import Dynamics, Inputs
@@ -64,7 +64,10 @@ class ControlRun:
 
         Raises:
             DataError: transitions that are not of this robot, or too few.
+            SettingsError: ``held_out`` is no share.
         """
+        if not 0 <= held_out < 1:
+            raise SettingsError(f"held out is a share from 0 to below 1, found {held_out}")
         where = "transitions" if isinstance(transitions, Transitions) else str(transitions)
         given = transitions if isinstance(transitions, Transitions) else read(transitions)
         inputs = self.taught.dynamics.inputs
