@@ -97,7 +97,7 @@ def columns(group: Any) -> None:
     )
     group.add_argument(
         "--label", metavar="COLUMN", action=Joined,
-        help="label column (files: 'label' is the folder, or a field); repeat for several yes-or-no labels",
+        help="label column (files: 'label' is the folder, or a field); repeat for several",
     )  # fmt: skip
 
 

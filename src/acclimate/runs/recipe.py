@@ -36,7 +36,7 @@ class Recipe:
         source: locators of labelled source domains; "memory" for objects.
         target: locators of target domains.
         input: input columns, or '*'.
-        label: label column of the source; several yes-or-no labels with | between them, or a list.
+        label: label column of the source; several (yes or no, or numbers) with | between them, or a list.
         user: of interactions (tasks rate and rank), the column of the users' ids.
         item: of interactions, the column of the items' ids.
         rating: of interactions, the column of ratings or counts in source and target; naming it, or of rank the item,
