@@ -26,6 +26,10 @@ NAMES = (
     "generation",
     "driving",
     "robots",
+    "faces",
+    "hospitals",
+    "xrays",
+    "tutorial",
 )
 
 for name in sys.argv[1:] or NAMES:

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks import language_page, recommend_page, speech_page, transcription_page, translation_page
+from benchmarks import language_page, recommend_page, sites_page, speech_page, transcription_page, translation_page
 from benchmarks.common import RESULTS, ROOT, table
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -255,10 +255,12 @@ SECTIONS = {
     "summaries": language_page.summaries,
     "questions": language_page.questions,
     "generation": language_page.generation,
+    "xrays": sites_page.xrays,
+    "tutorial": sites_page.tutorial,
     "startup": _startup,
 }
 
-SCENES = ("driving", "robots")
+SCENES = ("driving", "robots", "faces", "hospitals")
 """Pages of their own: ``benchmarks.NAME_page`` has `page` and `draw`, which take what ``results/NAME.json`` holds."""
 
 
