@@ -186,3 +186,14 @@ def test_annotations_of_the_nearest_folder_count(tmp_path):
     files |= {f"{d}/annotations.json": {"1": {"boxes": [[d, 0, 0, 2, 2]]}} for d in "ab"}
     domain = read(put(tmp_path, **files), label="boxes", shapes="boxes")
     assert [boxes_of(label)[0] for label in domain.labels] == [["a"], ["b"]]
+
+
+def test_retinas_and_blood_cells(shared_data):
+    retinas = shared_data / "segmentation" / "retina_vessels_drive_chase.zip"
+    drive = read(f"{retinas}?folder=drive/train", label="masks", shapes="masks")
+    masks = from_text(drive.labels[0])
+    assert len(drive) == 20 and masks.size == drive.rows.take(np.array([0]))[0].shape[:2]
+    assert 0.05 < (masks.index(("background", "vessels")) == 1).mean() < 0.2
+    cells = read(f"{shared_data / 'detection' / 'bccd_320.zip'}?split=train", label="boxes", shapes="boxes")
+    assert len(cells) == 205 and len(cells.notes) == 1
+    assert {name for label in cells.labels for name in boxes_of(label)[0]} == {"RBC", "WBC", "Platelets"}
