@@ -34,7 +34,7 @@ Cityscapes, Foggy Cityscapes, GTA5 and SYNTHIA are read in the folders that they
 
 ```bash
 acclimate adapt --task segment --source day/ --target night/images --label masks --backbone mobilenet_v2 --tune full \\
-    --method dann -o runs/night
+    --method dann --set method.strength=0.03 -o runs/night
 acclimate evaluate runs/night --data night_with_masks/ --label masks      # opens the seal
 ```
 """
@@ -58,7 +58,7 @@ def page(found: Mapping[str, Any]) -> str:
 
 def _of(cells: Sequence[Mapping[str, Any]], weather: str, arm: str) -> list[Mapping[str, Any]]:
     """The cells that measured an arm; source_only is the one that stood beside the first method."""
-    method = METHODS[0] if arm == "source_only" else arm
+    method = next(iter(METHODS)) if arm == "source_only" else arm
     return [cell for cell in cells if (cell["weather"], cell["method"]) == (weather, method)]
 
 
