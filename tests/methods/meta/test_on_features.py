@@ -88,3 +88,13 @@ def test_scale_bias_and_penalty_are_learned(classes, make_model, teach):
     assert set(after) == {"scale", "bias", "log_penalty"}
     assert after["scale"] != before["scale"]
     assert after["log_penalty"] != before["log_penalty"]
+
+
+def test_rows_of_other_lengths_are_padded_before_they_are_joined():
+    from acclimate.methods.meta.on_features import joined
+
+    support = {"atoms": torch.ones(2, 3, 4, 5), "sizes": torch.ones(2, 3)}
+    query = {"atoms": torch.ones(2, 1, 6, 5), "sizes": torch.ones(2, 1)}
+    found = joined(support, query)
+    assert found["atoms"].shape == (2, 4, 6, 5) and found["sizes"].shape == (2, 4)
+    assert found["atoms"].sum((0, 2, 3)).tolist() == [40, 40, 40, 60], "what was there, and zeros"

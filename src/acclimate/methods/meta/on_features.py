@@ -71,9 +71,16 @@ def task_features(model: Model, inputs: Any, tasks: int) -> Tensor:
 
 
 def joined(support: Any, query: Any) -> Any:
-    """Inputs ``[tasks, n, ...]`` and ``[tasks, q, ...]`` as ``[tasks, n + q, ...]``."""
+    """Inputs ``[tasks, n, ...]`` and ``[tasks, q, ...]`` as ``[tasks, n + q, ...]``; what is padded, as texts
+    and molecules are, with zeros to the longer of both.
+    """
     if isinstance(support, Mapping):
         return {name: joined(value, query[name]) for name, value in support.items()}
+    if support.ndim > 2 and support.shape[2] != query.shape[2]:
+        longest = max(support.shape[2], query.shape[2])
+        support, query = (
+            F.pad(rows, (*(0, 0) * (rows.ndim - 3), 0, longest - rows.shape[2])) for rows in (support, query)
+        )
     return torch.cat([support, query], dim=1)
 
 
