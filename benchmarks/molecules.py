@@ -31,7 +31,8 @@ ASSAYS = 9
 SHOTS = (16, 64)
 DRAWS = 20
 QUERIES = 1000
-LEARNERS = ("protonet", "maml")
+LEARNERS = {"protonet": "molecule_graph", "maml": "morgan"}
+"""And what they learn on: few-shot answers of MAML need inputs of one shape, so that it adapts on fingerprints."""
 META = {"training": {"steps": 2000}}
 FOREST = {"n_estimators": 500, "n_jobs": 1}
 
@@ -106,7 +107,7 @@ def few_shot(learner: str, seed: int) -> dict[str, Any]:
         if learner in LEARNERS:
             ac.meta_train(
                 ac.read(known, input="smiles", label="y", group="assay", modality="molecule"), method=learner, ways=2,
-                shots=8, queries=16, groups="tasks", backbone="molecule_graph", seed=seed, out=place, **META,
+                shots=8, queries=16, groups="tasks", backbone=LEARNERS[learner], seed=seed, out=place, **META,
             )  # fmt: skip
         found: dict[str, Any] = {}
         for name, frame in new.groupby("assay"):
