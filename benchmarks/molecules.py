@@ -43,8 +43,8 @@ def main(seeds: tuple[int, ...] = SEEDS) -> None:
     fingerprints and on descriptors, a graph network from scratch, and a forest of 500 trees on the same fingerprints,
     with class weights. Protocol, few-shot: Tox21, its first nine assays are learned from, the last three are new; of
     each, supports of 16 and 64 molecules, half of them active, 20 draws; figures are ROC-AUC on 1,000 other molecules
-    of the assay, drawn with the support. The molecules themselves may be known from other assays. Learners are meta-
-    trained on the graph network, assays as tasks, 2,000 steps. Nothing was tuned."""
+    of the assay, drawn with the support. The molecules themselves may be known from other assays. ProtoNet is meta-
+    trained on the graph network, MAML on frozen fingerprints, assays as tasks, 2,000 steps. Nothing was tuned."""
     path = RESULTS / f"{NAME}.json"
     found: dict[str, Any] = json.loads(path.read_text())["runs"] if path.is_file() else {}
     for seed in seeds:
