@@ -11,7 +11,7 @@ from typing import Any
 
 def say(args: argparse.Namespace, *lines: str) -> None:
     """Remarks for people on stderr; none with ``--quiet`` or ``--json``."""
-    if not (args.quiet or args.json):
+    if lines and not (args.quiet or args.json):
         print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
