@@ -229,6 +229,6 @@ def test_hub_names_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 def test_minilm_without_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(transformers_text.pretrained, "in_package", lambda *_: None)
+    monkeypatch.setattr(transformers_text.packaged, "in_package", lambda *_: None)
     with pytest.raises(MissingAssetError, match="all-MiniLM-L6-v2"):
         registry.create("minilm", "text")

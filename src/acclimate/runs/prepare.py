@@ -168,7 +168,9 @@ def _learned(source_task: Task, target_task: Task, source: Domain | None, target
     if first is None:
         return source_task, target_task
     learned = source_task.learned_from(first)
-    return learned, learned if target_task == source_task or target is None else target_task.learned_from(target)
+    if target_task == source_task:
+        return learned, learned
+    return learned, target_task if target is None else target_task.learned_from(target)
 
 
 def _writes(recipe: Recipe, first: Domain) -> bool:

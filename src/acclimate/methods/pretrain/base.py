@@ -100,6 +100,10 @@ class Unasked:
         """Nothing."""
         return {}
 
+    def brief(self, outputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """All of the outputs, which are none."""
+        return outputs
+
     def sites(self, features: Tensor, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
         """The features."""
         return {"features": Site(features, torch.arange(len(features), device=features.device))}
