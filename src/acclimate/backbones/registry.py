@@ -49,6 +49,9 @@ BACKBONES: dict[str, Entry] = {
     "statistics": Entry("statistics", ("series",), "statistics and band energies: the plain series baseline"),
     "morgan": Entry("morgan", ("molecule",), "Morgan fingerprints, the plain molecule baseline; extra 'molecules'"),
     "descriptors": Entry("descriptors", ("molecule",), "RDKit's descriptors, standardised; extra 'molecules'"),
+    "minimol": Entry(
+        "minimol", ("molecule",), "MiniMol, 10 M parameters, frozen, weights from PyPI; extra 'molecules'"
+    ),
     "molecule_graph": Entry(
         "molecule_graph", ("molecule",), "a message passing network from scratch; extra 'molecules'"
     ),

