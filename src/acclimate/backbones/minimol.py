@@ -60,9 +60,10 @@ class Minimol(Identity):
 
     def collate(self, raw: Sequence[str], *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
         graphs = [graph(text, self.settings.fragment) for text in raw]
-        session = self._loaded() if graphs else None
-        rows = [session.run(None, inputs)[0] for inputs in graphs]
-        return torch.from_numpy(np.concatenate([np.zeros((0, SIZE), dtype=np.float32), *rows]))
+        if not graphs:
+            return torch.zeros(0, SIZE)
+        session = self._loaded()
+        return torch.from_numpy(np.concatenate([session.run(None, inputs)[0] for inputs in graphs]))
 
     def _loaded(self) -> Any:
         """ONNX Runtime's session, made when it is first asked for: weights may be loaded after the module is made."""
