@@ -51,11 +51,11 @@ def page(found: Mapping[str, Mapping[str, Any]]) -> str:
     failed = []
     if BEARINGS in found:
         runs = found[BEARINGS]["runs"]
-        parts += [f"## Bearings\n\n**Protocol.** {told(found[BEARINGS])}\n\nAccuracy, per cent.", _pairs(runs)]
+        parts += [f"## Bearings\n\n{told(found[BEARINGS])}\n\nAccuracy, per cent.", _pairs(runs)]
         failed += _remarks_on_bearings(runs)
     if TURBOFANS in found:
         runs = found[TURBOFANS]["runs"]
-        parts += [f"## Engines\n\n**Protocol.** {told(found[TURBOFANS])}\n\nCycles; lower is better.", _engines(runs)]
+        parts += [f"## Engines\n\n{told(found[TURBOFANS])}\n\nCycles; lower is better.", _engines(runs)]
         failed += _remarks_on_engines(runs)
     parts.append("## What failed\n\n" + "\n".join(f"- {line}" for line in failed))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"

@@ -59,7 +59,7 @@ def page(found: Mapping[str, Any]) -> str:
     runs = found["runs"]
     parts = [
         HEAD,
-        f"**Protocol.** {told(found)}",
+        f"{told(found)}",
         "Per cent; mean over seeds, the deviation between them in brackets, the best mean in bold.",
         "![Molecules of a known and of a new scaffold, and areas under the curve](molecules.svg)",
     ]

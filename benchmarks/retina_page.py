@@ -45,7 +45,7 @@ def page(found: Mapping[str, Any]) -> str:
     runs = {name: each for name, each in found["runs"].items() if each}
     parts = [
         HEAD,
-        f"**Protocol.** {told(found)}",
+        f"{told(found)}",
         "Per cent; mean over seeds, the deviation between them in brackets.",
         table(["direction", "arm", "seeds", *METRICS.values(), "Dice against source_only"], _rows(runs)),
         "![Photos of the other site, their vessels, and what each model says](retina.svg)",
