@@ -204,7 +204,7 @@ def _bars(axis: Any, values: Mapping[str, Mapping[str, Sequence[float]]], names:
     axis.set_xticks(range(len(places)), places, fontsize=8)
     axis.set_ylim(30, 100)
     axis.set_title(title, fontsize=10)
-    axis.legend(fontsize=7, loc="lower right")
+    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _molecules() -> Iterator[tuple[str, Any]]:
