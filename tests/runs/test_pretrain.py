@@ -38,10 +38,10 @@ def pictures(folder: Path, order: list[int], flip: bool) -> Path:
     return folder
 
 
-def windows(file: Path, order: list[int], flip: bool) -> Path:
+def windows(file: Path, loud: float, order: list[int], flip: bool) -> Path:
     """Windows of two channels, slow and quick ones, whose classes say which."""
     noise, time = np.random.default_rng(0).normal(0, 0.1, (len(order), 2, 32)), np.arange(32)
-    waves = np.stack([np.sin((0.2 + 0.6 * (k % 2)) * time) for k in range(len(order))])[:, None] + noise
+    waves = loud * np.stack([np.sin((0.2 + 0.6 * (k % 2)) * time) for k in range(len(order))])[:, None] + noise
     classes = np.array([("slow", "quick")[(k % 2 == 1) != flip] for k in range(len(order))])
     np.savez(file, x=waves[order].astype(np.float32), y=classes[order])
     return file
@@ -80,7 +80,7 @@ def teach(tmp_path, points, reviews, write_csv, tiny_text, spoken) -> Callable[.
             given = {"backbone": SOUND, "modality": "audio"}
         elif modality == "series":
             order = list(range(24))[::step]
-            places = [windows(folder / f"{side}.npz", order, flip) for side in ("source", "target")]
+            places = [windows(folder / f"{loud}.npz", loud, order, flip) for loud in (1.0, 1.5)]
             given = {"backbone": {"name": "series_cnn", "width": 4}, "modality": "series"}
         elif modality == "text":
             lines = [reviews(topic="phone", flip=flip), reviews(topic="film", seed=1, flip=flip)]
