@@ -28,6 +28,7 @@ NAMES = (
     "bearings",
     "turbofans",
     "molecules",
+    "retina",
     "robots",
     "faces",
     "hospitals",

@@ -19,7 +19,7 @@ OTHERS = ("de", "es", "zh")
 ARTICLES = 36
 SHOTS = 100
 TESTED = 150
-TRAINING = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-4}
+TRAINING = {"epochs": 8, "batch_size": 8, "learning_rate": 3e-4}
 PROTOCOL = {
     "xquad": """XQuAD: each seed draws 36 of the 48 articles, whose English questions are the source. Tested on the
         other 12: all of their English questions, and 150 in each other language. dann reads the 12 articles' English
@@ -95,7 +95,7 @@ def options(seed: int) -> dict[str, Any]:
     """What both trainings on XQuAD have in common."""
     return {
         "task": "answer", "input": ["question", "context"], "label": "answers", "backbone": "minilm", "tune": "full",
-        "group": "title", "seed": seed, "device": "cpu", "training": TRAINING,
+        "group": "title", "seed": seed, "device": "cpu", "precision": "bf16", "training": TRAINING,
     }  # fmt: skip
 
 
