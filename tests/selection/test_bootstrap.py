@@ -7,7 +7,7 @@ import pytest
 
 from acclimate.selection import bootstrap
 from acclimate.selection.bootstrap import Difference
-from acclimate.tasks.base import Answers
+from acclimate.tasks.answers import Answers
 from acclimate.tasks.classify import Classify
 
 CLASSES = ("no", "yes")

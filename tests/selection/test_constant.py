@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from acclimate.selection.constant import constant_answer
-from acclimate.tasks.base import Answers
+from acclimate.tasks.answers import Answers
 from acclimate.tasks.classify import Classify
 from acclimate.tasks.regress import Regress
 

@@ -15,8 +15,9 @@ from acclimate.domains.ids import hash_texts
 from acclimate.domains.read import read
 from acclimate.errors import DataError, SettingsError
 from acclimate.tasks.answer import Answer, spans
-from acclimate.tasks.base import Answers, Units
+from acclimate.tasks.answers import Answers
 from acclimate.tasks.overlap import overlap, words
+from acclimate.tasks.sites import Units
 
 TEXT = "who?\nAda met Bob Lee."
 PLACES = [(-1, -1), (-1, -1), (-1, -1), (0, 3), (4, 7), (8, 11), (12, 15), (15, 16), (-1, -1)]

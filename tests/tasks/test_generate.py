@@ -16,7 +16,7 @@ from acclimate.backbones.writer import IGNORED
 from acclimate.cli.main import main
 from acclimate.domains.batch import Batch
 from acclimate.errors import DataError, SettingsError
-from acclimate.tasks.base import Answers
+from acclimate.tasks.answers import Answers
 from acclimate.tasks.generate import Generate
 from acclimate.training.model import Model
 

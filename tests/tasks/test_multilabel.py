@@ -13,7 +13,7 @@ from acclimate.domains.domain import ArrayRows, Domain, Schema
 from acclimate.domains.ids import hash_array
 from acclimate.errors import DataError
 from acclimate.tasks import registry
-from acclimate.tasks.base import Answers
+from acclimate.tasks.answers import Answers
 from acclimate.tasks.classify import Classify
 from acclimate.tasks.metrics import weighted_areas
 from acclimate.tasks.multilabel import Multilabel

@@ -9,7 +9,7 @@ from acclimate.domains.domain import ArrayRows, Domain, Schema
 from acclimate.domains.ids import hash_array
 from acclimate.errors import DataError, SettingsError
 from acclimate.tasks import registry
-from acclimate.tasks.base import Answers
+from acclimate.tasks.answers import Answers
 from acclimate.tasks.remaining_life import RemainingLife, nasa_costs
 
 

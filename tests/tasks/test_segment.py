@@ -16,9 +16,10 @@ from acclimate.domains.masks import VOID, from_text, to_text
 from acclimate.domains.read import read
 from acclimate.domains.rows import ListRows
 from acclimate.errors import DataError, SettingsError
-from acclimate.tasks.base import Answers, Maps
+from acclimate.tasks.answers import Answers
 from acclimate.tasks.mask_metrics import boundary, weighted_masks
 from acclimate.tasks.segment import Segment, dice_loss
+from acclimate.tasks.sites import Maps
 from acclimate.tasks.thresholds import Look, otsu_threshold
 from acclimate.training.model import Model
 from acclimate.training.stream import Stream

@@ -12,7 +12,8 @@ import acclimate as ac
 from acclimate.domains.sentences import split
 from acclimate.errors import DataError, SettingsError
 from acclimate.tasks import registry
-from acclimate.tasks.base import Answers, Units
+from acclimate.tasks.answers import Answers
+from acclimate.tasks.sites import Units
 from acclimate.tasks.summarize import Summarize, WriteSummary, oracle
 
 TEXT = "Ada met Bob. It rained all day. They went home. Nobody saw them."

@@ -13,7 +13,8 @@ from acclimate.backbones import registry
 from acclimate.domains.domain import Domain, Schema
 from acclimate.domains.ids import hash_texts
 from acclimate.errors import DataError, SettingsError
-from acclimate.tasks.base import Answers, Units
+from acclimate.tasks.answers import Answers
+from acclimate.tasks.sites import Units
 from acclimate.tasks.tag import MOST_WORDS, Tag, tags_of
 
 TAGS = ("B-PER", "I-PER", "O")

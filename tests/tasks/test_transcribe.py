@@ -15,8 +15,8 @@ import acclimate as ac
 from acclimate.backbones.registry import create
 from acclimate.domains.batch import Batch
 from acclimate.errors import DataError, SettingsError
-from acclimate.tasks.base import Units
 from acclimate.tasks.registry import find, restore
+from acclimate.tasks.sites import Units
 from acclimate.tasks.transcribe import Transcribe, TranscribeWritten
 from acclimate.training.model import Model
 

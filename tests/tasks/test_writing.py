@@ -14,7 +14,7 @@ from acclimate.backbones.registry import create
 from acclimate.backbones.writer import IGNORED
 from acclimate.domains.batch import Batch
 from acclimate.errors import DataError, SettingsError
-from acclimate.tasks.base import Answers
+from acclimate.tasks.answers import Answers
 from acclimate.tasks.translate import Translate
 from acclimate.tasks.writing import numbers, strings
 from acclimate.training.model import Model

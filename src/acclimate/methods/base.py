@@ -18,7 +18,8 @@ from acclimate.domains.batch import Batch
 from acclimate.domains.domain import INTERACTIONS, Domain
 from acclimate.domains.schema import Difference, difference
 from acclimate.settings import as_dict, within
-from acclimate.tasks.base import Task, Width
+from acclimate.tasks.base import Task
+from acclimate.tasks.sites import Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Convex, Loop, Pass, Stage, Update
 

@@ -23,7 +23,7 @@ from acclimate.methods.harmonize.base import Harmonize
 from acclimate.methods.transfer.joint import Joint
 from acclimate.methods.transfer.source_only import SourceOnly
 from acclimate.settings import as_dict
-from acclimate.tasks.base import Site, Width
+from acclimate.tasks.sites import Site, Width
 from acclimate.training.model import Model, Step
 from acclimate.training.stage import Discriminates, Loop, Pass, Stage, Update
 

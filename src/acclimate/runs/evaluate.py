@@ -26,7 +26,8 @@ from acclimate.runs.recommend import baselines
 from acclimate.runs.remarks import SHOWN
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate, verdict
 from acclimate.tasks import registry as tasks
-from acclimate.tasks.base import Answers, Task
+from acclimate.tasks.answers import Answers
+from acclimate.tasks.base import Task
 
 
 def open_seal(

@@ -21,7 +21,8 @@ from acclimate.selection.decision import VOTERS, Decision, decide
 from acclimate.selection.evidence import ArmEvidence, Validation
 from acclimate.selection.shares import SLACK, fit, match
 from acclimate.selection.votes import Votes, votes
-from acclimate.tasks.base import Answers, Task
+from acclimate.tasks.answers import Answers
+from acclimate.tasks.base import Task
 
 Outputs = Mapping[str, np.ndarray]
 

@@ -23,7 +23,8 @@ from acclimate.runs import recommend, result, store
 from acclimate.runs.columns import fitted
 from acclimate.runs.features import Features
 from acclimate.runs.sentences import SentenceFeatures
-from acclimate.tasks.base import KEPT, Answers
+from acclimate.tasks.answers import Answers
+from acclimate.tasks.base import KEPT
 from acclimate.training.device import Place, place
 from acclimate.training.infer import Want, features, infer, outputs
 from acclimate.training.model import Model

@@ -15,7 +15,8 @@ from acclimate.domains.frames import stream
 from acclimate.domains.interactions import ITEMS, USERS, By, beyond, named, read_interactions, read_users
 from acclimate.errors import SettingsError
 from acclimate.methods.recommend.plain import biases, factors, knn, popularity, rated_by_knn
-from acclimate.tasks.base import Answers, Task
+from acclimate.tasks.answers import Answers
+from acclimate.tasks.base import Task
 from acclimate.tasks.rank import LONGEST
 from acclimate.tasks.ranking import TOP, parsed
 from acclimate.training.model import Model

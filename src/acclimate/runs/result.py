@@ -16,7 +16,7 @@ from acclimate.runs.encoder import RECORD
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.selection.decision import Decision
-from acclimate.tasks.base import Metric
+from acclimate.tasks.answers import Metric
 
 VERSION = 1
 PACKAGES = ("torch", "numpy", "scikit-learn", "transformers")

@@ -25,7 +25,8 @@ from acclimate.runs.sites import SiteFeatures
 from acclimate.runs.watching import guard
 from acclimate.runs.workshop import Workshop
 from acclimate.selection.scores import infomax
-from acclimate.tasks.base import KEPT, Answers
+from acclimate.tasks.answers import Answers
+from acclimate.tasks.base import KEPT
 from acclimate.training.convex import fit_convex
 from acclimate.training.device import Place, place
 from acclimate.training.infer import infer, outputs_and_features, together

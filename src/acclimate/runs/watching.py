@@ -10,7 +10,7 @@ import numpy as np
 from acclimate.domains.domain import Domain
 from acclimate.methods.label_shift.pieces import mlls
 from acclimate.runs.prepare import Prepared
-from acclimate.tasks.base import Answers
+from acclimate.tasks.answers import Answers
 from acclimate.training.guard import Guard
 from acclimate.training.model import Model
 from acclimate.training.symptoms import Symptoms

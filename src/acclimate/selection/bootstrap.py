@@ -17,7 +17,8 @@ import numpy as np
 from acclimate.seeds import generator
 
 if TYPE_CHECKING:
-    from acclimate.tasks.base import Answers, Task
+    from acclimate.tasks.answers import Answers
+    from acclimate.tasks.base import Task
 
 Interval = tuple[float, float]
 Verdict = Literal["helped", "no_evidence", "hurt"]

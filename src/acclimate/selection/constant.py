@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from acclimate.tasks.base import Answers, Task
+    from acclimate.tasks.answers import Answers
+    from acclimate.tasks.base import Task
 
 
 def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:

@@ -35,7 +35,8 @@ from acclimate.selection.evidence import ArmEvidence, Validation
 from acclimate.selection.votes import Votes
 
 if TYPE_CHECKING:
-    from acclimate.tasks.base import Metric, Task
+    from acclimate.tasks.answers import Metric
+    from acclimate.tasks.base import Task
 
 Place = Literal["source", "narrowed", "target"]
 Choice = Literal["adapt", "keep_source", "do_not_deploy"]

@@ -15,9 +15,11 @@ from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.rows import check_texts_with_labels, texts_of
 from acclimate.domains.sentences import split
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Task, Units
+from acclimate.tasks.answers import Answers, Metric
+from acclimate.tasks.base import Kind, Reads, Task
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.overlap import exact, overlap, tokens
+from acclimate.tasks.sites import Site, Units
 
 LONGEST = 30
 """Tokens of an answer at most, as in the SQuAD script of Devlin et al. 2019."""

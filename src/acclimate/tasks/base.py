@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,136 +12,9 @@ from torch import Tensor, nn
 from acclimate.domains.domain import Domain, Modality, Rows, Shapes
 from acclimate.domains.labels import as_numbers
 from acclimate.errors import SettingsError
+from acclimate.tasks.answers import Answers, Metric, Pseudo
 from acclimate.tasks.metrics import Weighted
-
-
-@dataclass(frozen=True)
-class Site:
-    """What an alignment sees.
-
-    Attributes:
-        values: ``[n, d]`` features of n texts, regions, frames, ...
-        owner: ``[n]`` the row of the batch that each belongs to.
-        probs: ``[n, classes]`` what the head says of each, or None.
-    """
-
-    values: Tensor
-    owner: Tensor
-    probs: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Units:
-    """Features of the parts of each row, such as its tokens.
-
-    Attributes:
-        values: ``[n, t, d]``, padded to the longest row.
-        mask: ``[n, t]`` bool: where there is a unit.
-        places: ``[n, t, 2]`` int64, the characters from which to which it reaches in the text that the task asks about;
-            -1 for units of another text (the question) and for those that stand for no character.
-        targets: what is to be written of each row, as `Task.encode` gives it, where a text is learned; else None.
-    """
-
-    values: Tensor
-    mask: Tensor
-    places: Tensor
-    targets: Tensor | None = None
-
-    @property
-    def pooled(self) -> Tensor:
-        """The mean over the units of each row ``[n, d]``."""
-        weight = self.mask.unsqueeze(-1).to(self.values.dtype)
-        return (self.values * weight).sum(1) / weight.sum(1).clamp(min=1.0)
-
-
-@dataclass(frozen=True)
-class Maps:
-    """Features of the places of each image.
-
-    Attributes:
-        values: ``[n, d, h, w]`` each, finest first; the first is the image itself, as the network reads it.
-        frames: ``[n, 6]``, how each image lies on the canvas (`acclimate.domains.canvas`).
-    """
-
-    values: tuple[Tensor, ...]
-    frames: Tensor
-
-    @property
-    def pooled(self) -> Tensor:
-        """The mean over the places of the coarsest map ``[n, d]``."""
-        return self.values[-1].mean(dim=(2, 3))
-
-
-@dataclass(frozen=True)
-class Width:
-    """How wide a site is.
-
-    Attributes:
-        values: columns of its values.
-        probs: number of classes, 0 where it has no probabilities.
-    """
-
-    values: int
-    probs: int = 0
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric's name and direction."""
-
-    name: str
-    higher_is_better: bool = True
-
-    @property
-    def best(self) -> float:
-        """What answers without an error have: scores reach 1, errors 0."""
-        return 1.0 if self.higher_is_better else 0.0
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Decoded outputs of n rows, as NumPy arrays.
-
-    Attributes:
-        prediction: ``[n]`` labels (object) or numbers.
-        confidence: ``[n]`` in 0..1, or None where the task has none.
-        probabilities: ``[n, classes]``, or None.
-        classes: names of the probability columns.
-        vectors: ``[n, d]`` by which rows are compared with each other, or None where nobody asks that.
-        likelihood: ``[n, 2]`` of the right texts, how unlikely they are in nats, and their tokens; None where nobody
-            asks that.
-    """
-
-    prediction: np.ndarray
-    confidence: np.ndarray | None = None
-    probabilities: np.ndarray | None = None
-    classes: tuple[str, ...] = ()
-    vectors: np.ndarray | None = None
-    likelihood: np.ndarray | None = None
-
-    def of(self, rows: np.ndarray) -> Answers:
-        """Those of some rows, an index or a mask."""
-        confidence = None if self.confidence is None else self.confidence[rows]
-        probabilities = None if self.probabilities is None else self.probabilities[rows]
-        vectors = None if self.vectors is None else self.vectors[rows]
-        likelihood = None if self.likelihood is None else self.likelihood[rows]
-        return Answers(self.prediction[rows], confidence, probabilities, self.classes, vectors, likelihood)
-
-
-@dataclass(frozen=True)
-class Pseudo:
-    """Answers that are taken for labels.
-
-    Attributes:
-        rows: ``[k]`` which rows they are of, ascending.
-        labels: ``[k]`` canonical.
-        confidence: the mean of what is kept, 0 where nothing is.
-    """
-
-    rows: np.ndarray
-    labels: np.ndarray
-    confidence: float
-
+from acclimate.tasks.sites import Site
 
 Kind = Literal["class", "labels", "number", "numbers", "text", "vector"]
 Reads = Literal["row", "pair", "words", "sentences", "states", "maps"]

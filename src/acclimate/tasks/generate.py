@@ -15,8 +15,9 @@ from acclimate.backbones.writer import IGNORED
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.rows import ListRows, texts_of
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Metric, Units
+from acclimate.tasks.answers import Answers, Metric
 from acclimate.tasks.metrics import Weighted
+from acclimate.tasks.sites import Units
 from acclimate.tasks.writing import Write
 
 UNKNOWING = math.log(256)

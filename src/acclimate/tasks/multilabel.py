@@ -15,9 +15,11 @@ from torch.nn import functional as F
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.labels import label_columns
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Site, Task
+from acclimate.tasks.answers import Answers, Metric
+from acclimate.tasks.base import Kind, Task
 from acclimate.tasks.flags import flags
 from acclimate.tasks.metrics import Weighted, weighted_areas
+from acclimate.tasks.sites import Site
 
 
 @dataclass(frozen=True)

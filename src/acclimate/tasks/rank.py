@@ -16,9 +16,11 @@ from acclimate.backbones.towers import Tower, features
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.interactions import ITEMS, KNOWN, SEEN
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Site, Task
+from acclimate.tasks.answers import Answers, Metric
+from acclimate.tasks.base import Kind, Task
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.ranking import parsed, weighted_ranking
+from acclimate.tasks.sites import Site
 
 LONGEST = 100
 """Items of an answer at most."""

@@ -14,8 +14,9 @@ from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.interactions import KNOWN
 from acclimate.domains.labels import as_numbers
 from acclimate.errors import SettingsError
-from acclimate.tasks.base import Answers, Metric, Site
+from acclimate.tasks.answers import Answers, Metric
 from acclimate.tasks.regress import Regress
+from acclimate.tasks.sites import Site
 
 
 class Product(nn.Module):

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.labels import as_numbers
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Site, Task
+from acclimate.tasks.answers import Answers, Metric
+from acclimate.tasks.base import Kind, Task
 from acclimate.tasks.metrics import Weighted, regression, weighted_regression
+from acclimate.tasks.sites import Site
 
 
 @dataclass(frozen=True)

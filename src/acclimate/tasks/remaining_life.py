@@ -13,7 +13,7 @@ from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.labels import as_numbers
 from acclimate.errors import DataError, SettingsError
 from acclimate.settings import build
-from acclimate.tasks.base import Answers, Metric
+from acclimate.tasks.answers import Answers, Metric
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.regress import Regress
 

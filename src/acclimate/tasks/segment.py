@@ -16,9 +16,11 @@ from acclimate.domains.domain import Domain, Modality, Rows, Shapes
 from acclimate.domains.masks import VOID, from_text, to_text
 from acclimate.domains.rows import place_of
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Maps, Metric, Pseudo, Reads, Site, Task
+from acclimate.tasks.answers import Answers, Metric, Pseudo
+from acclimate.tasks.base import Kind, Reads, Task
 from acclimate.tasks.mask_metrics import weighted_masks
 from acclimate.tasks.metrics import Weighted
+from acclimate.tasks.sites import Maps, Site
 from acclimate.tasks.thresholds import Look, majority, otsu
 from acclimate.tasks.unet import UNet
 

@@ -18,10 +18,12 @@ from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.rows import texts_of
 from acclimate.domains.sentences import split
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Task, Units
+from acclimate.tasks.answers import Answers, Metric
+from acclimate.tasks.base import Kind, Reads, Task
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.overlap import tokens
 from acclimate.tasks.rouge import weighted_rouge
+from acclimate.tasks.sites import Site, Units
 from acclimate.tasks.writing import Write
 
 LEAD = 3

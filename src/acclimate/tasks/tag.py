@@ -16,9 +16,11 @@ from torch.nn import functional as F
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.rows import check_texts_with_labels, texts_of
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Task, Units
+from acclimate.tasks.answers import Answers, Metric
+from acclimate.tasks.base import Kind, Reads, Task
 from acclimate.tasks.entities import OUTSIDE, entities
 from acclimate.tasks.metrics import Weighted
+from acclimate.tasks.sites import Site, Units
 
 MOST_WORDS = 512
 """Words of a batch that an alignment sees."""

@@ -14,8 +14,10 @@ from torch.nn import functional as F
 from acclimate.domains.domain import Domain, Modality, Rows
 from acclimate.domains.rows import place_of
 from acclimate.errors import DataError
-from acclimate.tasks.base import Answers, Kind, Metric, Reads, Site, Task, Units
+from acclimate.tasks.answers import Answers, Metric
+from acclimate.tasks.base import Kind, Reads, Task
 from acclimate.tasks.metrics import Weighted
+from acclimate.tasks.sites import Site, Units
 from acclimate.tasks.word_errors import error_rates, normalized
 from acclimate.tasks.writing import Write
 

@@ -11,7 +11,7 @@ import numpy as np
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.rows import texts_of
 from acclimate.errors import DataError, MissingAssetError
-from acclimate.tasks.base import Answers, Metric
+from acclimate.tasks.answers import Answers, Metric
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.overlap import alone
 from acclimate.tasks.writing import Write

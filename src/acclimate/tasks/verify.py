@@ -15,10 +15,12 @@ from torch.nn import functional as F
 from acclimate.domains.domain import Domain, Rows
 from acclimate.errors import DataError
 from acclimate.settings import as_dict, build, within
-from acclimate.tasks.base import Answers, Kind, Metric, Site, Task
+from acclimate.tasks.answers import Answers, Metric
+from acclimate.tasks.base import Kind, Task
 from acclimate.tasks.classify import Classify
 from acclimate.tasks.identity import arcface_logits, batch_hard_triplet
 from acclimate.tasks.metrics import Weighted
+from acclimate.tasks.sites import Site
 from acclimate.tasks.verification import roc, weighted_verification
 
 UNKNOWN = "unknown"

@@ -14,7 +14,9 @@ from torch.nn import functional as F
 from acclimate.backbones.writer import IGNORED, Writer
 from acclimate.domains.domain import Rows
 from acclimate.errors import SettingsError
-from acclimate.tasks.base import Answers, Kind, Reads, Site, Task, Units
+from acclimate.tasks.answers import Answers
+from acclimate.tasks.base import Kind, Reads, Task
+from acclimate.tasks.sites import Site, Units
 
 
 @dataclass(frozen=True)

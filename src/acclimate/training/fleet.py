@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from acclimate.domains.batch import Batch
-from acclimate.tasks.base import Site
+from acclimate.tasks.sites import Site
 from acclimate.training import checkpoint
 from acclimate.training.guard import Guard
 from acclimate.training.keep import Best, Watch

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from acclimate.tasks.base import Site
+from acclimate.tasks.sites import Site
 from acclimate.training.model import Model, Step
 from acclimate.training.stage import Discriminates, Updates
 from acclimate.training.symptoms import Look, Symptoms

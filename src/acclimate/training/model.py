@@ -15,7 +15,8 @@ from acclimate.backbones.base import Backbone
 from acclimate.backbones.layers import ignore_last
 from acclimate.domains.batch import Batch
 from acclimate.seeds import derive
-from acclimate.tasks.base import Maps, Site, Task, Units, Width
+from acclimate.tasks.base import Task
+from acclimate.tasks.sites import Maps, Site, Units, Width
 
 
 @dataclass(frozen=True)

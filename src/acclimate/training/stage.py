@@ -13,7 +13,8 @@ from acclimate.domains.augment import View
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
 from acclimate.domains.episodes import Episodes
-from acclimate.tasks.base import Site, Task, Width
+from acclimate.tasks.base import Task
+from acclimate.tasks.sites import Site, Width
 from acclimate.training.model import Model, Step
 
 

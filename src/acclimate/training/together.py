@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from acclimate.domains.batch import Batch
-from acclimate.tasks.base import Site
+from acclimate.tasks.sites import Site
 from acclimate.training.model import Step
 from acclimate.training.optimizers import factor, optimizer, set_rates
 from acclimate.training.stage import Updates

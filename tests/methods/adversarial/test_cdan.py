@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from acclimate.errors import SettingsError
 from acclimate.methods.adversarial.cdan import CDAN, Conditional, multilinear, random_multilinear, sureness
 from acclimate.methods.adversarial.pieces import domain_loss, ganin_schedule
-from acclimate.tasks.base import Width
+from acclimate.tasks.sites import Width
 
 RATE = 0.1
 

@@ -24,8 +24,8 @@ from acclimate.methods.reweight.importance_weighting import (
 )
 from acclimate.methods.transfer.source_only import SourceOnly
 from acclimate.settings import build
-from acclimate.tasks.base import Site
 from acclimate.tasks.classify import Classify
+from acclimate.tasks.sites import Site
 from acclimate.training.device import place
 from acclimate.training.model import Model
 from acclimate.training.settings import Training, Tune

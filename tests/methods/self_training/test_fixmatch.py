@@ -8,7 +8,7 @@ import torch
 
 from acclimate.errors import SettingsError
 from acclimate.methods.self_training.fixmatch import FixMatch, Shares, consistency
-from acclimate.tasks.base import Width
+from acclimate.tasks.sites import Width
 from acclimate.training.model import Model, Step
 
 

@@ -13,7 +13,7 @@ from acclimate.errors import SettingsError
 from acclimate.methods import SourceOnly
 from acclimate.methods.source_free.pieces import centroids, nearest
 from acclimate.methods.source_free.shot import SHOT, UNKNOWN, Memory, Transfer
-from acclimate.tasks.base import Site, Width
+from acclimate.tasks.sites import Site, Width
 from acclimate.training.model import Step
 
 

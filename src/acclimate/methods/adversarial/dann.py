@@ -13,7 +13,7 @@ from acclimate.domains.batch import Batch
 from acclimate.errors import SettingsError, unknown
 from acclimate.methods.adversarial.pieces import discriminator, domain_loss, ganin_schedule, reverse
 from acclimate.methods.base import Align
-from acclimate.tasks.base import Site, Width
+from acclimate.tasks.sites import Site, Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Pass, Update
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from acclimate.domains.batch import Batch
 from acclimate.methods.base import Data, Method, Need
-from acclimate.tasks.base import Width
+from acclimate.tasks.sites import Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Loop, Pass, Stage, Update
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from acclimate.errors import SettingsError
 from acclimate.methods.base import Align
 from acclimate.methods.discrepancy.transport import sinkhorn_plan
-from acclimate.tasks.base import Site
+from acclimate.tasks.sites import Site
 from acclimate.training.model import Step
 from acclimate.training.stage import Pass
 

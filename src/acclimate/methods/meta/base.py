@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from acclimate.domains.batch import Batch
 from acclimate.errors import SettingsError
 from acclimate.settings import as_dict, within
-from acclimate.tasks.base import Width
+from acclimate.tasks.sites import Width
 from acclimate.training.model import Model
 from acclimate.training.stage import Pass, Update
 

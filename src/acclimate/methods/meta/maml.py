@@ -18,7 +18,7 @@ from acclimate.methods.meta.base import Learner
 from acclimate.methods.meta.inner import Both, Loss, Weights, adapt, batch_statistics, gradient, task_loss
 from acclimate.methods.meta.together import gradients
 from acclimate.methods.source_free.pieces import diversity, entropy
-from acclimate.tasks.base import Width
+from acclimate.tasks.sites import Width
 from acclimate.training.model import Model
 from acclimate.training.spread import spread
 from acclimate.training.stage import Pass, Update

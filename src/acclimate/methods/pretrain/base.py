@@ -15,7 +15,7 @@ from acclimate.domains.augment import View
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Modality
 from acclimate.settings import as_dict, within
-from acclimate.tasks.base import Site, Width
+from acclimate.tasks.sites import Site, Width
 from acclimate.training.stage import Pass, Update
 
 

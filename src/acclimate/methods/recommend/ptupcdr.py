@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from acclimate.domains.batch import Batch
 from acclimate.methods.base import Data, Need, Supervised
 from acclimate.methods.recommend.pieces import Memory, apart, towers
-from acclimate.tasks.base import Width
+from acclimate.tasks.sites import Width
 from acclimate.training.stage import Loop, Pass, Stage, Update
 
 

@@ -16,7 +16,7 @@ from acclimate.domains.batch import Batch
 from acclimate.domains.ids import hash_array
 from acclimate.methods.adversarial.pieces import discriminator, domain_loss
 from acclimate.methods.base import Data, Method, Need
-from acclimate.tasks.base import Site, Width
+from acclimate.tasks.sites import Site, Width
 from acclimate.training.convex import effective_rows as effective_rows
 from acclimate.training.stage import Convex, Loop, Pass, Stage, Update
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from acclimate.domains.augment import View
 from acclimate.methods.base import Align, Need
-from acclimate.tasks.base import Width
+from acclimate.tasks.sites import Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Pass
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from acclimate.domains.batch import Batch
 from acclimate.methods.base import Data, Need, Tail
 from acclimate.methods.source_free.pieces import TINY, centroids, diversity, entropy, nearest
-from acclimate.tasks.base import Width
+from acclimate.tasks.sites import Width
 from acclimate.training.stage import Loop, Pass, Stage, Update
 
 UNKNOWN = -1

@@ -22,8 +22,8 @@ from acclimate.runs.few_shot.classifier import FewShotClassifier, assembled, cho
 from acclimate.runs.few_shot.held_out import HeldOut, fold_of
 from acclimate.runs.log import Show
 from acclimate.settings import as_dict, within
-from acclimate.tasks.base import Width
 from acclimate.tasks.classify import Classify
+from acclimate.tasks.sites import Width
 from acclimate.training.device import Place
 from acclimate.training.infer import features, infer
 from acclimate.training.loop import Report, Trainer

@@ -21,7 +21,7 @@ from acclimate.runs.meta.baselines import baselines
 from acclimate.runs.meta.learned import RECORD, Learned
 from acclimate.runs.recipe import Recipe, parse, read
 from acclimate.settings import build
-from acclimate.tasks.base import Metric
+from acclimate.tasks.answers import Metric
 from acclimate.training.device import Place
 
 SHARED = 0.01

@@ -21,8 +21,9 @@ from acclimate.runs.recipe import Recipe
 from acclimate.seeds import derive, generator
 from acclimate.settings import build
 from acclimate.tasks import registry as tasks
-from acclimate.tasks.base import Task, Width
+from acclimate.tasks.base import Task
 from acclimate.tasks.classify import Classify
+from acclimate.tasks.sites import Width
 from acclimate.training.settings import Training, Tune
 
 DEFAULTS = {"batch_size": 4, "steps": 2000, "clip": 10.0, "weight_decay": 0.0}
