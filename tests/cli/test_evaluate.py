@@ -106,7 +106,7 @@ def test_labels_never_seen_are_errors_and_said(acclimate, run, tables, tmp_path)
     assert known.json["unseen_labels"] == {"maybe": 30}
     assert known.json["metrics"]["accuracy"] <= 0.7
     done = acclimate("evaluate", run, "--data", data, "--label", "label")
-    assert "30 rows have labels that training never saw (maybe 30): counted as errors" in done.err
+    assert "note: rows have labels that training never saw (maybe 30): counted as errors" in done.err
     assert "open-set" in done.err
 
 

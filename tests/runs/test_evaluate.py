@@ -137,6 +137,15 @@ def test_labels_never_seen_count_as_errors(run, labelled, tmp_path, write_csv):
     assert found["metrics"]["accuracy"] == pytest.approx(plain["metrics"]["accuracy"] - lost)
 
 
+def test_labels_under_other_names_leave_the_seal_closed(run, labelled, tmp_path, write_csv):
+    header, *lines = labelled().read_text().splitlines()
+    renamed = [line.replace(",yes", ",1").replace(",no", ",0") for line in lines]
+    with pytest.raises(DataError, match=r"Labels: 0, 1; the model knows no, yes\. .*the seal was not opened"):
+        run.evaluate(write_csv(tmp_path / "numbers.csv", header, renamed), label="label")
+    assert ac.Run(run.folder).result["seal"]["opened"] == 0
+    assert run.evaluate(write_csv(tmp_path / "one.csv", header, [lines[0], *renamed[1:]]), label="label")["n"] == 100
+
+
 def test_intervals_are_clustered_by_group(run, labelled, tmp_path, write_csv):
     header, *lines = labelled(200).read_text().splitlines()
     ordered = sorted(lines)  # like rows share a group

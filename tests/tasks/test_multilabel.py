@@ -96,6 +96,17 @@ def test_what_is_refused(rows, text):
         Multilabel.from_domain(domain_of(rows))
 
 
+def test_columns_in_another_order_are_refused():
+    task, rows = Multilabel(("a", "b")), [["1", "0"], ["0", "1"]]
+    task.check(domain_of(rows), learned=False)
+    task.check(domain_of(rows, "answers"), learned=False)  # one column of lists names none
+    for label in ("b|a", "a|c", "a|b|c"):
+        told = ", ".join(label.split("|"))
+        with pytest.raises(DataError, match=f"the label columns are {told}, and the model answers a, b"):
+            task.check(domain_of(rows, label), learned=False)
+    Multilabel(("label 1", "label 2")).check(domain_of(rows, "b|a"), learned=False)
+
+
 def test_two_classes_have_areas_too():
     rng = np.random.default_rng(1)
     labels = np.array(["no", "yes"], dtype=object)[rng.integers(0, 2, 50)]

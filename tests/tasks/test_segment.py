@@ -244,6 +244,20 @@ def test_saved_models_answer_alike_in_the_image_s_own_pixels(pair):
     assert scores == run.evaluate(pair / "target")["arms"]["source_only"]["metrics"]
 
 
+def test_masks_of_other_names_leave_the_seal_closed(pair):
+    run = adapt(pair, "source_only")
+    (pair / "target" / "discs").rename(pair / "target" / "masks")  # two values in such a folder are called object
+    with pytest.raises(DataError, match="Labels: object; the model knows discs"):
+        run.evaluate(pair / "target")
+    assert ac.Run(run.folder).result["seal"]["opened"] == 0
+    place = pair / "target" / "masks" / "000.png"
+    Image.fromarray(np.asarray(Image.open(place)) // 2).save(place)
+    legend = {"0": "background", "255": "discs", "127": "stars"}
+    (pair / "target" / "masks" / "legend.json").write_text(json.dumps(legend))
+    found = run.evaluate(pair / "target")
+    assert found["unseen_labels"] == {"stars": 1} and found["seal"]["opened"] == 1
+
+
 def test_labels_that_fit_nothing(pair):
     source = read(pair / "source", label="masks", shapes="masks")
     image = source.rows.take(np.array([0]))[0]

@@ -99,6 +99,12 @@ def test_baselines_answer_nothing_or_by_heart(rows):
     assert found["lookup"].prediction.tolist() == ["B-PER O O", ""]
 
 
+def test_names_are_types_however_they_are_marked():
+    task = Tag(("B-LOC", "I-PER", "O"))
+    assert task.possible == ("LOC", "PER")
+    assert task.named('["O", "I-LOC", "S-ORG", "date"]') == {"LOC", "ORG", "date"}
+
+
 def test_alignment_sees_words_with_probabilities():
     values = torch.arange(12.0).reshape(2, 3, 2)
     mask = torch.tensor([[True, True, False], [True, False, False]])

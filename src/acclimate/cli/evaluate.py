@@ -104,9 +104,8 @@ def _remarks(value: Mapping[str, Any]) -> list[str]:
     if value["transductive"]:
         found.append(f"{last['seen_unlabelled']} of these rows were seen in training, without labels (transductive)")
     if value["unseen_labels"]:
-        unseen = value["unseen_labels"]
         found.append(
-            f"{sum(unseen.values())} rows have labels that training never saw ({counts(unseen)}): counted as errors; "
+            f"rows have labels that training never saw ({counts(value['unseen_labels'])}): counted as errors; "
             "a target with classes of its own needs an open-set method, which may answer 'none of these'"
         )
     return [f"note: {remark}" for remark in found]

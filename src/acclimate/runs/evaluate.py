@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -23,11 +24,13 @@ from acclimate.runs.reading import label_map
 from acclimate.runs.recipe import Recipe, parse
 from acclimate.runs.recipe import read as read_recipe
 from acclimate.runs.recommend import baselines
-from acclimate.runs.remarks import SHOWN
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate, verdict
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.answers import Answers
 from acclimate.tasks.base import Task
+
+LISTED = 8
+"""Names that a sentence lists."""
 
 
 def open_seal(
@@ -72,7 +75,9 @@ def open_seal(
     if task.kind == "vector":
         notes += _check_people(task, domain, force)
         domain = replace(domain, groups=domain.labels if domain.groups is None else domain.groups)
+    task.check(domain, learned=False)
     assert domain.labels is not None
+    names = _names(task, domain.name, domain.labels)
     seen = _check_rows(folder, domain, force)
     opening = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -85,7 +90,6 @@ def open_seal(
     value["seal"] = {"opened": value["seal"]["opened"] + 1, "openings": [*value["seal"]["openings"], opening]}
     write_json(folder / "result.json", value)  # that labels were opened stays true whatever fails after this
 
-    task.check(domain, learned=False)
     comparable = {name: arm for name, arm in arms.items() if arm._model.task.config() == task.config()}
     answers = {name: arm.answers(domain, cached=True) for name, arm in comparable.items()}
     reference = value["reference"] if value["reference"] in answers else None
@@ -99,21 +103,41 @@ def open_seal(
     write_json(folder / "result.json", value)
     plain = {**task.baselines(domain.rows), **baselines(deployed._model, domain)}
     beside = evaluate(task, plain, domain.labels, domain.groups) if plain else {}
-    summary = _summary(task, value, domain, found, reference, answers[value["model"]])
+    summary = _summary(task, value, domain, found, reference)
+    summary |= {"unseen_labels": {name: names[name] for name in sorted(names) if name not in task.possible}}
     more = {difference.note for arm in found.values() for difference in arm.differences.values() if difference.note}
     summary |= {"curves": task.curves(answers[value["model"]], domain.labels)}
     summary["baselines"] = {name: scored(each) for name, each in beside.items()}
-    notes = [*notes, *_absent(task, domain.labels), *more]
+    notes = [*notes, *_absent(task, names), *more]
     return {**summary, "notes": [*notes, *_plainer(task, found, beside, value["model"])]}
 
 
-def _absent(task: Task, labels: np.ndarray) -> tuple[str, ...]:
-    """A remark on classes that the model knows and no row has: answers that name them are wrong here."""
-    if task.kind != "class":
-        return ()
-    missing = sorted(set(task.config()["classes"]) - set(labels))
-    told = f"{', '.join(missing[:SHOWN])}{f' and {len(missing) - SHOWN} more' if len(missing) > SHOWN else ''}"
-    return (f"no row here is of {told}, which the model knows",) if missing else ()
+def _names(task: Task, where: str, labels: np.ndarray) -> Counter[str]:
+    """In how many labels each name is, of a task whose answers hold names.
+
+    Raises:
+        DataError: none of them is one of the model's: every answer would be wrong, whatever the model is worth.
+    """
+    possible = task.possible
+    counts = Counter(name for label in labels for name in task.named(label)) if possible else Counter()
+    if counts and not counts.keys() & set(possible):
+        raise DataError(
+            f"{where}: no label is one that the model knows. Labels: {_listed(sorted(counts))}; the model knows "
+            f"{_listed(possible)}. Give them the same names (NPZ: an array class_names; masks: a legend.json), or name "
+            "another column with --label; the seal was not opened"
+        )
+    return counts
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, and how many there are beside them."""
+    return f"{', '.join(names[:LISTED])}{f' and {len(names) - LISTED} more' if len(names) > LISTED else ''}"
+
+
+def _absent(task: Task, names: Counter[str]) -> tuple[str, ...]:
+    """A remark on names that the model knows and no row has: answers that hold them are wrong here."""
+    missing = [name for name in task.possible if name not in names] if names else []
+    return (f"no row here is of {_listed(missing)}, which the model knows",) if missing else ()
 
 
 def _plainer(
@@ -225,7 +249,6 @@ def _summary(
     domain: Domain,
     found: Mapping[str, ArmScores],
     reference: str | None,
-    answers: Answers,
 ) -> dict[str, Any]:
     mine, primary = found[value["model"]], task.primary.name
     against = None
@@ -237,10 +260,6 @@ def _summary(
             "metrics": found[reference].metrics,
             "difference": {name: asdict(difference) for name, difference in differences.items()},
         }
-    unseen: dict[str, int] = {}
-    if task.kind == "class" and domain.labels is not None:
-        names, counts = np.unique(domain.labels.astype(str), return_counts=True)
-        unseen = {str(n): int(c) for n, c in zip(names, counts, strict=True) if n not in answers.classes}
     return {
         "primary": primary,
         "higher_is_better": task.primary.higher_is_better,
@@ -254,7 +273,6 @@ def _summary(
         "oracle": value["oracle"],
         "regret": value["regret"],
         "transductive": value["transductive"],
-        "unseen_labels": unseen,
         "arms": {name: scored(arm) for name, arm in found.items()},
         "seal": value["seal"],
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -92,6 +92,15 @@ class Task(ABC):
     def probable(self) -> bool:
         """Whether some of its sites have probabilities."""
         return self.kind == "class"
+
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """The names that answers may hold, as of classes; empty where they hold none, or any."""
+        return ()
+
+    def named(self, label: str) -> Collection[str]:
+        """The names that a canonical label holds, where answers hold names."""
+        return ()
 
     @classmethod
     @abstractmethod

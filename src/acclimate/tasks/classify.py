@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -46,6 +46,15 @@ class Classify(Task):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(tuple(config["classes"]))
+
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.classes
+
+    def named(self, label: str) -> Collection[str]:
+        """The class that it is."""
+        return (label,)
 
     def head(self, size: int) -> nn.Module:
         """Linear layer ``size -> classes``."""

@@ -26,6 +26,11 @@ def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     return found
 
 
+def kind_of(tag: str) -> str:
+    """The type that a tag speaks of, empty for ``O``."""
+    return _parted(tag)[1]
+
+
 def _parted(tag: str) -> tuple[str, str]:
     """The mark of a tag, and the type."""
     if tag == OUTSIDE:

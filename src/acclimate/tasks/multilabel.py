@@ -55,7 +55,7 @@ class Multilabel(Task):
         values = flags(domain.labels, domain.name)
         names = label_columns(domain.schema.label)
         if len(names) != values.shape[1]:
-            names = tuple(f"label {k + 1}" for k in range(values.shape[1]))
+            names = _numbers(values.shape[1])
         for name, column in zip(names, values.T, strict=True):
             seen = np.unique(column[~np.isnan(column)])
             if len(seen) < 2:
@@ -82,6 +82,24 @@ class Multilabel(Task):
     def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
         """``[n, labels]`` float32: 0, 1, NaN where unknown."""
         return torch.from_numpy(flags(labels, width=len(self.names))).float()
+
+    def check(self, domain: Domain, *, learned: bool = True) -> None:
+        """Refuse columns of other names, or in another order: answers would be held against other questions.
+
+        Raises:
+            DataError: names both lists.
+        """
+        columns = label_columns(domain.schema.label)
+        if len(columns) > 1 and columns != self.names and not self._numbered:
+            raise DataError(
+                f"{domain.name}: the label columns are {', '.join(columns)}, and the model answers "
+                f"{', '.join(self.names)}; give them under these names and in this order, --label once for each"
+            )
+
+    @property
+    def _numbered(self) -> bool:
+        """Whether the labels came without names, as those of an array."""
+        return self.names == _numbers(len(self.names))
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Mean binary cross-entropy over the known labels of each row ``[n]``; 0 where none is known."""
@@ -140,3 +158,8 @@ class Multilabel(Task):
     def config(self) -> dict[str, Any]:
         """Name and labels."""
         return {"name": self.name, "names": list(self.names)}
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    """What labels without names are called."""
+    return tuple(f"label {k + 1}" for k in range(count))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from acclimate.domains.canvas import back, onto
 from acclimate.domains.domain import Domain, Modality, Rows, Shapes
+from acclimate.domains.legends import BACKGROUND
 from acclimate.domains.masks import VOID, from_text, to_text
 from acclimate.domains.rows import place_of
 from acclimate.errors import DataError
@@ -107,6 +108,15 @@ class Segment(Task):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(tuple(config["categories"]), Look(**config["look"]))
 
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """The categories but for the background, which masks of anything show."""
+        return tuple(name for name in self.categories if name != BACKGROUND)
+
+    def named(self, label: str) -> Collection[str]:
+        """The categories of a mask but for the background."""
+        return from_text(label).runs.keys() - {BACKGROUND}
+
     def head(self, size: Mapping[int, int]) -> nn.Module:
         """A `Decoder`."""
         return Decoder(size, len(self.categories))
@@ -172,7 +182,7 @@ class Segment(Task):
     def remarks(self, domain: Domain) -> tuple[str, ...]:
         """How many images show nothing but background."""
         assert domain.labels is not None
-        empty = sum(set(from_text(label).runs) <= {"background"} for label in domain.labels)
+        empty = sum(set(from_text(label).runs) <= {BACKGROUND} for label in domain.labels)
         return (f"{domain.name}: {empty} of {len(domain)} images show background alone",) if empty else ()
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -18,7 +18,7 @@ from acclimate.domains.rows import check_texts_with_labels, texts_of
 from acclimate.errors import DataError
 from acclimate.tasks.answers import Answers, Metric
 from acclimate.tasks.base import Kind, Reads, Task
-from acclimate.tasks.entities import OUTSIDE, entities
+from acclimate.tasks.entities import OUTSIDE, entities, kind_of
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.sites import Site, Units
 
@@ -74,6 +74,15 @@ class Tag(Task):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(tuple(config["tags"]), dict(config["known"]))
+
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """The types of what tags hold together, whichever way beginnings and ends are marked."""
+        return tuple(sorted({kind_of(tag) for tag in self.tags} - {""}))
+
+    def named(self, label: str) -> Collection[str]:
+        """The types that a row's tags show."""
+        return {kind_of(tag) for tag in tags_of(label)} - {""}
 
     def head(self, size: int) -> nn.Module:
         """Linear layer ``size -> tags``."""
