@@ -25,6 +25,7 @@ NAMES = (
     "questions",
     "generation",
     "driving",
+    "cells",
     "bearings",
     "turbofans",
     "molecules",

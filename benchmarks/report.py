@@ -261,7 +261,7 @@ SECTIONS = {
 }
 
 SCENES: dict[str, tuple[str, ...]] = {
-    **{name: (name,) for name in ("driving", "robots", "faces", "hospitals", "retina", "molecules")},
+    **{name: (name,) for name in ("driving", "cells", "robots", "faces", "hospitals", "retina", "molecules")},
     "machines": ("bearings", "turbofans"),
 }
 """Pages of their own, and the files in results/ that each tells of. ``benchmarks.NAME_page`` has `page` and `draw`,

@@ -15,6 +15,7 @@ TASKS = (
     "answer",
     "classify",
     "command",
+    "detect",
     "generate",
     "multilabel",
     "rank",

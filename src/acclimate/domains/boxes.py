@@ -1,7 +1,8 @@
 """Boxes as text, and the files that list them: COCO, Pascal VOC, Cityscapes' polygons, and ``annotations.json``.
 
 A label is the JSON ``[{"box": [x1, y1, x2, y2], "label": "RBC"}, ...]``, in pixels of the image, right and lower border
-exclusive; ``[]`` for an image without objects.
+exclusive; ``[]`` for an image without objects. Answers also have a ``score`` each, 0 to 1. A box whose label is empty,
+which only self-training writes, is not known: it teaches neither that something is there nor that nothing is.
 """
 
 from __future__ import annotations
@@ -130,9 +131,11 @@ def inside(box: Sequence[float], size: tuple[int, int], where: str) -> list[floa
     return [left, top, right, bottom] if right > left and bottom > top else None
 
 
-def to_text(boxes: Iterable[tuple[str, Sequence[float]]]) -> str:
-    """Labels and boxes as the JSON of a label."""
-    rows = [{"box": [round(float(value), 2) for value in box], "label": label} for label, box in boxes]
+def to_text(boxes: Iterable[tuple[str, Sequence[float]]], scores: Sequence[float] | None = None) -> str:
+    """Labels and boxes, and a score of each if they are answers, as the JSON of a label."""
+    rows: list[dict[str, Any]] = [{"box": [round(float(n), 2) for n in box], "label": label} for label, box in boxes]
+    if scores is not None:
+        rows = [{**row, "score": round(float(score), 4)} for row, score in zip(rows, scores, strict=True)]
     return json.dumps(rows, ensure_ascii=False)
 
 
@@ -142,15 +145,26 @@ def from_text(label: str) -> tuple[list[str], np.ndarray]:
     Raises:
         DataError: not such JSON.
     """
+    names, boxes, _ = with_scores(label)
+    return names, boxes
+
+
+def with_scores(label: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """As `from_text`, and their scores ``[n]``, 1 where there is none.
+
+    Raises:
+        DataError: not such JSON.
+    """
     try:
         rows = json.loads(label)
         names = [str(row["label"]) for row in rows]
         boxes = np.array([row["box"] for row in rows], dtype=np.float64).reshape(len(rows), 4)
-    except (ValueError, TypeError, KeyError):
+        scores = np.array([row.get("score", 1.0) for row in rows], dtype=np.float64)
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise DataError(
             f'not boxes as text: {label[:60]!r}; expected [{{"box": [x1, y1, x2, y2], "label": "NAME"}}, ...]'
         ) from None
-    return names, boxes
+    return names, boxes, scores
 
 
 def _json(files: FileSet, name: str, where: str) -> Any:

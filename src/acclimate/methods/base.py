@@ -111,7 +111,7 @@ class Data:
             "tokens": self.source_task.tokenwise,
             "writing": self.source_task.kind == "text" and self.source_task.reads == "states",
             "pseudo_labels": self.source_task.kind == "text" and self.source_task.reads in ("states", "maps"),
-            "still_views": self.source_task.reads in ("row", "maps"),
+            "still_views": self.source_task.reads in ("row", "maps") and self.source_task.matched,
             "images": any(d is not None and d.schema.modality == "image" for d in (self.source, self.labelled_target)),
             "users": any(
                 d is not None and d.schema.modality in INTERACTIONS for d in (self.source, self.labelled_target)
@@ -206,9 +206,12 @@ class Method:
         if "writing" in lacking:
             return f"method '{self.name}' changes what is written, and task '{data.task.name}' writes nothing here"
         if "pseudo_labels" in lacking:
-            return f"method '{self.name}' learns from its own texts or masks, and task '{data.task.name}' gives neither"
+            return f"method '{self.name}' learns from its own texts, masks or boxes; task '{data.task.name}' gives none"
         if "still_views" in lacking:
-            return f"method '{self.name}' needs views in which parts stay where they are; those of texts lose words"
+            return (
+                f"method '{self.name}' needs parts that are found again in another view; texts lose words, and the "
+                "likeliest regions of an image change"
+            )
         if "images" in lacking:
             return f"method '{self.name}' changes images, and these rows are none"
         if lacking:

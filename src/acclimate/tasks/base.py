@@ -40,6 +40,7 @@ class Task(ABC):
         writes: whether the head is the `Writer` of the backbone, in the place of a fresh one.
         likely: whether answers are judged by how likely the model finds the right ones, and not by what it says.
         aligns: whether there are features that an alignment can act on.
+        matched: whether each vector of a site has its counterpart in another view of the rows.
         settings: dataclass of what a recipe's section `head` may set, if anything.
     """
 
@@ -53,6 +54,7 @@ class Task(ABC):
     writes: ClassVar[bool] = False
     likely: ClassVar[bool] = False
     aligns: ClassVar[bool] = True
+    matched: ClassVar[bool] = True
     settings: ClassVar[type | None] = None
 
     def given(self, settings: Mapping[str, Any]) -> Self:

@@ -39,6 +39,7 @@ TASKS: dict[str, Entry] = {
     "classify": Entry("classify", "Classify", "one of several classes for each row"),
     "answer": Entry("answer", "Answer", "a place in a text for each question (input: question, then text)"),
     "command": Entry("command", "Command", "the word or the intent that each sound holds"),
+    "detect": Entry("detect", "Detect", "a box around each object of images (COCO, Pascal VOC, annotations.json)"),
     "generate": Entry("generate", "Generate", "what follows each text (a causal language model)"),
     "rank": Entry("rank", "Rank", "the items that each user will like, best first (--user, --item)"),
     "rate": Entry("rate", "Rate", "the rating that each user would give to an item (--user, --item, --rating)"),

@@ -21,6 +21,7 @@ from acclimate.tasks.answers import Answers, Metric, Pseudo
 from acclimate.tasks.base import Kind, Reads, Task
 from acclimate.tasks.mask_metrics import weighted_masks
 from acclimate.tasks.metrics import Weighted
+from acclimate.tasks.places import inside
 from acclimate.tasks.sites import Maps, Site
 from acclimate.tasks.thresholds import Look, majority, otsu
 from acclimate.tasks.unet import UNet
@@ -136,14 +137,15 @@ class Segment(Task):
         """``features``, ``pixels`` and ``output``; what lies outside of the image is left out."""
         pooled, probs = features.pooled, outputs["logits"].softmax(1)
         some = slice(PATCH // 2, None, PATCH)
-        inside = _inside(features.frames, probs.shape[2], some)
+        side = probs.shape[2]
+        shown = inside(features.frames, torch.arange(side, device=pooled.device)[some] + 0.5, side)
         rows = torch.arange(len(pooled), device=pooled.device)
-        owner = rows[:, None, None].expand(inside.shape)[inside]
+        owner = rows[:, None, None].expand(shown.shape)[shown]
         patches = F.unfold(F.avg_pool2d(probs, POOLED), PATCH // POOLED, stride=PATCH // POOLED)
         return {
             "features": Site(pooled, rows),
-            "pixels": Site(_taken(outputs["pixels"], some, inside), owner, _taken(probs, some, inside)),
-            "output": Site(patches.mT.reshape(*inside.shape, -1)[inside], owner),
+            "pixels": Site(_taken(outputs["pixels"], some, shown), owner, _taken(probs, some, shown)),
+            "output": Site(patches.mT.reshape(*shown.shape, -1)[shown], owner),
         }
 
     def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
@@ -255,16 +257,6 @@ def dice_loss(probs: Tensor, targets: Tensor, known: Tensor) -> Tensor:
     return (1 - (2 * both + 1) / (said.sum((2, 3)) + told.sum((2, 3)) + 1)).mean(1)
 
 
-def _taken(values: Tensor, some: slice, inside: Tensor) -> Tensor:
-    """Some pixels of maps ``[n, d, side, side]`` that are inside, ``[m, d]``."""
-    return values[:, :, some, some].movedim(1, -1)[inside]
-
-
-def _inside(frames: Tensor, side: int, some: slice) -> Tensor:
-    """Which of some pixels of the canvas show the image ``[n, k, k]`` bool."""
-    places = torch.arange(side, device=frames.device)[some] + 0.5
-    left, top, step, flip, height, width = frames.unbind(1)
-    columns = torch.where(flip[:, None] > 0, side - places, places)
-    down = top[:, None] + places * step[:, None] < height[:, None]
-    across = left[:, None] + columns * step[:, None] < width[:, None]
-    return down[:, :, None] & across[:, None, :]
+def _taken(values: Tensor, some: slice, shown: Tensor) -> Tensor:
+    """Some pixels of maps ``[n, d, side, side]`` that show the image, ``[m, d]``."""
+    return values[:, :, some, some].movedim(1, -1)[shown]

@@ -108,7 +108,7 @@ def test_poisoned_labels_and_another_order_change_nothing(sentences, tiny_seq2se
     [
         ({"tune": "frozen"}, "trains the backbone; use --tune full"),
         ({"method": {"name": "self_training", "share": 0}}, r"share must lie in \(0, 1\]"),
-        ({"task": "classify", "backbone": "ngrams"}, "task 'classify' gives neither"),
+        ({"task": "classify", "backbone": "ngrams"}, "task 'classify' gives none"),
     ],
 )
 def test_what_cannot_be_is_refused(sentences, tiny_seq2seq, tmp_path, change, message):

@@ -29,9 +29,9 @@ class SelfTraining(Method):
 
     Of what is written (translations, transcripts, summaries) these are the texts with the highest mean probability of
     their tokens. Of masks they are pixels: of each category the surest ones, each by a threshold of its own, so that
-    rare and hard categories teach too (class balance, Zou et al.). Both parts of the training take the steps that a
-    recipe names. Dropout stays on while it learns and is off while it answers: of this noise come the gains of texts
-    (He et al.).
+    rare and hard categories teach too (class balance, Zou et al.), and of objects the surest boxes of each kind. Both
+    parts of the training take the steps that a recipe names. Dropout stays on while it learns and is off while it
+    answers: of this noise come the gains of texts (He et al.).
 
     Helps where the source model is mostly right in the target, and unlabelled inputs are many. Hurts where it is not:
     its errors are learned by heart, and confidence is no protection, since short and empty phrases are sure ones.
@@ -43,7 +43,7 @@ class SelfTraining(Method):
     Domain Adaptation for Semantic Segmentation via Class-Balanced Self-Training, ECCV 2018, eq. 6.
 
     Attributes:
-        share: of the target's rows that teach, the surest; of masks, of the pixels of each category.
+        share: of the target's rows that teach, the surest; of masks and boxes, of those of each category.
         strength: weight of their loss.
     """
 
@@ -51,7 +51,7 @@ class SelfTraining(Method):
     strength: float = 1.0
 
     name: ClassVar[str] = "self_training"
-    about: ClassVar[str] = "its own surest texts or pixels of the target teach it (He et al. 2020, Zou et al. 2018)"
+    about: ClassVar[str] = "its own surest texts, pixels or boxes of the target teach it (He 2020, Zou 2018)"
     ranges: ClassVar[Mapping[str, str]] = {"share": "(0, 1]", "strength": "[0, inf)"}
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (1.0, 0.3), "share": (0.5, 1.0, 0.2)}
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_inputs", "pseudo_labels")
