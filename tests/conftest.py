@@ -282,7 +282,7 @@ def _scene(rng: np.random.Generator, style: str = "day", side: int = 32) -> tupl
     return np.clip(pixels, 0, 255).astype(np.uint8), mask, box
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scenes() -> Callable[..., Path]:
     """``scenes(folder, n, style)`` writes ``images/``, ``discs/`` (their masks) and ``annotations.json``; poisoned ones
     say the opposite.

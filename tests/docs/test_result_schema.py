@@ -74,7 +74,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]]
     frame = pd.DataFrame({"a": np.arange(60.0), "b": np.arange(60.0) % 7, "label": np.arange(60) % 2})
     columns = {"input": ["a", "b"], "label": "label"}
     narrow = ac.adapt(frame, frame[["a"]] + 1, method="dann", training=QUICK, out=folder / "narrow", **columns)
-    runs = (plain, permitted, auto, brief, several, narrow)
+    numbers = frame.assign(label=frame["a"] / 7)
+    amounts = ac.adapt(numbers, numbers + 1, method="joint", backbone="columns", target_label="label",
+                       out=folder / "amounts", **columns)  # fmt: skip
+    runs = (plain, permitted, auto, brief, several, narrow, amounts)
     return [run.result for run in runs], evaluations
 
 

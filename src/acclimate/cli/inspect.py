@@ -36,6 +36,7 @@ def add(verbs: options.Verbs) -> None:
     parser.add_argument(
         "--backbone", metavar="NAME", help="whose frozen features the gap is measured on; default by modality"
     )
+    options.settings(parser, "backbone.size=128 or tune.kind=full")
     parser.add_argument("--target-label", metavar="COLUMN", help="permission to look at these labels of the target")
     parser.add_argument("--target-shares", metavar="CLASS=SHARE,...", help="checked against the evidence")
     parser.add_argument("--seed", type=int, metavar="N", help="of the sample and the folds (default 0)")
@@ -47,7 +48,8 @@ def run(args: argparse.Namespace) -> None:
     from acclimate.runs import recipe
     from acclimate.runs.inspect import inspect
 
-    value = inspect(recipe.parse(recipe.merge(recipe.environment(), options.given(args, *NAMES)), "inspect"))
+    asked = recipe.merge(recipe.environment(), options.given(args, *NAMES), recipe.assignments(args.set))
+    value = inspect(recipe.parse(asked, "inspect"))
     say(args, *value["data"]["notes"])
     put(args, value, *lines(value))
     if value["seconds"] is not None:
@@ -66,7 +68,7 @@ def lines(value: Mapping[str, Any]) -> list[str]:
     found += example_lines(value["examples"])
     found.append(f"methods that work with these data: {', '.join(value['methods'])}")
     if value["with_target_labels"]:
-        found.append(f"with --target-label COLUMN also: {', '.join(value['with_target_labels'])}")
+        found.append(f"with --target-label also: {', '.join(value['with_target_labels'])}")
     if value["recommendation"] is not None:
         first, *others = value["recommendation"]["reasons"]
         found += [f"try first: {value['recommendation']['options']}", f"  for {first}", *(f"  {why}" for why in others)]

@@ -40,6 +40,9 @@ def _domain(domain: Mapping[str, Any]) -> str:
     parts = [f"{domain['name']}, {domain['rows']} rows"]
     if "classes" in domain:
         parts.append(f"{len(domain['classes'])} classes ({counts(domain['classes'])})")
+    if "range" in domain:
+        low, middle, high = (f"{value:.4g}" for value in domain["range"])
+        parts.append(f"labels {low} to {high} (median {middle})")
     twins = domain["duplicates"]
     if twins["exact"] or twins["near"]:
         parts.append(f"{twins['exact']} exact and {twins['near']} near duplicates")
@@ -201,4 +204,8 @@ def _next(result: Mapping[str, Any], run: str) -> list[str]:
     """How to judge the model that is deployed."""
     if _own(result):
         return [f"  acclimate evaluate {run} --data HELD_OUT_FILE"]
+    from acclimate.tasks.registry import find
+
+    if find(result["task"]).shapes:
+        return [f"  acclimate evaluate {run} --data LABELLED_FOLDER    # laid out as the source; opens the seal"]
     return [f"  acclimate evaluate {run} --data LABELLED_FILE --label COLUMN    # opens the seal"]

@@ -89,6 +89,11 @@ class Data:
         return self.source_task == self.target_task
 
     @property
+    def named(self) -> str:
+        """What a user names to permit labels of the target."""
+        return "FOLDER" if self.task.shapes else "COLUMN"
+
+    @property
     def unknown_class(self) -> str:
         """Names a class of the target that the source does not have, empty if there is none."""
         known, asked = (set(getattr(task, "classes", ())) for task in (self.source_task, self.target_task))
@@ -215,7 +220,7 @@ class Method:
         if "images" in lacking:
             return f"method '{self.name}' changes images, and these rows are none"
         if lacking:
-            hint = "; --target-label COLUMN gives permission to train on target labels"
+            hint = f"; --target-label {data.named} gives permission to train on target labels"
             return (
                 f"method '{self.name}' needs {', '.join(n.replace('_', ' ') for n in lacking)}, which are not given"
                 f"{hint if 'target_labels' in lacking else ''}"

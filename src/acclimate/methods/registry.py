@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib import import_module
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any
@@ -236,21 +235,15 @@ def _word(value: Any) -> str:
     return str(value)
 
 
-def check(method: Method, data: Data) -> None:
-    """Refuse data that a method cannot work with.
-
-    Raises:
-        SettingsError: why, and the methods that would work.
-    """
-    if why := method.misses(data) or _apart(method, data):
-        works = works_with(replace(data, labelled_target=data.labelled_target or data.labelled_target_validation))
-        raise SettingsError(f"{why}{f'. Methods that would work: {names}' if (names := ', '.join(works)) else ''}")
+def unfit(method: Method, data: Data) -> str:
+    """What keeps a method from working with these data, as a sentence without its stop; empty if nothing."""
+    return method.misses(data) or _apart(method, data)
 
 
 def works_with(data: Data) -> list[str]:
     """The methods that these data suit."""
     methods = ((name, create(name)) for name in METHODS)
-    return [name for name, method in methods if not method.misses(data) and not _apart(method, data)]
+    return [name for name, method in methods if not unfit(method, data)]
 
 
 def _apart(method: Method, data: Data) -> str:

@@ -12,16 +12,22 @@ from acclimate.errors import SettingsError
 from acclimate.methods import registry as methods
 from acclimate.methods.base import Data, Method
 from acclimate.methods.ensemble.auto import FROZEN, PICKED, TRAINED, Auto
+from acclimate.runs.kit import (
+    Kit,
+    bottleneck,
+    check_data,
+    check_method,
+    create_backbone,
+    kit,
+    suits,
+    would_work,
+)
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.settings import build
-from acclimate.tasks.base import KEPT
 from acclimate.training.device import Place, place
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop
-
-MOVING_BOTTLENECK = 256
-"""Width of the trainable layer on frozen features, for methods that train by gradient steps."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +62,13 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     data, modality = prepared.data, prepared.schema.modality
     name, asked = _method_name(recipe, data)
     method = methods.create(name, {k: v for k, v in recipe.method.items() if k != "name"})
-    methods.check(method, data)
-    backbone = recipe.backbone.get("name") or backbones.default(modality)
-    settings = {k: v for k, v in recipe.backbone.items() if k != "name"}
-    if data.task.writes and backbone == backbones.DEFAULTS.get(modality) and not backbones.writes(backbone):
-        raise SettingsError(
-            f"task '{data.task.name}' writes texts: name a model that does with --backbone, such as a "
-            "folder of transformers or hf:NAME"
-        )
-    network = create_backbone(backbone, modality, settings, recipe.seed, objects, data.task.writes)
-    reads = data.task.reads
-    frozen = network.spec.pretrained and reads in KEPT
-    tune = build(Tune, {"kind": "frozen" if frozen else "full", **asked}, "tune")
-    _check_reading(data, network, tune)
+    check_data(method, recipe, prepared, asked, objects)
+    found = kit(recipe, prepared, asked, objects)
+    network, tune, reads = found.network, found.tune, data.task.reads
+    try:
+        check_method(method, data, network, tune)
+    except SettingsError as error:
+        raise SettingsError(f"{error}{would_work(data, found)}") from None
     usual = {"epochs": epochs_by_default(network, tune), **network.spec.training}
     training = build(Training, {**usual, **recipe.training}, "training")
 
@@ -80,12 +80,14 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         )
 
     def arm(method: Method, role: str, title: str | None = None) -> Arm:
-        _check(network, tune, method)
-        own, called = replace(tune, bottleneck=_bottleneck(tune, method, data)), title or method.name
+        check_method(method, data, network, tune)
+        own, called = replace(tune, bottleneck=bottleneck(tune, method, data)), title or method.name
         keep = training.keep or ("infomax" if role == "candidate" and data.task.kind == "class" else "last")
-        found = Arm(called, method, backbone, settings, own, replace(training, keep=keep), role, steps=reads != "row")
-        _check_training(found, data, where.world)
-        return found
+        made = Arm(
+            called, method, found.name, found.settings, own, replace(training, keep=keep), role, steps=reads != "row"
+        )
+        _check_training(made, data, where.world)
+        return made
 
     main = arm(method, "adapted")
     if data.task.moves and main.tune.kind == "frozen" and not main.tune.bottleneck:
@@ -99,60 +101,35 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         narrow = replace(tune, bottleneck=tune.bottleneck or 0)
         arms.append(replace(arm(methods.create("source_only"), "reference"), tune=narrow))
     if isinstance(method, Auto):
-        tried = _candidates(method, data, network, tune)
+        tried = _candidates(method, data, found)
         alone = [arm(candidate, "candidate", title) for title, candidate in tried.items()]
-        arms += [replace(found, shape=_shape(found, data, where)) for found in alone]
+        arms += [replace(one, shape=_shape(one, data, where)) for one in alone]
     plain = backbones.PLAIN.get(modality) if reads == "row" else None
     unchanged = methods.create("source_only" if carries else "target_only")
     beside = recipe.plain_baseline and (carries or data.has["target_labels"])
     if beside and data.task.writes and network.spec.pretrained and tune.kind != "frozen":
-        arms.append(Arm("plain", unchanged, backbone, settings, Tune("frozen"), training, "plain", steps=True))
-    if beside and plain is not None and plain != backbone:
+        arms.append(Arm("plain", unchanged, found.name, found.settings, Tune("frozen"), training, "plain", steps=True))
+    if beside and plain is not None and plain != found.name:
         arms.append(Arm("plain", unchanged, plain, {}, Tune("frozen", bottleneck=0), training, "plain"))
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
 
 
-def _check_reading(data: Data, network: Backbone, tune: Tune) -> None:
-    """Refuse a tuning with which the network cannot give what the task reads."""
-    task = data.task
-    if task.writes:
-        network.writer()
-        if tune.bottleneck:
-            raise SettingsError(f"task '{task.name}' writes with the backbone as it is; leave tune.bottleneck out")
-    if task.reads in ("pair", "states") and not task.writes:
-        network.read_units()
-    if task.reads == "words":
-        network.read_words()
-    if task.reads == "maps":
-        network.read_maps()
-        if tune.kind == "frozen" or tune.bottleneck or tune.layer:
-            raise SettingsError(
-                f"task '{task.name}' reads maps of several layers, which are not kept: use --tune full, or lora, and "
-                "leave tune.layer and tune.bottleneck out"
-            )
-    if task.reads in ("pair", "words") and tune.kind == "frozen":
-        raise SettingsError(f"task '{task.name}' reads tokens, and frozen ones are not kept: use --tune full, or lora")
-    if task.reads == "sentences" and (tune.kind != "frozen" or network.spec.sparse or not network.spec.pretrained):
-        raise SettingsError(
-            f"task '{task.name}' reads frozen sentences: take --tune frozen and a pretrained text encoder, as minilm"
-        )
-
-
-def _candidates(auto: Auto, data: Data, network: Backbone, tune: Tune) -> dict[str, Method]:
+def _candidates(auto: Auto, data: Data, chosen: Kit) -> dict[str, Method]:
     """Those named; or of all, and of those tried by default, the ones that these data and this tuning suit. By title,
     each with as many settings as asked for.
     """
     named = auto.candidates not in ((), ("all",))
-    usual: tuple[str, ...] = FROZEN if tune.kind == "frozen" else TRAINED
+    usual: tuple[str, ...] = FROZEN if chosen.tune.kind == "frozen" else TRAINED
     if data.task.kind != "class":
         usual = PICKED
+    network, tune = chosen.network, chosen.tune
     found: dict[str, Method] = {}
     for text in methods.METHODS if auto.candidates == ("all",) else auto.candidates or usual:
         method = methods.parse(text)
         if method.name == "source_only" or (method.name == "auto" and not named):
             continue  # it is there already
         if named:
-            _check_candidate(method, data)
+            _check_candidate(method, data, chosen)
         elif not suits(method, data, network, tune):
             continue
         if (title := methods.title(method)) in found:
@@ -160,28 +137,17 @@ def _candidates(auto: Auto, data: Data, network: Backbone, tune: Tune) -> dict[s
         found[title] = method
     every: dict[str, Method] = {}
     for title, method in found.items():
-        convex = tune.kind == "frozen" and not _bottleneck(tune, method, data)
+        convex = tune.kind == "frozen" and not bottleneck(tune, method, data)
         others = {methods.title(other): other for other in methods.variants(method, auto.settings, convex)}
         every |= {name: other for name, other in others.items() if name == title or name not in found}
     return every
 
 
-def _check_candidate(method: Method, data: Data) -> None:
+def _check_candidate(method: Method, data: Data, chosen: Kit) -> None:
     if isinstance(method, Auto):
         raise SettingsError("method.candidates: 'auto' averages the others, and cannot be one of them")
-    methods.check(method, data)
-
-
-def suits(method: Method, data: Data, network: Backbone, tune: Tune) -> bool:
-    """Whether the method can work with these data, this network and this tuning."""
-    if method.misses(data):
-        return False
-    try:
-        _check(network, tune, method)
-        method.stages(data, tune.kind == "frozen" and not _bottleneck(tune, method, data))
-    except SettingsError:
-        return False
-    return True
+    if why := methods.unfit(method, data):
+        raise SettingsError(why + would_work(data, chosen))
 
 
 def _method_name(recipe: Recipe, data: Data) -> tuple[str, dict[str, Any]]:
@@ -210,14 +176,6 @@ def epochs_by_default(network: Backbone, tune: Tune) -> float:
     return 3.0 if network.spec.pretrained else 20.0
 
 
-def _bottleneck(tune: Tune, method: Method, data: Data) -> int:
-    """On frozen features, gradient steps need something that can move."""
-    if tune.bottleneck is not None:
-        return tune.bottleneck
-    steps = any(isinstance(stage, Loop) for stage in method.stages(data, True))
-    return MOVING_BOTTLENECK if tune.kind == "frozen" and steps else 0
-
-
 def _shape(arm: Arm, data: Data, where: Place) -> tuple[Any, ...] | None:
     """What arms have in common that train in one loop: the first stage but for the settings that may be batched."""
     first = arm.method.stages(data, arm.convex)[0]
@@ -229,27 +187,6 @@ def _shape(arm: Arm, data: Data, where: Place) -> tuple[Any, ...] | None:
         return None
     common = first.method.given(dict.fromkeys(first.method.batched))
     return first.name, common, tuple(first.streams), arm.tune.bottleneck, training.keep
-
-
-def _check(network: Backbone, tune: Tune, method: Method) -> None:
-    """Refuse what would fail or mean nothing only after the run has begun."""
-    spec = network.spec
-    layer = network.check_layer(tune.layer)
-    if spec.layers:  # those of a module from Python may wait for its first input
-        network.size(layer)
-    if tune.kind == "frozen" and not spec.pretrained:
-        raise SettingsError(f"backbone '{spec.name}' starts from scratch: frozen it knows nothing; use --tune full")
-    if tune.kind != "frozen" and not spec.trainable:
-        raise SettingsError(f"backbone '{spec.name}' has nothing to train; use --tune frozen")
-    if tune.kind == "lora" and not network.lora_targets():
-        raise SettingsError(f"backbone '{spec.name}' names no module for LoRA; use --tune full")
-    if lacking := method.lacks(network, tune.kind == "frozen"):
-        raise SettingsError(lacking)
-    if method.aligns and tune.kind == "frozen" and tune.bottleneck == 0:
-        raise SettingsError(
-            f"method '{method.name}' moves features, but frozen ones without a bottleneck cannot move; "
-            "leave tune.bottleneck out, or use --tune full"
-        )
 
 
 def _check_training(arm: Arm, data: Data, processes: int) -> None:
@@ -266,20 +203,6 @@ def _check_training(arm: Arm, data: Data, processes: int) -> None:
         raise SettingsError("training.keep=source needs validation rows; set --validation above 0")
     if keep == "infomax" and (data.target is None or data.target_task.kind != "class"):
         raise SettingsError("training.keep=infomax needs target rows and a classification")
-
-
-def create_backbone(
-    name: str,
-    modality: Any,
-    settings: Mapping[str, Any],
-    seed: int,
-    objects: Mapping[str, Any] | None = None,
-    writes: bool = False,
-) -> Backbone:
-    """A fresh backbone by name, one that writes where it can, or the object that Python handed over."""
-    if objects and name in objects:
-        return objects[name]()
-    return backbones.create(name, modality, settings, seed, writes)
 
 
 def fitted_backbone(arm: Arm, prepared: Prepared, seed: int, objects: Mapping[str, Any] | None = None) -> Backbone:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
-from acclimate.backbones.registry import default
 from acclimate.domains.domain import INTERACTIONS, Domain
-from acclimate.methods.registry import METHODS, create, find, works_with
-from acclimate.runs.arms import create_backbone, suits
+from acclimate.errors import SettingsError
 from acclimate.runs.columns import shared
+from acclimate.runs.kit import accepted, kit
 from acclimate.runs.look import look
 from acclimate.runs.prepare import Prepared, prepare
 from acclimate.runs.reading import read_source, read_target
@@ -21,8 +20,6 @@ from acclimate.runs.recipe import Recipe
 from acclimate.runs.shares import contradiction
 from acclimate.selection.advice import advise
 from acclimate.selection.shifts import most_shifted
-from acclimate.settings import build
-from acclimate.training.settings import Tune
 
 NOTHING: dict[str, Any] = {
     **{"gap": None, "mmd": None, "kind": None, "shares": None, "shifts": []},
@@ -57,9 +54,7 @@ def inspect(
     found = prepare(recipe, labelled, unlabelled)
     data, modality = found.data, found.schema.modality
     task = data.source_task if data.source is not None else data.target_task
-    works = _suited(recipe, found)
-    lacking = {need for need, there in data.has.items() if not there}
-    permitted = [name for name in METHODS if set(find(name).needs) & lacking == {"target_labels"}]
+    works, permitted, lacking = _works(recipe, found)
     between = dict(NOTHING)
     if labelled is not None and unlabelled is not None:
         # users and items say nothing by themselves: there is no gap to see before vectors are learned
@@ -75,20 +70,29 @@ def inspect(
         "task": task.name,
         "modality": modality,
         "inputs": list(found.schema.inputs),
-        "data": {**found.report, "notes": [*found.notes, *contradiction(between["shares"])]},
+        "data": {**found.report, "notes": [*found.notes, *contradiction(between["shares"]), *lacking]},
         **between,
         "methods": works,
         "with_target_labels": permitted if unlabelled is not None and recipe.target_label is None else [],
     }
 
 
-def _suited(recipe: Recipe, found: Prepared) -> list[str]:
-    """The methods that the data suit, and the backbone that is named or the default one, with its usual tuning."""
-    modality = found.schema.modality
-    settings = {key: value for key, value in recipe.backbone.items() if key != "name"}
-    network = create_backbone(recipe.backbone.get("name") or default(modality), modality, settings, recipe.seed)
-    tune = build(Tune, {"kind": "frozen" if network.spec.pretrained else "full", **recipe.tune}, "tune")
-    return [name for name in works_with(found.data) if name == "auto" or suits(create(name), found.data, network, tune)]
+def _works(recipe: Recipe, found: Prepared) -> tuple[list[str], list[str], tuple[str, ...]]:
+    """The methods that would be accepted, those that labels of the target would add, and why there are none.
+
+    Raises:
+        SettingsError: a backbone that is named cannot be had, or does not give what the task reads.
+    """
+    data = found.data
+    try:
+        chosen = kit(recipe, found, recipe.tune)
+    except SettingsError as error:
+        if recipe.backbone:
+            raise
+        return [], [], (str(error),)
+    works = accepted(data, chosen)
+    judged = replace(data, labelled_target=data.source, labelled_target_validation=data.source_validation)
+    return works, [name for name in accepted(judged, chosen) if name not in works], ()
 
 
 def _between(
@@ -107,6 +111,8 @@ def _between(
         shares_certain=seen.shares is not None and not seen.shares["doubts"],
         hinge=0.0 if seen.shares is None else seen.shares["hinge"],
         trainable_text=seen.trainable and found.schema.modality == "text",
+        dense=found.data.task.reads == "maps",
+        labels=found.data.named,
     )
     return {
         "gap": {**asdict(seen.gap), "backbone": seen.backbone, "layer": seen.layer},

@@ -208,7 +208,9 @@ def _report(data: Data, source: Domain | None, target: Domain | None, labelled: 
             "hash": domain.fingerprint,
             "duplicates": {"exact": leak.exact, "near": leak.near, "conflicting": leak.conflicting},
         }
-        if told is not None and told.labels is not None and data.task.kind not in ("text", "labels"):
+        if told is not None and told.labels is not None and data.task.kind == "number":
+            report[name]["range"] = np.quantile(data.task.values(told.labels), (0, 0.5, 1)).tolist()
+        if told is not None and told.labels is not None and data.task.kind in ("class", "vector"):
             values, counts = np.unique(told.labels.astype(str), return_counts=True)
             if len(values) <= 100:
                 report[name]["classes"] = {str(v): int(c) for v, c in zip(values, counts, strict=True)}

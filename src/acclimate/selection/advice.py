@@ -43,6 +43,8 @@ def advise(
     shares_certain: bool,
     hinge: float,
     trainable_text: bool,
+    dense: bool = False,
+    labels: str = "COLUMN",
 ) -> Advice:
     """The first rule that applies.
 
@@ -54,25 +56,32 @@ def advise(
         shares_certain: nothing speaks against the estimated class shares.
         hinge: share of answers that hinge on the class shares.
         trainable_text: the inputs are texts and the backbone is a pretrained network that can be trained.
+        dense: answers are of the places of each row, so that alignment acts on thousands of them.
+        labels: what a user names to permit labels of the target.
     """
-    options, *reasons = _first(kind, distance, works, shares_certain, hinge, trainable_text)
+    several = _several(works, dense, labels)
+    options, *reasons = _first(kind, distance, works, shares_certain, hinge, trainable_text, several, labels)
     if rows < FEW:
         reasons.append(f"{rows} rows on the smaller side are few: nothing here is firm, and a small shift is not seen")
     return Advice(options, tuple(reasons))
 
 
 def _first(
-    kind: Kind, distance: float, works: Sequence[str], shares_certain: bool, hinge: float, trainable_text: bool
+    kind: Kind,
+    distance: float,
+    works: Sequence[str],
+    shares_certain: bool,
+    hinge: float,
+    trainable_text: bool,
+    several: Sequence[str],
+    labels: str,
 ) -> tuple[str, ...]:
-    several = "--method auto" if "auto" in works else "--method coral" if "coral" in works else "--method source_only"
+    options, why, *more = several
     if kind.confidence < SURE:
-        return (
-            several,
-            f"the kind of shift is not clear ({kind.name} {kind.confidence:.2f}): let several methods compete",
-        )
+        return options, f"the kind of shift is not clear ({kind.name} {kind.confidence:.2f}): {why}", *more
     if kind.name == "concept":
         return (
-            "--method joint --target-label COLUMN",
+            f"--method joint --target-label {labels}",
             "the same rows have other labels in the target: no method without target labels can follow that",
             "label more target rows, and train on both",
         )
@@ -94,7 +103,26 @@ def _first(
             "backbone on the source lifted such pairs more than adapting frozen features did",
             *(("--method auto on frozen features is the quick second try",) if "auto" in works else ()),
         )
-    return several, "the looks changed: no single method is safe there, so several compete and the best are averaged"
+    return options, f"the looks changed: {why}", *more
+
+
+def _several(works: Sequence[str], dense: bool, labels: str) -> tuple[str, ...]:
+    """What to try where no rule names a method, how that is meant, and what to know of it."""
+    if "auto" in works:
+        return "--method auto", "no single method is safe there, so several compete and the best are averaged"
+    chosen = f"--method auto picks the best of several where --target-label {labels} permits some labels to judge by"
+    if dense and "dann" in works:
+        return (
+            "--method dann --set method.strength=0.03",
+            "dann moves features until the domains look alike in them, which may also spoil answers: look at some",
+            "it acts on thousands of places in each image, which pulls harder than one vector a row: strengths of 0.01 "
+            "to 0.1 are sensible, and the default of 1 destroys what was learned",
+            *(("fda, source images in the target's light and colours, is the second try",) if "fda" in works else ()),
+            chosen,
+        )
+    if "coral" in works:
+        return "--method coral", "coral aligns means and covariances, and little else", chosen
+    return "--method source_only", "no method that moves features works with these data"
 
 
 def _for_label_shift(shares_certain: bool, hinge: float) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ class Auto(Method):
         if not data.has["classes"] and data.labelled_target_validation is None:
             return (
                 f"method '{self.name}' needs classes, or held-out labels of the target by which to pick the best arm, "
-                f"and task '{data.task.name}' has neither here; --target-label COLUMN permits some"
+                f"and task '{data.task.name}' has neither here; --target-label {data.named} permits some"
             )
         return super().misses(data)
 
