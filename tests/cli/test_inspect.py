@@ -21,6 +21,19 @@ def test_for_people(acclimate, columns):
     assert "with --target-label also: target_only, finetune, joint\n" in done.out
 
 
+def test_any_setting_of_a_recipe(acclimate, columns):
+    frozen, trained = (acclimate("inspect", *columns, "--set", f"tune.kind={kind}", "--json", "--backbone", backbone)
+                       for kind, backbone in (("frozen", "columns"), ("full", "mlp")))  # fmt: skip
+    assert "combat" in frozen.json["methods"] and "combat" not in trained.json["methods"]
+    assert "unknown" in acclimate("inspect", *columns, "--set", "tune.kinds=full").err
+
+
+def test_numbers_have_a_range_and_no_classes(acclimate, write_csv, tmp_path):
+    path = write_csv(tmp_path / "numbers.csv", "a,label", [f"{k},{k / 4}" for k in range(41)])
+    done = acclimate("inspect", "--source", path, "--input", "a", "--label", "label")
+    assert "numbers.csv, 41 rows, labels 0 to 10 (median 5)\n" in done.out
+
+
 def test_json(acclimate, columns):
     done = acclimate("inspect", *columns, "--json", "--backbone", "mlp")
     assert (done.code, done.err) == (0, "")

@@ -120,3 +120,20 @@ def test_what_is_refused(acclimate, files, tmp_path, options, code, text):
     done = acclimate("adapt", *domains(files), *QUICK, "--label", "acid", *options, "-o", tmp_path / "run")
     assert (done.code, text in done.err) == (code, True), done.err
     assert not (tmp_path / "run").exists()
+
+
+def test_smiles_that_are_read_as_texts_are_told(acclimate, files):
+    words = (
+        "inspect",
+        "--source",
+        files / "source.csv",
+        "--input",
+        "smiles",
+        "--label",
+        "acid",
+        "--backbone",
+        "ngrams",
+    )
+    told = "these texts look like molecules (SMILES), and are read as plain texts: --modality molecule"
+    assert told in acclimate(*words).err
+    assert told not in acclimate(*words, "--modality", "text").err

@@ -110,3 +110,11 @@ def test_several_labels_are_one_list(table):
     assert read(place, label="a|b").labels.tolist() == ['["1", "0"]', '["0", null]', "[null, null]"]
     with pytest.raises(DataError, match="no column 'c'"):
         read(place, label="a|c")
+
+
+def test_texts_that_look_like_molecules():
+    smiles = ["CC(=O)Oc1ccccc1C(=O)O", "C1CCNCC1", "CN1C=NC2=C1C(=O)N(C)C(=O)N2C", "CCO"]
+    assert molecules.smiles_like(smiles)
+    assert not molecules.smiles_like([*smiles[:3], "an acid"])
+    assert not molecules.smiles_like(["CCO", "I", "NO", "C"])  # words, for all one knows
+    assert not molecules.smiles_like(["a(b)=1", "x[3]", "f(2)"] * 3) and not molecules.smiles_like([])

@@ -87,6 +87,13 @@ def test_numbers_without_a_legend(tmp_path):
         read(path, label="masks", shapes="masks")
 
 
+def test_a_stray_value_is_told_with_its_file(tmp_path):
+    files = {f"images/{k}.png": photo(k) for k in range(4)} | {f"masks/{k}.png": png(MASK) for k in range(4)}
+    path = put(tmp_path, **{**files, "masks/2.png": png([[0, 255, 97], [0, 0, 255]])})
+    with pytest.raises(DataError, match=r"values 0, 97, 255: .* 97 is in 1 of 4 masks, such as masks/2\.png"):
+        read(path, label="masks", shapes="masks")
+
+
 def test_masks_that_do_not_fit_are_refused(tmp_path):
     path = put(tmp_path, **{"images/1.png": photo(), "masks/1.png": png(np.zeros((3, 3)))})
     with pytest.raises(DataError, match=r"masks/1.png: the mask is 3 x 3 pixels, its image 3 x 2"):

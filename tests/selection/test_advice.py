@@ -41,6 +41,21 @@ def test_the_first_rule_that_applies(name: str, options: dict[str, object], expe
     assert all(found.reasons)
 
 
+def test_one_method_is_not_told_as_several() -> None:
+    for name, options in (("covariate", {}), ("label", {"confidence": 0.5})):
+        found = asked(name, works=("source_only", "dann", "coral"), **options)  # type: ignore[arg-type]
+        assert found.options == "--method coral" and "compete" not in " ".join(found.reasons)
+        assert "--target-label COLUMN" in found.reasons[-1]
+
+
+def test_dense_answers_are_aligned_gently() -> None:
+    found = asked("covariate", works=("source_only", "dann", "coral", "fda"), dense=True, labels="FOLDER")
+    assert found.options == "--method dann --set method.strength=0.03"
+    assert "strengths of 0.01 to 0.1" in found.reasons[1] and "fda" in found.reasons[2]
+    assert "--target-label FOLDER" in found.reasons[3]
+    assert asked("covariate", dense=True).options == "--method auto"
+
+
 def test_few_rows_are_told() -> None:
     assert "60 rows on the smaller side are few" in asked("none", rows=60).reasons[-1]
     assert not any("few" in why for why in asked("none").reasons)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from acclimate.domains.filesets import FileSet
@@ -104,13 +104,18 @@ def colour(red: int, green: int, blue: int) -> int:
     return red if red == green == blue else (1 << 24) + (red << 16) + (green << 8) + blue
 
 
-def guessed(values: Iterable[int], role: str, where: str) -> Legend:
+def guessed(holders: Mapping[int, Sequence[str]], role: str, where: str) -> Legend:
     """A legend where none is given: 0 and one other value, or numbers of classes below 64 and 255 for no label.
 
+    Args:
+        holders: by value, the masks that hold it.
+        role: the folder of masks.
+        where: for people.
+
     Raises:
-        DataError: neither.
+        DataError: neither; names the value that the fewest masks hold, and one of them.
     """
-    there = sorted(set(values))
+    there = sorted(holders)
     inner = [value for value in there if value != 0]
     if len(inner) <= 1:
         name = PurePosixPath(role).name
@@ -118,8 +123,11 @@ def guessed(values: Iterable[int], role: str, where: str) -> Legend:
     if all(value < MOST or value == VOID for value in there):
         return {value: None if value == VOID else str(value) for value in there}
     shown = ", ".join(map(text_of, there[:8])) + (", ..." if len(there) > 8 else "")
+    rarest = min(inner, key=lambda value: (len(holders[value]), value))
+    few, every = len(holders[rarest]), len({name for names in holders.values() for name in names})
     raise DataError(
-        f"{where}: masks hold the values {shown}: neither two values nor numbers of classes. Say what they mean in "
+        f"{where}: masks hold the values {shown}: neither two values nor numbers of classes. {text_of(rarest)} is in "
+        f"{few} of {every} masks, such as {holders[rarest][0]}. Mend it, or say what the values mean in "
         f'{FILE} beside the masks, such as {{"0": "background", "255": "vessel"}}, and save masks without loss (PNG)'
     )
 

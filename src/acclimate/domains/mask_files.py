@@ -38,7 +38,11 @@ def read_masks(files: FileSet, found: Layout, names: Sequence[str], label: str, 
     by_value = [_runs(files, name, owned[name]) for name in names]
     known = find_legend(files, role, owned.values(), legend)
     if known is None:
-        known = guessed((value for _, found_here in by_value for value in found_here), role, f"{files.where}: {role}")
+        holders: dict[int, list[str]] = {}
+        for name, (_, values) in zip(names, by_value, strict=True):
+            for value in values:
+                holders.setdefault(value, []).append(owned[name])
+        known = guessed(holders, role, f"{files.where}: {role}")
     labels = np.empty(len(names), dtype=object)
     for row, name in enumerate(names):
         labels[row] = _label(*by_value[row], known, f"{files.where}/{owned[name]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -20,6 +21,12 @@ CUTOFF = 0.4
 """Tanimoto distance up to which molecules are of one cluster."""
 
 
+_SMILES = re.compile(r"[A-Za-z0-9@+\-\[\]()=#$:/\\%.*~]+")
+_BONDS = re.compile(r"[()=#\[\d]")
+LIKE = 50
+"""Texts that tell whether a column holds molecules."""
+
+
 def chemistry() -> Any:
     """RDKit's ``Chem``.
 
@@ -31,6 +38,19 @@ def chemistry() -> Any:
     except ImportError:
         raise MissingAssetError("molecules are read by RDKit: pip install 'acclimate[molecules]'") from None
     return Chem
+
+
+def smiles_like(texts: Sequence[str]) -> bool:
+    """Whether texts, read as such, look like SMILES: no white space, most with bonds, branches or rings, and RDKit, if
+    it is there, reads nine of ten.
+    """
+    some = [text.strip() for text in texts[:LIKE]]
+    if not some or not all(map(_SMILES.fullmatch, some)) or sum(map(bool, map(_BONDS.search, some))) < len(some) / 2:
+        return False
+    try:
+        return sum(parsed(text) is not None for text in some) >= 0.9 * len(some)
+    except MissingAssetError:
+        return False
 
 
 def parsed(smiles: str, fragment: Fragment = "whole") -> Any:

@@ -13,7 +13,7 @@ from acclimate.domains.columns import nearly_numbers
 from acclimate.domains.domain import INTERACTIONS, Domain, Schema
 from acclimate.domains.interactions import acquainted
 from acclimate.domains.leaks import scan
-from acclimate.domains.molecules import grouped
+from acclimate.domains.molecules import LIKE, grouped, smiles_like
 from acclimate.domains.schema import check_kinds
 from acclimate.domains.split import split
 from acclimate.errors import DataError, SettingsError
@@ -116,6 +116,8 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
     notes = tuple(dict.fromkeys(note for d in (source, target) if d is not None for note in d.notes))
     if first.schema.modality == "table":
         notes += tuple(nearly_numbers(first.rows.take(first.order[:LOOKED_AT])))
+    if first.schema.modality == "text" != recipe.modality and smiles_like(first.rows.take(first.order[:LIKE])):
+        notes += ("these texts look like molecules (SMILES), and are read as plain texts: --modality molecule",)
     if first.schema.modality == "audio":
         notes += tuple(note for d in (source, target) if d is not None for note in audio.remarks(d.sealed()))
     if source is not None:
