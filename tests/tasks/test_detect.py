@@ -273,6 +273,14 @@ def test_methods_work_as_they_are(pair, method):
     assert set(run.evaluate(pair / "target")["arms"]) == {"source_only", method}
 
 
+def test_boxes_of_other_names_leave_the_seal_closed(pair):
+    run, place = adapt(pair, "source_only"), pair / "target" / "annotations.json"
+    place.write_text(place.read_text().replace('"disc"', '"plate"').replace('"square"', '"tile"'))
+    with pytest.raises(DataError, match="Labels: plate, tile; the model knows disc, square"):
+        run.evaluate(pair / "target")
+    assert ac.Run(run.folder).result["seal"]["opened"] == 0
+
+
 def test_methods_that_need_classes_are_refused(pair):
     with pytest.raises(SettingsError, match="method 'bbse' needs classes, and task 'detect' has none"):
         adapt(pair, "bbse")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -158,6 +158,15 @@ class Detect(Task):
         order = np.argsort(areas, kind="stable")
         kept = order[(areas > 0)[order] & (areas >= VISIBLE * before)[order]]
         return np.column_stack([np.array(kinds, dtype=np.float32), cut])[kept]
+
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """The kinds of objects."""
+        return self.kinds
+
+    def named(self, label: str) -> Collection[str]:
+        """The kinds of objects of an image."""
+        return set(from_text(label)[0])
 
     def check(self, domain: Domain, *, learned: bool = True) -> None:
         """Refuse labels that are no boxes, and, to learn from, objects of other kinds.
