@@ -51,12 +51,25 @@ def test_another_sensor_is_learned_without_its_labels(acclimate, bearings, tmp_p
     assert done.code == 0, done.err
     arms = {name: arm["metrics"]["accuracy"] for name, arm in done.json["arms"].items()}
     assert arms["source_only"] < 0.8 and arms["adabn"] > 0.95
+    _answers_of_longer_series_are_those_of_their_windows(acclimate, bearings, tmp_path)
     adapted(acclimate, bearings, "poisoned.npz", "adabn", tmp_path / "again")
     for arm in ("source_only", "adabn"):
         weights = [
             (tmp_path / run / "arms" / arm / "model/weights.safetensors").read_bytes() for run in ("run", "again")
         ]
         assert weights[0] == weights[1], "labels of the target, which are in the file, must not matter"
+
+
+def _answers_of_longer_series_are_those_of_their_windows(acclimate, bearings, tmp_path):
+    with np.load(bearings / "target.npz") as arrays:
+        np.savez(tmp_path / "long.npz", x=arrays["x"].reshape(-1, 256))
+    done = acclimate("predict", tmp_path / "run", "--data", tmp_path / "long.npz")
+    assert done.code == 0, done.err
+    assert "note: long.npz: 48 series of 256 steps are cut into 96 windows of 128\n" in done.err
+    long = list(csv.DictReader(done.out.splitlines()))
+    short = csv.DictReader(acclimate("predict", tmp_path / "run", "--data", bearings / "target.npz").out.splitlines())
+    assert [(row["row"], row["start"]) for row in long[:3]] == [("0", "0"), ("0", "128"), ("1", "0")]
+    assert [row["prediction"] for row in long] == [row["prediction"] for row in short]
 
 
 def test_weight_nothing_is_source_only(acclimate, bearings, tmp_path):
@@ -124,6 +137,7 @@ def test_the_life_of_engines(acclimate, tmp_path):
     with (tmp_path / "lives.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["unit"] for row in rows] == sorted(str(k) for k in range(12))
+    assert "note: target.csv?take=last: constant: still\n" in done.err
     error = [float(row["prediction"]) - min(float(row["rul"]), 30) for row in rows]
     rmse = acclimate("evaluate", run, "--data", f"{target}?take=last", "--label", "rul", "--json").json["metrics"][
         "rmse"

@@ -115,8 +115,12 @@ def test_gaps_of_a_file_are_counted_and_a_lacking_channel_stays_out(table):
     frame.loc[1, "a"] = np.nan
     frame.loc[frame.unit == 2, "b"] = np.nan
     domain = read(f"{table(frame)}?window=3&take=last", input=["a", "b"])
-    assert any("1 missing values" in note for note in domain.notes)
-    assert any(note == "constant, so that nothing is learned from it: b" for note in domain.notes)
+    assert domain.notes[1:] == (
+        "engines.csv?window=3&take=last: 1 missing values lie on the straight line between their neighbours in the "
+        "recording",
+        "engines.csv?window=3&take=last: blank in every step of some recordings: b; read there as the source's mean",
+        "engines.csv?window=3&take=last: constant, so that nothing is learned from it: b",
+    )
     assert np.isnan(every(domain)[1, 1]).all() and not np.isnan(every(domain)[0]).any()
 
 
@@ -141,13 +145,31 @@ def test_no_split_tears_a_recording(table):
     ("window=0", {}, SettingsError, "window=0; expected a number of steps"),
     ("take=first", {}, SettingsError, "only take=last"),
     ("window=3", {"group": None}, DataError, "which column tells recordings apart"),
-    ("window=3", {"input": "name"}, DataError, "channels are numbers, and these columns are not: name"),
+    ("window=3", {"input": "name"}, DataError, r"column 'name' holds 'x' in row 1 \(8 of 8 cells are no numbers\)"),
     ("window=3", {"input": "c"}, DataError, "no column 'c'"),
 ])  # fmt: skip
 def test_what_is_refused(table, query, options, error, text):
     place = table(engines(name="x"))
     with pytest.raises(error, match=text):
         read(f"{place}?{query}", **options)
+
+
+def test_a_word_among_numbers_is_named_with_its_row(table):
+    frame = engines(b=["1", "2", "na", "", "off", "3", "4", "err"], c="x").iloc[::-1]
+    with pytest.raises(DataError) as caught:
+        read(f"{table(frame)}?window=3", input="*")
+    assert "column 'b' holds 'err' in row 1 (2 of 8 cells are no numbers); words are in c, too" in str(caught.value)
+    assert "--input COLUMN" in str(caught.value)
+
+
+def test_a_channel_that_is_always_blank_is_told(table):
+    frame = engines(b=np.nan)
+    source = read(f"{table(frame)}?window=3", input=["a", "b"])
+    assert "engines.csv?window=3: blank in every step: b; nothing is learned from it" in source.notes
+    target = read(table(frame, "new.csv"), input=["a", "b"], like=source.schema, optional=["a", "b"])
+    assert "new.csv: blank in every step: b; read as the source's mean" in target.notes
+    pair = ac.domains.domain.join([source, target])
+    assert set(pair.notes) == {*source.notes, *target.notes}, "each site has its say"
 
 
 def test_infinite_values_are_refused(table):
@@ -172,6 +194,31 @@ def test_arrays_are_series_whole_or_cut(arrays):
     cut_up = ac.read(f"{arrays}?load=3&window=3", modality="series", label="y")
     assert every(cut_up)[:, 0].tolist() == [[12, 13, 14], [15, 16, 17], [18, 19, 20], [21, 22, 23]]
     assert cut_up.labels.tolist() == ["bad", "bad", "good", "good"] and cut_up.groups.tolist() == ["0", "0", "1", "1"]
+
+
+def test_longer_series_are_cut_and_answers_say_where(arrays):
+    like = ac.read(np.zeros((2, 1, 4)) + np.arange(4.0), modality="series").schema
+    found = list(stream(f"{arrays}?load=3", modality="series", like=like, size=3))
+    frame, domain = found[0]
+    assert frame.columns.tolist() == ["row", "start"]
+    assert pd.concat([each for each, _ in found]).to_numpy().tolist() == [[0, 2], [1, 2]]
+    assert "a.npz?load=3: 2 series of 6 steps are cut into 2 windows of 4; their first 2 are in none" in domain.notes
+    shown = [list(frame.itertuples(index=False)) for frame, _ in stream(f"{arrays}?window=3", modality="series")]
+    assert [tuple(row) for row in shown[0]] == [(0, 0), (0, 3), (1, 0), (1, 3), (2, 0), (2, 3), (3, 0), (3, 3)]
+    whole, _ = next(stream(str(arrays), modality="series"))
+    assert whole.columns.tolist() == ["row"] and whole["row"].tolist() == [0, 1, 2, 3]
+
+
+def test_what_is_odd_in_arrays_is_named_as_in_the_file(tmp_path):
+    x = np.ones((4, 2, 5))
+    x[3, 1, 2] = np.inf
+    np.savez(tmp_path / "a.npz", x=x, load=np.array([0, 0, 3, 3]))
+    with pytest.raises(DataError, match=r"row 4 holds inf in channel 2, step 3; series are finite numbers"):
+        ac.read(f"{tmp_path / 'a.npz'}?load=3", modality="series")
+    assert len(ac.read(f"{tmp_path / 'a.npz'}?load=0", modality="series")) == 2
+    np.savez(tmp_path / "b.npz", x=np.array([np.zeros(3), np.zeros(4)], dtype=object))
+    with pytest.raises(DataError, match=r"unequal length: pad them .* CSV with a row for each step and --group"):
+        ac.read(tmp_path / "b.npz", modality="series")
 
 
 def test_classes_are_chosen_and_left_out_by_name(arrays):

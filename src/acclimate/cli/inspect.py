@@ -114,6 +114,7 @@ def example_lines(examples: Mapping[str, Any]) -> list[str]:
     found = []
     for side, rows in examples.items():
         if rows:
-            found.append(f"most {side.replace('_', '-')} rows of the {side.removesuffix('_like')} (counted from 0):")
-            found += [f"  row {row['row']}" + "".join(f" {row[k]}" for k in ("file", "text") if row[k]) for row in rows]
+            found.append(f"most {side.replace('_', '-')} rows of the {side.removesuffix('_like')}:")
+            for row in rows:
+                found.append(f"  row {row['row'] + 1}" + "".join(f" {row[k]}" for k in ("file", "text") if row[k]))
     return found

@@ -80,7 +80,8 @@ class ArrayFile(Mapping[str, np.ndarray]):
             if "allow_pickle" in str(error):
                 raise DataError(
                     f"{self.path}: array '{name}' holds Python objects, which can carry code; "
-                    "save it as numbers or fixed-width strings"
+                    "save it as numbers or fixed-width strings. Rows of unequal length: pad them to one; of series "
+                    "with NaN, or give a CSV with a row for each step and --group"
                 ) from None
             raise DataError(f"{self.path}: array '{name}' cannot be read, broken or truncated ({error})") from None
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from acclimate.domains.domain import Modality
-from acclimate.domains.labels import ABSURD, canonical_one
+from acclimate.domains.labels import ABSURD, canonical_one, row_name
 from acclimate.errors import DataError
 
 TEXT_BYTES = 10_000_000
@@ -118,11 +118,6 @@ def _check_numbers(numbers: pd.Series, where: str, column: Any) -> None:
             f"{where}: column '{column}' holds numbers that are infinite or beyond {ABSURD:g} in {len(bad)} rows; "
             f"the first is {row_name(numbers.index[bad[0]])}: {numbers.iloc[bad[0]]}"
         )
-
-
-def row_name(position: Any) -> str:
-    """A row for people: counted from 1, the header not counted."""
-    return f"row {position + 1}" if isinstance(position, (int, np.integer)) else f"row {position!r}"
 
 
 def texts(frame: pd.DataFrame, where: str) -> np.ndarray:

@@ -237,6 +237,7 @@ def join(domains: Sequence[Domain]) -> Domain:
         labels=stack("labels"),
         groups=stack("groups"),
         locator=None,
+        notes=tuple(dict.fromkeys(note for domain in domains for note in domain.notes)),
         origin=_origins(domains),
     )
 

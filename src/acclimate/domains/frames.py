@@ -19,6 +19,7 @@ from acclimate.domains.domain import Domain, Modality, Schema, Shapes
 from acclimate.domains.locator import Locator, column_of, parse
 from acclimate.domains.read import read
 from acclimate.domains.request import Request
+from acclimate.domains.series import SeriesRows
 from acclimate.domains.tables import TABLES, TableFile, suffix_of
 from acclimate.errors import DataError
 
@@ -40,7 +41,8 @@ def stream(
 
     Of tables the frame has all columns in their order; cells of CSV and TSV are the file's own text, so that they
     can be written again as they were; of series it is the row where each window ends, and all of it is in memory. Of
-    folders and zips the frame has the column ``path``, of anything else ``row``.
+    folders and zips the frame has the column ``path``, of anything else ``row``, from 0; of series in arrays that are
+    cut up also ``start``, the step of the row with which a window begins.
 
     Args:
         source: whatever `read` takes.
@@ -72,7 +74,10 @@ def stream(
         return _of_ends(*from_series.read_frame(source, wanted), size, typed)
     if isinstance(source, pd.DataFrame):
         return _of_frame(source, wanted, size, typed)
-    return _of_domain(read(source, input=input, modality=modality, like=like), size)
+    whole = read(source, input=input, modality=modality, like=like)
+    if isinstance(whole.rows, SeriesRows) and (shown := from_series.places(whole.rows))["start"].any():
+        return _of_ends(shown, whole, size, typed)
+    return _of_domain(whole, size)
 
 
 def _of_table(

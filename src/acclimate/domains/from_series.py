@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,11 +13,11 @@ import pandas as pd
 
 from acclimate.domains import series
 from acclimate.domains.arrays import ArrayFile, matching
-from acclimate.domains.columns import join_names, row_name, typed
+from acclimate.domains.columns import MISSING, join_names, typed
 from acclimate.domains.domain import Domain, Schema, Windows
 from acclimate.domains.from_arrays import input_array, label_array, named_classes, same_length
 from acclimate.domains.from_tables import plan, together
-from acclimate.domains.labels import canonical, label_columns
+from acclimate.domains.labels import canonical, label_columns, row_name
 from acclimate.domains.labels import together as joined_labels
 from acclimate.domains.locator import Locator, column_of
 from acclimate.domains.request import Request, checked_ids, finish
@@ -110,27 +110,32 @@ def _of_frame(
     windows = replace(windows, length=windows.length or series.USUAL, stride=windows.stride or 1)
     rows = SeriesRows(filled, series.cut(steps.sizes, windows, last), windows.length)
     ends = steps.frame.iloc[rows.cut.ends]
+    absent = [name for name in names if name in wanted.optional]
+    there = [k for k, name in enumerate(names) if name not in absent]
     notes = [
         f"{len(steps.sizes)} recordings, {len(rows)} windows of {windows.length} steps, every {windows.stride}",
         *wanted.notes,
-        *series.remarks(rows, names, gaps, len(steps.sizes)),
+        *series.remarks(
+            replace(rows, values=rows.values[:, there]), [names[k] for k in there], gaps, wanted.like is None
+        ),
     ]
     if steps.uneven:
         notes.append(
             f"{steps.uneven} of {len(steps.sizes)} recordings have steps that are not equally far apart in "
             f"'{windows.time}': they are read one after the other"
         )
-    if absent := [name for name in names if name in wanted.optional]:
-        notes.append(f"{where} has no {join_names(absent)}: read as the source's mean")
+    if absent:
+        notes.append(f"has no {join_names(absent)}: read as the source's mean")
+    called = where if locator is None else locator.name
     domain = finish(
         rows,
         checked_ids(rows, "series", where),
         Schema("series", names, wanted.label, windows.recording, windows=windows),
-        name=where if locator is None else locator.name,
+        name=called,
         labels=_labels(ends, rows, wanted, where),
         groups=np.array(steps.recordings, dtype=object)[rows.cut.owner],
         locator=locator,
-        notes=notes,
+        notes=[f"{called}: {note}" for note in notes],
     )
     return ends.reset_index(drop=True), domain
 
@@ -178,9 +183,8 @@ def _channels(frame: pd.DataFrame, wanted: Request, where: str, from_text: bool)
     """Names of the channels and ``[steps, channels]`` float32; those of ``like`` in its order, NaN where they lack."""
     inputs = wanted.input or ()
     columns = typed(frame[list(inputs)], from_text=from_text, where=where)
-    words = [str(name) for name in columns if columns[name].dtype == object and columns[name].notna().any()]
-    if words:
-        raise DataError(f"{where}: channels are numbers, and these columns are not: {join_names(words)}")
+    if words := [str(name) for name in columns if columns[name].dtype == object and columns[name].notna().any()]:
+        raise DataError(f"{where}: {_wordy(columns, words)}")
     names = inputs
     if wanted.like is not None and wanted.like.inputs:
         names = wanted.like.inputs
@@ -190,6 +194,20 @@ def _channels(frame: pd.DataFrame, wanted: Request, where: str, from_text: bool)
             raise DataError(f"{where}: channels that the source does not have: {join_names(extra)}")
     values = columns.reindex(columns=list(names)).to_numpy(dtype=np.float32)
     return names, values
+
+
+def _wordy(columns: pd.DataFrame, words: Sequence[str]) -> str:
+    """What to say of columns that hold words: the first such cell, and the way out."""
+    cells = columns[words[0]].dropna()
+    cells = cells[[text.lower() not in MISSING for text in cells.astype(str)]]
+    odd = cells[pd.to_numeric(cells, errors="coerce").isna()]
+    row = min(odd.index)
+    others = f"; words are in {join_names(words[1:])}, too" if words[1:] else ""
+    return (
+        f"channels are numbers, and column '{words[0]}' holds '{str(odd[row])[:40]}' in {row_name(row)} ({len(odd)} of "
+        f"{len(columns)} cells are no numbers){others}. Leave such cells empty, or name the channels alone, each with "
+        "--input COLUMN"
+    )
 
 
 def _labels(ends: pd.DataFrame, rows: SeriesRows, wanted: Request, where: str) -> np.ndarray | None:
@@ -223,7 +241,7 @@ def read_arrays(locator: Locator, path: Path, wanted: Request) -> Domain:
 
     sides = side(label, "label", wanted.partial), side(wanted.group, "group")
     kept = values if keep is None else values[keep]
-    return _of_stack(kept, *sides, replace(wanted, label=label), f"{where}: array '{x}'", locator)
+    return _of_stack(kept, *sides, replace(wanted, label=label), f"{where}: array '{x}'", locator, keep)
 
 
 def read_stack(inputs: Any, wanted: Request, where: str = "array") -> Domain:
@@ -238,21 +256,40 @@ def _of_stack(
     wanted: Request,
     where: str,
     locator: Locator | None,
+    numbers: np.ndarray | None = None,
 ) -> Domain:
     windows, last = series.asked_windows(locator, wanted.like, None)
-    stack = series.stacked(values, where)
+    stack = series.stacked(values, where, numbers)
     rows, windows, gaps = series.of_stack(stack, windows, last)
     owner = rows.cut.owner
     if groups is None and len(owner) > len(stack):  # windows of one series stay together
         groups = np.array([str(k) for k in range(len(stack))], dtype=object)
     names = [f"channel {k + 1}" for k in range(stack.shape[1])]
+    called = where if locator is None else locator.name
+    notes = [*_cut_up(stack, rows), *series.remarks(rows, names, gaps, wanted.like is None)]
     return finish(
         rows,
         checked_ids(rows, "series", where),
         Schema("series", (), wanted.label, wanted.group, windows=replace(windows, recording=None)),
-        name=where if locator is None else locator.name,
+        name=called,
         labels=None if labels is None else labels[owner],
         groups=None if groups is None else groups[owner],
         locator=locator,
-        notes=series.remarks(rows, names, gaps, len(stack)),
+        notes=[f"{called}: {note}" for note in notes],
     )
+
+
+def _cut_up(stack: np.ndarray, rows: SeriesRows) -> Iterator[str]:
+    """A remark on series that are longer than a window."""
+    n, _, steps = stack.shape
+    if steps <= rows.length:
+        return
+    unread = int(places(rows)["start"].min())
+    beside = f"; their first {unread} are in none" if unread else ""
+    yield f"{n} series of {steps} steps are cut into {len(rows)} windows of {rows.length}{beside}"
+
+
+def places(rows: SeriesRows) -> pd.DataFrame:
+    """Of each window of series in an array the series' ``row`` and the window's ``start``, its first step, from 0."""
+    start = np.maximum(rows.cut.ends - rows.cut.begins - rows.length + 1, 0)
+    return pd.DataFrame({"row": rows.cut.owner, "start": start})

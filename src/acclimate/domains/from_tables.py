@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from acclimate.domains import ids, molecules, tables
 from acclimate.domains.arrays import NumberRows, matching
-from acclimate.domains.columns import found_modality, join_names, row_name, texts, typed
+from acclimate.domains.columns import found_modality, join_names, texts, typed
 from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
-from acclimate.domains.labels import label_columns
+from acclimate.domains.labels import label_columns, row_name
 from acclimate.domains.locator import Locator, column_of
 from acclimate.domains.request import Request, checked_ids, finish, said, side_columns
 from acclimate.domains.rows import ArrowRows, FrameRows, ListRows

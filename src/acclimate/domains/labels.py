@@ -76,6 +76,16 @@ def together(columns: Sequence[Any]) -> np.ndarray:
     return np.array([json.dumps([value or None for value in row], ensure_ascii=False) for row in rows], dtype=object)
 
 
+def row_name(position: Any) -> str:
+    """A row for people: counted from 1, the header not counted."""
+    return f"row {position + 1}" if isinstance(position, (int, np.integer)) else f"row {position!r}"
+
+
+def _place(values: Any, k: int) -> str:
+    """The row of a value, by the index of pandas where it has one: some rows of a file keep their numbers."""
+    return row_name(values.index[k] if hasattr(values, "iloc") else k)
+
+
 def as_json(value: Any) -> Any:
     """Lists and mappings as JSON text; anything else as it is."""
     value = value.tolist() if isinstance(value, np.ndarray) else value
@@ -94,9 +104,9 @@ def canonical(values: Any, where: str = "labels", partial: bool = False) -> np.n
     if partial:
         result[missing] = None
     elif missing.any():
-        first = int(np.flatnonzero(missing)[0]) + 1
+        first = _place(values, int(np.flatnonzero(missing)[0]))
         raise DataError(
-            f"{where}: {int(missing.sum())} of {len(result)} rows have no value (the first is row {first}); "
+            f"{where}: {int(missing.sum())} of {len(result)} rows have no value (the first is {first}); "
             "remove those rows or fill them in"
         )
     return result
@@ -121,8 +131,8 @@ def canonical_with_missing(values: Any, where: str = "labels") -> tuple[np.ndarr
         if isinstance(value, (list, tuple, dict, set, np.ndarray)):
             kind = type(value).__name__
             raise DataError(
-                f"{where}: row {i + 1} holds a {kind}, {str(value)[:60]}; expected one word or number. Lists of "
-                "answers are for --task answer, of tags for --task tag, of items for --task rank"
+                f"{where}: {_place(values, i)} holds a {kind}, {str(value)[:60]}; expected one word or number. "
+                "Lists of answers are for --task answer, of tags for --task tag, of items for --task rank"
             )
         if key is None:
             result[i] = canonical_one(value)

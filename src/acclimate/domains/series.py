@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from acclimate.domains.domain import Schema, Windows
+from acclimate.domains.labels import ABSURD, row_name
 from acclimate.domains.locator import Locator
 from acclimate.errors import DataError, SettingsError
 
@@ -17,6 +18,7 @@ USUAL = 30
 """Steps of a window of a long table, unless the locator says: what turbofan studies take."""
 STEPS_LEFT = "steps_left"
 """As a label: how many steps of its recording follow a window. The remaining life, of what ran until it failed."""
+UNEQUAL = "Of unequal length: pad them with NaN to one length, or give a CSV with a row for each step and --group"
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,16 @@ def bridged(values: np.ndarray, sizes: Sequence[int]) -> tuple[np.ndarray, int]:
     return filled, count
 
 
-def remarks(rows: SeriesRows, names: Sequence[str], bridged: int, recordings: int) -> tuple[str, ...]:
-    """What is odd about series, a sentence each: short recordings, gaps, channels that are constant or not there."""
-    notes = []
+def remarks(rows: SeriesRows, names: Sequence[str], bridged: int, teaches: bool) -> tuple[str, ...]:
+    """What is odd about series, a sentence each: short recordings, gaps, channels that are constant or blank.
+
+    Args:
+        rows: all windows.
+        names: of the channels.
+        bridged: how many missing values were filled.
+        teaches: whether channels are learned from here; elsewhere the source says what they are.
+    """
+    notes, recordings = [], len(np.unique(rows.cut.owner))
     if rows.cut.short:
         notes.append(
             f"{rows.cut.short} of {recordings} recordings are shorter than a window ({rows.length} steps): their first "
@@ -141,31 +150,49 @@ def remarks(rows: SeriesRows, names: Sequence[str], bridged: int, recordings: in
         )
     if bridged:
         notes.append(f"{bridged:,} missing values lie on the straight line between their neighbours in the recording")
-    still = [name for k, name in enumerate(names) if _constant(rows.values[:, k])]
+    known = ~np.isnan(rows.values)
+    there = known.any(axis=0)
+    blank = [name for name, some in zip(names, there, strict=True) if not some]
+    if blank:
+        told = "nothing is learned from it" if teaches else "read as the source's mean"
+        notes.append(f"blank in every step: {', '.join(blank)}; {told}")
+    partly = [name for k, name in enumerate(names) if there[k] and not known[:, k].all()]
+    if partly:
+        notes.append(f"blank in every step of some recordings: {', '.join(partly)}; read there as the source's mean")
+    still = [name for k, name in enumerate(names) if there[k] and _constant(rows.values[known[:, k], k])]
     if still:
-        notes.append(f"constant, so that nothing is learned from it: {', '.join(still)}")
+        notes.append(f"constant{', so that nothing is learned from it' if teaches else ''}: {', '.join(still)}")
     return tuple(notes)
 
 
 def _constant(values: np.ndarray) -> bool:
-    known = values[~np.isnan(values)]
-    return bool(len(known)) and bool(known.min() == known.max())
+    return bool(values.min() == values.max())
 
 
-def stacked(values: np.ndarray, where: str) -> np.ndarray:
-    """An array of series as ``[n, channels, length]`` float32.
+def stacked(values: np.ndarray, where: str, numbers: np.ndarray | None = None) -> np.ndarray:
+    """An array of series as ``[n, channels, length]`` float32; ``numbers`` of its rows in the file, for messages.
 
     Raises:
-        DataError: of another shape, or no numbers.
+        DataError: of another shape, no numbers, or some that are infinite or beyond 1e30.
     """
     if values.dtype.kind not in "biuf" or values.ndim not in (2, 3) or not values.size:
         shape = "x".join(map(str, values.shape))
         raise DataError(
             f"{where}: an array of {shape} {values.dtype}; series are numbers [n, length] or [n, channels, length]. "
-            "Series of unequal length: give a table with a row for each step and --group, or cut them to one length"
+            f"{UNEQUAL}"
         )
-    found = values.astype(np.float32)
-    return found[:, None, :] if found.ndim == 2 else found
+    raw = values[:, None, :] if values.ndim == 2 else values
+    with np.errstate(over="ignore"):
+        found = raw.astype(np.float32)
+    bad = np.abs(found) > ABSURD
+    if bad.any():
+        row, channel, step = np.argwhere(bad)[0]
+        place = row_name(row if numbers is None else numbers[row])
+        raise DataError(
+            f"{where}: {place} holds {raw[row, channel, step]} in channel {channel + 1}, step {step + 1}; series are "
+            f"finite numbers up to {ABSURD:g}, and NaN where one is missing"
+        )
+    return found
 
 
 def of_stack(values: np.ndarray, windows: Windows, last: bool) -> tuple[SeriesRows, Windows, int]:

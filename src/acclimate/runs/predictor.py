@@ -207,6 +207,8 @@ class Predictor:
         for frame, domain in stream(data, columns, like.modality, typed=typed, like=like, shapes=shapes):
             if like.modality == "audio" and not self._odd:
                 self._odd = audio.remarks(domain)
+            if like.modality == "series":
+                self._odd = domain.notes
             yield frame, self._fitting(domain, self._named(data, domain, input))
 
     def _look(self, domain: Domain) -> None:
