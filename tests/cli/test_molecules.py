@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
+
+from acclimate.domains.molecules import hash_molecules
 
 pytest.importorskip("rdkit")
 QUICK = ("--precision", "fp32", "--seed", "0", "--modality", "molecule", "--input", "smiles")
@@ -50,6 +53,15 @@ def test_molecules_go_from_adapt_to_a_verdict(acclimate, files, tmp_path):
     )  # fmt: skip
     assert done.code == 0, done.err
     assert [(arm["name"], arm["backbone"]) for arm in done.json["arms"]][-1] == ("plain", "morgan")
+    lines, odd = (files / "source.csv").read_text().splitlines(), ["weird,1,,0", "Brc1ccccc1,0,,0"]
+    (tmp_path / "mixed.csv").write_text("\n".join([lines[0], *odd, *lines[4:40]]) + "\n")
+    done = acclimate("evaluate", run, "--data", f"{tmp_path / 'mixed.csv'}?site!=4", "--label", "acid")
+    assert done.code == 3 and "of 30 rows were trained on with their labels (row " in done.err
+    told = re.search(r"labels \((.*), \.\.\.\)", done.err)[1].split(", ")
+    with np.load(run / "rows.npz") as rows:
+        trained = np.isin(hash_molecules([line.split(",")[0] for line in lines[4:40]]), rows["trained"])
+    assert told == [f"row {k + 3}" for k in np.flatnonzero(trained) if k % 5 != 1][:3], "rows of the file"
+    assert told[0] == "row 3" and told[1] == "row 5"
     done = acclimate("evaluate", run, "--data", files / "target.csv", "--label", "acid", "--json")
     assert done.code == 0, done.err
     assert done.json["metrics"]["roc_auc"] > 0.95 and done.json["metrics"]["pr_auc"] > 0.95

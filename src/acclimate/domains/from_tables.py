@@ -132,10 +132,10 @@ def of_frame(
         modality = found_modality(columns, where)
     rows: Rows
     if modality == "text":
-        rows = ListRows(texts(raw, where))
+        rows = ListRows(texts(raw, where), frame.index.to_numpy())
         found = ids.hash_texts(rows.values)
     elif modality == "molecule":
-        rows = ListRows(texts(raw, where))
+        rows = ListRows(texts(raw, where), frame.index.to_numpy())
         found = molecules.hash_molecules(rows.values.tolist())
     elif modality in ("table", "array"):
         assert columns is not None

@@ -12,6 +12,7 @@ import numpy as np
 from acclimate.domains.audio import decode_audio
 from acclimate.domains.domain import Domain, Joined, Modality, Rows, Subset
 from acclimate.domains.images import decode_image
+from acclimate.domains.labels import row_name
 from acclimate.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,16 +29,21 @@ BLOCK = 4096
 @dataclass(frozen=True)
 class ListRows:
     """Texts or images held in memory: an object array ``[n]``, or images of one size as a uint8 array
-    ``[n, height, width]`` or ``[n, height, width, channels]``.
+    ``[n, height, width]`` or ``[n, height, width, channels]``; ``numbers`` of the rows in their file, if some are left
+    out.
     """
 
     values: np.ndarray
+    numbers: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, index: np.ndarray) -> list[Any]:
         return list(self.values[index])
+
+    def place(self, index: int) -> str:
+        return row_name(index if self.numbers is None else self.numbers[index])
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,9 @@ class FrameRows:
 
     def take(self, index: np.ndarray) -> pd.DataFrame:
         return self.frame.take(index).reset_index(drop=True)
+
+    def place(self, index: int) -> str:
+        return row_name(self.frame.index[index])
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,15 @@ def place_of(domain: Domain, index: int) -> str:
             name = names[part] if len(names) == len(ends) else name
             index, rows = index - int(ends[part]) + len(rows.parts[part]), rows.parts[part]
         else:
-            return f"{name}, row {index + 1}"
+            return f"{name}, {row_of(rows, index)}"
+
+
+def row_of(rows: Rows, index: int) -> str:
+    """Which row of its file, or which window of series, counted from 1."""
+    if isinstance(rows, Subset):
+        return row_of(rows.rows, int(rows.index[index]))
+    place = getattr(rows, "place", None)
+    return row_name(index) if place is None else place(index)
 
 
 def check_texts_with_labels(domain: Domain, look: Callable[[str, str], object]) -> None:

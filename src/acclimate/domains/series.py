@@ -57,6 +57,9 @@ class SeriesRows:
     def __len__(self) -> int:
         return len(self.cut.ends)
 
+    def place(self, index: int) -> str:
+        return f"window {index + 1}"
+
     def take(self, index: np.ndarray) -> np.ndarray:
         index = np.asarray(index, dtype=np.intp)
         steps = self.cut.ends[index][:, None] + np.arange(1 - self.length, 1)

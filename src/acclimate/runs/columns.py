@@ -11,6 +11,7 @@ import numpy as np
 from acclimate.domains.columns import join_names
 from acclimate.domains.domain import Domain, Rows, Schema
 from acclimate.domains.request import checked_ids
+from acclimate.domains.rows import row_of
 from acclimate.domains.schema import Difference, difference
 from acclimate.domains.tables import need_columns
 from acclimate.errors import DataError, SettingsError
@@ -30,6 +31,9 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def place(self, index: int) -> str:
+        return row_of(self.rows, index)
 
     def take(self, index: np.ndarray) -> Any:
         taken, places = self.rows.take(index), list(self.places)

@@ -15,6 +15,7 @@ import numpy as np
 from acclimate.domains.domain import Domain
 from acclimate.domains.labels import apply_label_map
 from acclimate.domains.locator import named_label
+from acclimate.domains.rows import place_of
 from acclimate.errors import DataError
 from acclimate.files import write_json
 from acclimate.runs import result
@@ -31,6 +32,9 @@ from acclimate.tasks.base import Task
 
 LISTED = 8
 """Names that a sentence lists."""
+
+FIRST = 3
+"""Rows that are named of those that were trained on."""
 
 
 def open_seal(
@@ -70,15 +74,15 @@ def open_seal(
     if domain.labels is None:
         raise DataError(f"{domain.name}: no labels; name their column with --label")
     domain = replace(domain, labels=apply_label_map(domain.labels, label_map(recipe)))
-    domain = domain.select(domain.order)  # the order of the file must not change an interval
     task = tasks.restore(deployed._model.task.config())
     if task.kind == "vector":
         notes += _check_people(task, domain, force)
         domain = replace(domain, groups=domain.labels if domain.groups is None else domain.groups)
     task.check(domain, learned=False)
-    assert domain.labels is not None
     names = _names(task, domain.name, domain.labels)
     seen = _check_rows(folder, domain, force)
+    domain = domain.select(domain.order)  # the order of the file must not change an interval
+    assert domain.labels is not None
     opening = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": domain.name,
@@ -209,14 +213,16 @@ def _check_rows(folder: Path, domain: Domain, force: bool) -> dict[str, int]:
         DataError: some were trained on with labels, unless forced.
     """
     with np.load(folder / "rows.npz", allow_pickle=False) as rows:
-        trained = int(np.isin(domain.ids, rows["trained"]).sum())
+        trained = np.flatnonzero(np.isin(domain.ids, rows["trained"]))
         seen = int(np.isin(domain.ids, rows["seen"]).sum())
-    if trained and not force:
+    if len(trained) and not force:
+        first = ", ".join(place_of(domain, int(k)).removeprefix(f"{domain.name}, ") for k in trained[:FIRST])
+        told = f"{first}, ..." if len(trained) > FIRST else first
         raise DataError(
-            f"{domain.name}: {trained} of {len(domain)} rows were trained on with their labels; "
+            f"{domain.name}: {len(trained)} of {len(domain)} rows were trained on with their labels ({told}); "
             "take others, or --force to evaluate all the same"
         )
-    return {"trained_on": trained, "seen_unlabelled": seen - trained}
+    return {"trained_on": len(trained), "seen_unlabelled": seen - len(trained)}
 
 
 def _verdict(task: Task, found: Mapping[str, ArmScores], adapted: str, reference: str | None) -> str:
