@@ -123,6 +123,19 @@ def test_a_few_molecules_of_each_class(acclimate, files, tmp_path):
     assert np.mean(right) > 0.8
 
 
+def test_a_label_that_only_the_target_has(acclimate, files, tmp_path):
+    """What the error says to type works, and trains on the target's label."""
+    (tmp_path / "new.csv").write_text((files / "target.csv").read_text().replace("acid", "toxic", 1))
+    places = ["--source", files / "source.csv", "--target", tmp_path / "new.csv"]
+    done = acclimate("adapt", *places, *QUICK, "--label", "toxic", "-o", tmp_path / "run")
+    assert done.code == 3 and "no column 'toxic'" in done.err
+    assert done.err.rstrip().endswith("say --label acid --target-label toxic")
+    said = done.err.rstrip().split("say ")[1].split()
+    done = acclimate("adapt", *places, *QUICK, *said, "-o", tmp_path / "run", "--json")
+    assert done.code == 0, done.err
+    assert done.json["setting"] == "inductive"
+
+
 @pytest.mark.parametrize(("options", "code", "text"), [
     (["--method", "fixmatch", "--backbone", "molecule_graph"], 2, "molecule rows have none that is sure to mean"),
     (["--method", "dann", "--split", "scaffold", "--group", "site"], 2, "both say what stays together"),

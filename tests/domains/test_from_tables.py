@@ -140,6 +140,18 @@ def test_poisoned_labels_change_nothing_unless_asked_for(tmp_path, table_name, w
         read(tmp_path / table_name, input="text", label="label")
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_rows_without_a_label_may_be_left_out_and_others_keep_their_numbers(tmp_path, ending):
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": ["x", None, "y", "z"], "c": [1, 1, 0, None]})
+    place = tmp_path / f"rows.{ending}"
+    write = {"csv": frame.to_csv, "parquet": frame.to_parquet}.get(ending)
+    frame.to_json(place, orient="records", lines=True) if write is None else write(place, index=False)
+    kept = read(f"{place}?b!=", input="a", label="b", modality="array")
+    assert kept.labels.tolist() == ["x", "y", "z"]
+    with pytest.raises(DataError, match=r"1 of 3 rows have no value \(the first is row 4\); .* FILE\?COLUMN!="):
+        read(f"{place}?b!=", input="a", label="c", modality="array")
+
+
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
 def test_a_list_of_words_is_a_text(tmp_path, ending):
     frame = pd.DataFrame({"words": [["Ada", "met", "us."], [], ["Bob"]], "label": ["a", "b", "a"]})

@@ -107,7 +107,7 @@ def canonical(values: Any, where: str = "labels", partial: bool = False) -> np.n
         first = _place(values, int(np.flatnonzero(missing)[0]))
         raise DataError(
             f"{where}: {int(missing.sum())} of {len(result)} rows have no value (the first is {first}); "
-            "remove those rows or fill them in"
+            "fill them in, remove those rows, or leave them out: FILE?COLUMN!="
         )
     return result
 

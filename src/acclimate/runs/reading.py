@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from acclimate.domains.columns import join_names
 from acclimate.domains.domain import Domain, join
 from acclimate.domains.interactions import read_interactions
 from acclimate.domains.labels import apply_label_map, label_columns, load_label_map
@@ -28,6 +30,7 @@ def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain 
         return None
     domains: list[Domain] = []
     for place in places:
+        _check_label(place, recipe)
         shapes = "" if recipe.task is None else tasks.find(recipe.task).shapes
         label = recipe.label or shapes or named_label(place)
         domain = _read(place, recipe, recipe.input, label, domains[0] if domains else None)
@@ -76,12 +79,35 @@ def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | 
     return target
 
 
-def _has(place: Any, column: str) -> bool:
-    """Whether rows may have this column: a table's file tells before it is read."""
+def _columns(place: Any) -> list[str] | None:
+    """The columns of a table's file, which tells them before it is read; None of anything else."""
     if not isinstance(place, str | Path):
-        return True
+        return None
     at = parse(place)
-    return at.on_hub or suffix_of(Path(at.path)) not in TABLES or column in TableFile(at.existing()).columns
+    return None if at.on_hub or suffix_of(Path(at.path)) not in TABLES else TableFile(at.existing()).columns
+
+
+def _has(place: Any, column: str) -> bool:
+    """Whether rows may have this column."""
+    columns = _columns(place)
+    return columns is None or column in columns
+
+
+def _check_label(place: Any, recipe: Recipe) -> None:
+    """Refuse a label that the source lacks and the target has, with the options that say what is probably meant."""
+    columns = _columns(place)
+    if columns is None or recipe.label is None:
+        return
+    lacking = [name for name in label_columns(recipe.label, columns) if name not in columns]
+    if not lacking or not any(lacking[0] in (_columns(target) or ()) for target in recipe.target):
+        return
+    others = [name for name in columns if name not in (*recipe.input, recipe.group)]
+    example = f"--label {shlex.quote(others[0])}" if others and recipe.input != ("*",) else "--label COLUMN"
+    raise DataError(
+        f"{place}: the source has no column '{lacking[0]}', and --label names what is learned from the source (its "
+        f"other columns: {join_names(others)}). The target has '{lacking[0]}': to let its labels be learned from too, "
+        f"say {example} --target-label {shlex.quote(lacking[0])}"
+    )
 
 
 def _read(
