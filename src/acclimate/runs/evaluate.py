@@ -73,13 +73,14 @@ def open_seal(
     domain, notes = _read(deployed, data, recipe, input=input, label=label, group=group)
     if domain.labels is None:
         raise DataError(f"{domain.name}: no labels; name their column with --label")
-    domain = replace(domain, labels=apply_label_map(domain.labels, label_map(recipe)))
+    labels = apply_label_map(domain.labels, label_map(recipe))
+    domain = replace(domain, labels=labels)
     task = tasks.restore(deployed._model.task.config())
     if task.kind == "vector":
         notes += _check_people(task, domain, force)
         domain = replace(domain, groups=domain.labels if domain.groups is None else domain.groups)
     task.check(domain, learned=False)
-    names = _names(task, domain.name, domain.labels)
+    names = _names(task, domain.name, labels)
     seen = _check_rows(folder, domain, force)
     domain = domain.select(domain.order)  # the order of the file must not change an interval
     assert domain.labels is not None
