@@ -26,6 +26,9 @@ def add(verbs: options.Verbs) -> None:
         "-o", "--out", metavar="FILE", help="csv, tsv, jsonl (also .gz), parquet or arrow; default CSV to stdout"
     )
     parser.add_argument("-k", type=int, metavar="N", help="of a ranking: items that each user is offered (default 10)")
+    parser.add_argument(
+        "--masks", metavar="DIR", help="of task segment: masks as PNG files, in the values of those that were learned"
+    )
     options.place(parser, precision=False)
 
 
@@ -37,18 +40,21 @@ def run(args: argparse.Namespace) -> None:
     if model.origin.get("decision") == "do_not_deploy":
         say(args, f"warning: the decision of {args.run} was do_not_deploy; do not rely on these answers")
     said: dict[str, Any] = {"task": model.task, "classes": list(model.classes), "model": model.origin}
+    said |= {"masks": args.masks} if args.masks else {}
     if args.out:
-        model.predict(args.data, input=args.input, output=args.out, k=args.k)
+        model.predict(args.data, input=args.input, output=args.out, k=args.k, masks=args.masks)
         say(args, *(f"note: {note}" for note in model.notes))
-        put(args, {"output": args.out, **said}, args.out)
+        put(args, {"output": args.out, **said}, *filter(None, (args.out, args.masks)))
         return
     with tempfile.TemporaryDirectory(prefix="acclimate-") as scratch:
         # Through a file: what is wrong with the last row shows before the first is printed.
         path = Path(scratch) / ("answers.jsonl" if args.json else "answers.csv")
-        model.predict(args.data, input=args.input, output=path, k=args.k)
+        model.predict(args.data, input=args.input, output=path, k=args.k, masks=args.masks)
         say(args, *(f"note: {note}" for note in model.notes))
         with path.open(encoding="utf-8", newline="") as answers:
-            if args.json:
+            if args.masks and not args.json:
+                put(args, said, args.masks)
+            elif args.json:
                 import json
 
                 put(args, {"rows": [json.loads(line) for line in answers], **said})

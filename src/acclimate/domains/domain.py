@@ -91,6 +91,7 @@ class Schema:
     Attributes:
         categories: inputs of a table that hold categories; the others hold numbers.
         windows: how series are cut; None of anything else.
+        legend: what the values of masks mean, value and category (None: not labelled), where masks were read.
     """
 
     modality: Modality
@@ -99,6 +100,7 @@ class Schema:
     group: str | None = None
     categories: tuple[str, ...] = ()
     windows: Windows | None = None
+    legend: tuple[tuple[int, str | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ class Domain:
 
     def sealed(self) -> Domain:
         """The same rows without labels."""
-        return replace(self, labels=None, schema=replace(self.schema, label=None))
+        return replace(self, labels=None, schema=replace(self.schema, label=None, legend=()))
 
     @cached_property
     def order(self) -> np.ndarray:

@@ -64,10 +64,10 @@ def _with_shapes(locator: Locator, path: Path, wanted: Request) -> Domain:
     if wanted.label is None:
         return domain
     if isinstance(found, Layout):
-        labels = read_masks(files, found, names, wanted.label, locator.one("legend"))
-        notes: tuple[str, ...] = ()
-    else:
-        labels, notes = read_boxes(files, found, names)
+        labels, legend = read_masks(files, found, names, wanted.label, locator.one("legend"))
+        schema = replace(domain.schema, label=wanted.label, legend=tuple(sorted(legend.items())))
+        return replace(domain, schema=schema, labels=labels)
+    labels, notes = read_boxes(files, found, names)
     return replace(domain, schema=replace(domain.schema, label=wanted.label), labels=labels, notes=notes)
 
 

@@ -88,6 +88,13 @@ def stem(name: str) -> str:
     return _OF_IMAGES.sub("", PurePosixPath(name).stem)
 
 
+def mask_name(image: str) -> str:
+    """What the mask of an image is called in a folder beside that of the images, ``a/images/1.jpg`` as ``a/1.png``."""
+    key = _image_key(image)
+    own = PurePosixPath(*key) if key is not None else PurePosixPath(image).with_suffix("")
+    return f"{own}.png"
+
+
 def _image_key(name: str) -> Key | None:
     parts = PurePosixPath(name).parts
     at = next((k for k, part in enumerate(parts[:-1]) if part.lower() in IMAGES), None)

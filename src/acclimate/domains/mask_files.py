@@ -17,8 +17,10 @@ from acclimate.domains.masks import decoded, encoded, runs
 from acclimate.errors import DataError
 
 
-def read_masks(files: FileSet, found: Layout, names: Sequence[str], label: str, legend: str | None) -> np.ndarray:
-    """The masks of images as labels ``[n]``, see `acclimate.domains.masks`.
+def read_masks(
+    files: FileSet, found: Layout, names: Sequence[str], label: str, legend: str | None
+) -> tuple[np.ndarray, Legend]:
+    """The masks of images as labels ``[n]``, see `acclimate.domains.masks`, and what their values mean.
 
     Args:
         files: where images and masks lie.
@@ -46,7 +48,7 @@ def read_masks(files: FileSet, found: Layout, names: Sequence[str], label: str, 
     labels = np.empty(len(names), dtype=object)
     for row, name in enumerate(names):
         labels[row] = _label(*by_value[row], known, f"{files.where}/{owned[name]}")
-    return labels
+    return labels, known
 
 
 def _label(size: tuple[int, int], found: Mapping[int, str], legend: Legend, where: str) -> str:

@@ -15,6 +15,7 @@ from acclimate.domains.domain import INTERACTIONS, Domain, Schema
 from acclimate.domains.frames import stream
 from acclimate.domains.labels import as_json
 from acclimate.domains.locator import parse
+from acclimate.domains.mask_writer import MaskWriter
 from acclimate.domains.read import read
 from acclimate.domains.tables import TABLES, TableFile, suffix_of
 from acclimate.domains.writer import FrameWriter
@@ -131,6 +132,7 @@ class Predictor:
         input: str | list[str] | None = None,
         output: str | Path | None = None,
         k: int | None = None,
+        masks: str | Path | None = None,
     ) -> pd.DataFrame | Path:
         """Predict new rows; keeps their columns and order and adds the answers.
 
@@ -139,6 +141,7 @@ class Predictor:
             input: input columns where they are named otherwise than in training.
             output: a file (csv, tsv, jsonl, parquet or arrow) to stream into; rows are then never all in memory.
             k: of a ranking, how many items each user is offered (10).
+            masks: where pixels are answered, a folder for masks as PNG files, see `MaskWriter`.
 
         Returns:
             A frame with the input's columns and ``prediction``, ``confidence`` and ``probability_CLASS``
@@ -150,20 +153,27 @@ class Predictor:
         self._unseen, self._odd = {}, ()
         if k is not None and self._card.schema.modality != "users":
             raise SettingsError(f"-k is how many items a ranking offers; this model is of task {self.task}")
-
-        if output is None:
-            return pd.concat(list(self._frames(data, input, typed=False, k=k)), ignore_index=True)
         with ExitStack() as stack:
+            drawn = None if masks is None else stack.enter_context(self._mask_writer(masks))
+            if output is None:
+                return pd.concat(list(self._frames(data, input, typed=False, k=k, masks=drawn)), ignore_index=True)
             writer = FrameWriter(output)
             if isinstance(data, str | Path) and Path(parse(data).path).resolve() == writer.path.resolve():
                 raise SettingsError(f"{output} is the input; write the answers to another file")
-            frames = self._frames(data, input, typed=writer.typed, k=k)
+            frames = self._frames(data, input, typed=writer.typed, k=k, masks=drawn)
             first = next(frames)  # what is wrong with the input shows before a file is begun
             stack.enter_context(writer)
             writer.write(first)
             for frame in frames:
                 writer.write(frame)
         return Path(output)
+
+    def _mask_writer(self, folder: str | Path) -> MaskWriter:
+        """For masks in the values of those that were learned; in numbers, where these are not known."""
+        if self._model.task.shapes != "masks":
+            raise SettingsError(f"masks are answers of task segment; this model is of task {self.task}")
+        legend = dict(self._card.schema.legend) or dict(enumerate(self._model.task.config()["categories"]))
+        return MaskWriter(folder, legend)
 
     def predict_proba(self, data: Any, *, input: str | list[str] | None = None) -> np.ndarray:
         """Probabilities ``[n, classes]``, columns in the order of `classes`.
@@ -177,7 +187,12 @@ class Predictor:
         return np.concatenate([chunk for chunk in chunks if chunk is not None])
 
     def _frames(
-        self, data: Any, input: str | list[str] | None, typed: bool, k: int | None = None
+        self,
+        data: Any,
+        input: str | list[str] | None,
+        typed: bool,
+        k: int | None = None,
+        masks: MaskWriter | None = None,
     ) -> Iterator[pd.DataFrame]:
         if self._card.schema.modality == "users":
             users = recommend.offered(data, self._model, self._card.schema)
@@ -186,6 +201,9 @@ class Predictor:
             return
         for frame, domain in self._stream(data, input, typed):
             answers = self.answers(domain)
+            if masks is not None:
+                for place, label in zip(frame.iloc[:, 0], answers.prediction, strict=True):
+                    masks.write(str(place), label)
             several = answers.prediction.ndim == 2  # numbers, written as their labels are
             said = [as_json(row) for row in answers.prediction] if several else answers.prediction
             added: dict[str, Any] = {"prediction": said}

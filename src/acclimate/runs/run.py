@@ -116,9 +116,10 @@ class Run:
         input: str | list[str] | None = None,
         output: str | Path | None = None,
         k: int | None = None,
+        masks: str | Path | None = None,
     ) -> pd.DataFrame | Path:
         """See `Predictor.predict`."""
-        return self.model.predict(data, input=input, output=output, k=k)
+        return self.model.predict(data, input=input, output=output, k=k, masks=masks)
 
     def predict_proba(self, data: Any, *, input: str | list[str] | None = None) -> np.ndarray:
         """See `Predictor.predict_proba`."""

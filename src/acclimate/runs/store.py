@@ -154,6 +154,7 @@ def columns_of(schema: Schema) -> dict[str, Any]:
         "inputs": list(schema.inputs),
         "categories": list(schema.categories),
         "windows": None if schema.windows is None else asdict(schema.windows),
+        "legend": [list(pair) for pair in schema.legend],
     }
 
 
@@ -165,6 +166,7 @@ def schema_of(modality: Modality, config: Mapping[str, Any]) -> Schema:
         tuple(config["inputs"]),
         categories=tuple(config.get("categories", ())),
         windows=None if windows is None else Windows(**windows),
+        legend=tuple((value, name) for value, name in config.get("legend", ())),
     )
 
 
