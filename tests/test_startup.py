@@ -27,7 +27,7 @@ MODULES = [
     "acclimate",
     "acclimate.cli.main",
     "acclimate.selection.bootstrap",
-    "acclimate.selection.calibrate",
+    "acclimate.trust.certainty.calibrate",
     "acclimate.selection.decision",
     "acclimate.selection.gap",
     "acclimate.selection.scores",

@@ -15,7 +15,7 @@ from acclimate.methods.base import Data
 from acclimate.runs.rating import rate_together
 from acclimate.selection import scores
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate
-from acclimate.selection.calibrate import temperature
+from acclimate.trust.certainty.calibrate import temperature
 from acclimate.selection.constant import constant_answer
 from acclimate.selection.decision import VOTERS, Decision, decide
 from acclimate.selection.evidence import ArmEvidence, Validation

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from acclimate.methods.few_shot.base import Level
 from acclimate.seeds import generator
-from acclimate.selection.calibrate import PRIOR, temperature
+from acclimate.trust.certainty.calibrate import PRIOR, temperature
 
 FEW, FOLDS, COARSE = 400, 20, 5
 """Up to so many rows they are held out in at most so many parts, more rows in the last number of parts."""

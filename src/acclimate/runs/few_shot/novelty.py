@@ -11,7 +11,7 @@ from torch import Tensor
 from acclimate.errors import SettingsError
 from acclimate.methods.few_shot.conformity import conformity
 from acclimate.runs.few_shot.held_out import fold_of, taken
-from acclimate.selection.conformal import p_values, supports
+from acclimate.trust.certainty.conformal import p_values, supports
 
 LEFT_OUT = 20
 """Classes at most that are taken for unknown ones, one at a time."""

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from acclimate.selection.validators.sampling import shuffled
+from acclimate.trust.certainty.overlap import Overlap, fit
 
-FOLDS = 5
-LARGEST = 2000
-"""Rows of each side that one domain classifier learns from."""
+
+def tell_apart(source_features: np.ndarray, target_features: np.ndarray, seed: int = 0) -> Overlap | None:
+    """What a domain classifier says of every row, out of fold (`trust.certainty.overlap.fit`); the order of the rows
+    changes nothing. None where a side has fewer than 10.
+    """
+    source, target = (shuffled(side, seed, "importance") for side in (source_features, target_features))
+    found = fit(source_features[source], target_features[target])
+    if found is None:
+        return None
+    return replace(found, source=found.source[np.argsort(source)], target=found.target[np.argsort(target)])
 
 
 def importance_weights(
     source_features: np.ndarray, target_features: np.ndarray, seed: int = 0, cap: float | None = None
 ) -> np.ndarray:
-    """How much likelier each source row is in the target than in the source.
-
-    ``w(x) = n_S p(T | x) / (n_T p(S | x))`` from a domain classifier: logistic regression on standardised
-    features that has not seen the row (five folds, at most 2,000 rows a side). Bickel et al., Discriminative
-    Learning Under Covariate Shift, JMLR 2009.
-
-    Weights are cut at ``cap``: where source and target hardly overlap, a handful of rows would outweigh all
-    others. The default, the root of the number of source rows, lets the bias vanish as rows grow (Ionides,
-    Truncated Importance Sampling, JCGS 2008).
+    """How much likelier each source row is in the target than in the source (`trust.certainty.overlap.fit`).
 
     Args:
         source_features: ``[m, d]``.
@@ -33,25 +35,8 @@ def importance_weights(
     Returns:
         Weights ``[m]``; 1 where a side has too few rows to learn from.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    cap = np.sqrt(len(source_features)) if cap is None else cap
-    weights = np.ones(len(source_features))
-    if min(len(source_features), len(target_features)) < 2 * FOLDS:
-        return weights
-    source, target = (shuffled(side, seed, "importance") for side in (source_features, target_features))
-    for fold in range(FOLDS):
-        held = source[fold::FOLDS]
-        sides = [np.delete(order, np.s_[fold::FOLDS])[:LARGEST] for order in (source, target)]
-        rows = np.concatenate([source_features[sides[0]], target_features[sides[1]]]).astype(np.float64)
-        is_target = np.repeat([False, True], [len(side) for side in sides])
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500)).fit(rows, is_target)
-        odds = model.decision_function(source_features[held].astype(np.float64))
-        ratio = np.log(len(sides[0]) / len(sides[1]))
-        weights[held] = np.exp(np.minimum(odds + ratio, np.log(cap)))
-    return weights
+    found = tell_apart(source_features, target_features, seed)
+    return np.ones(len(source_features)) if found is None else found.weights(cap)
 
 
 def iwv(losses: np.ndarray, weights: np.ndarray) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from acclimate.selection.calibrate import temperature
+from acclimate.trust.certainty.calibrate import temperature
 
 
 def planted(true: float, n: int, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:

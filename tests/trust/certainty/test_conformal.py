@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from acclimate.selection.conformal import p_values, supports
+from acclimate.trust.certainty.conformal import p_values, supports
 
 
 def test_p_values_by_hand():
