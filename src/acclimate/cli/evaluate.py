@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acclimate.cli import meta_train, options
-from acclimate.cli.outcome import direction, regret_line
+from acclimate.cli.outcome import certainty_lines, direction, regret_line
 from acclimate.cli.show import between, counts, number, put, say, signed, table
 from acclimate.errors import SettingsError
 
@@ -75,6 +75,7 @@ def tell(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
         *direction(value),
         "",
         *(compared if len(value["arms"]) > 1 else ("no verdict: one model alone was trained, and nothing beside it",)),
+        *certainty_lines(value["certainty"]),
         f"seal: opened {seal['opened']} time{'s' if seal['opened'] > 1 else ''}, on {value['n']} rows now",
     )
     say(args, *_remarks(value))

@@ -78,6 +78,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         *opened,
         *members_line(result),
         *shares_lines(result.get("shares")),
+        *certainty_lines(result.get("certainty")),
     ]
 
 
@@ -90,6 +91,31 @@ def forgotten_line(result: Mapping[str, Any]) -> list[str]:
         return []
     own, other = (number(arms[name]["metrics"][primary]) for name in (adapted, reference))
     return [f"on held-out rows of the source, {adapted} has {primary} {own}, and {reference} {other}"]
+
+
+PROMISES = {
+    "exchangeable": "sets keep their coverage",
+    "weighted": "sets keep their coverage if inputs alone changed",
+    "untested": "sets keep their coverage on rows like the source's",
+    "refused": "no sets",
+}
+
+
+def certainty_lines(certainty: Mapping[str, Any] | None) -> list[str]:
+    """What is promised of prediction sets, and what labels said of it."""
+    if certainty is None:
+        return []
+    lines = [f"certainty: {PROMISES[certainty['promise']]}: {certainty['why']}"]
+    target = certainty["target"]
+    if target is not None and (here := (target["sets"] or {}).get("0.9")):
+        low, high = here["interval"]
+        lines.append(
+            f"coverage of 90 % sets: {here['coverage']:.1%} [{low:.1%}, {high:.1%}] of {target['rows']} labelled rows"
+        )
+    if target is not None and target["calibration"] is not None:
+        error = target["calibration"]["ece"]
+        lines.append(f"calibration error: {error['deployed']:.3f} as deployed, {error['none']:.3f} uncalibrated")
+    return lines
 
 
 def leaderboard(result: Mapping[str, Any]) -> str:

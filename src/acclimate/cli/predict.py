@@ -29,6 +29,14 @@ def add(verbs: options.Verbs) -> None:
     parser.add_argument(
         "--masks", metavar="DIR", help="of task segment: masks as PNG files, in the values of those that were learned"
     )
+    parser.add_argument(
+        "--sets", type=float, metavar="COVERAGE",
+        help="add sets of classes (intervals of numbers) that hold the truth in this share of the rows, such as 0.9",
+    )  # fmt: skip
+    parser.add_argument(
+        "--abstain", type=float, metavar="ERROR_RATE",
+        help="leave rows unanswered so that at most this share of the answers is wrong, such as 0.05",
+    )  # fmt: skip
     options.place(parser, precision=False)
 
 
@@ -41,15 +49,16 @@ def run(args: argparse.Namespace) -> None:
         say(args, f"warning: the decision of {args.run} was do_not_deploy; do not rely on these answers")
     said: dict[str, Any] = {"task": model.task, "classes": list(model.classes), "model": model.origin}
     said |= {"masks": args.masks} if args.masks else {}
+    asked: dict[str, Any] = {name: getattr(args, name) for name in ("input", "k", "masks", "sets", "abstain")}
     if args.out:
-        model.predict(args.data, input=args.input, output=args.out, k=args.k, masks=args.masks)
+        model.predict(args.data, output=args.out, **asked)
         say(args, *(f"note: {note}" for note in model.notes))
         put(args, {"output": args.out, **said}, *filter(None, (args.out, args.masks)))
         return
     with tempfile.TemporaryDirectory(prefix="acclimate-") as scratch:
         # Through a file: what is wrong with the last row shows before the first is printed.
         path = Path(scratch) / ("answers.jsonl" if args.json else "answers.csv")
-        model.predict(args.data, input=args.input, output=path, k=args.k, masks=args.masks)
+        model.predict(args.data, output=path, **asked)
         say(args, *(f"note: {note}" for note in model.notes))
         with path.open(encoding="utf-8", newline="") as answers:
             if args.masks and not args.json:

@@ -25,6 +25,7 @@ from acclimate.runs.reading import label_map
 from acclimate.runs.recipe import Recipe, parse
 from acclimate.runs.recipe import read as read_recipe
 from acclimate.runs.recommend import baselines
+from acclimate.runs.report import certainty
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate, verdict
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.answers import Answers
@@ -105,6 +106,10 @@ def open_seal(
     value["transductive"] = bool(seen["seen_unlabelled"])
     value |= _regret(task, answers, found, value["model"], domain)
     value["verdict"] = _verdict(task, found, value["adapted"], reference)
+    if value.get("certainty") is not None and deployed.certainty is not None and value["model"] in answers:
+        said = answers[value["model"]]
+        value["certainty"]["target"] = deployed.realised(value["certainty"], said, domain)
+        certainty.write(folder, value["certainty"])
     write_json(folder / "result.json", value)
     plain = {**task.baselines(domain.rows), **baselines(deployed._model, domain)}
     beside = evaluate(task, plain, domain.labels, domain.groups) if plain else {}
@@ -280,6 +285,7 @@ def _summary(
         "oracle": value["oracle"],
         "regret": value["regret"],
         "transductive": value["transductive"],
+        "certainty": value.get("certainty"),
         "arms": {name: scored(arm) for name, arm in found.items()},
         "seal": value["seal"],
     }

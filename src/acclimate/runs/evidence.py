@@ -15,7 +15,6 @@ from acclimate.methods.base import Data
 from acclimate.runs.rating import rate_together
 from acclimate.selection import scores
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate
-from acclimate.trust.certainty.calibrate import temperature
 from acclimate.selection.constant import constant_answer
 from acclimate.selection.decision import VOTERS, Decision, decide
 from acclimate.selection.evidence import ArmEvidence, Validation
@@ -23,6 +22,7 @@ from acclimate.selection.shares import SLACK, fit, match
 from acclimate.selection.votes import Votes, votes
 from acclimate.tasks.answers import Answers
 from acclimate.tasks.base import Task
+from acclimate.trust.certainty.calibrate import temperature
 
 Outputs = Mapping[str, np.ndarray]
 

@@ -26,6 +26,7 @@ from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
 from acclimate.runs.prepare import Prepared, prepare
 from acclimate.runs.reading import label_map, read_source, read_target
 from acclimate.runs.recipe import Recipe, again
+from acclimate.runs.report import certainty
 from acclimate.runs.shares import contradiction, doubted, gate, judge
 from acclimate.runs.workers import train
 from acclimate.runs.workshop import Workshop
@@ -240,6 +241,7 @@ def _write_result(
         seconds=seconds,
     )
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    certainty.write(folder, value["certainty"])
     write_json(folder / "result.json", value)
 
 

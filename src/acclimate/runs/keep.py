@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acclimate.files import write_json
-from acclimate.runs import store
+from acclimate.runs import certainty, store
 from acclimate.runs.columns import narrowed
 from acclimate.runs.evidence import Evidence, gather
 from acclimate.runs.rating import rate
 from acclimate.runs.shares import shift_seen
 from acclimate.runs.sites import SiteFeatures
+from acclimate.trust.certainty.certainty import Certainty
 
 if TYPE_CHECKING:
     from acclimate.runs.train import Bench
@@ -26,7 +28,8 @@ OF_SOURCE = ("source", "narrowed")
 def keep(bench: Bench, done: Path, stages: list[dict[str, Any]]) -> None:
     """Judge an arm without opening the seal, and write its folder; ``done``, its record, last."""
     arm, shop, model = bench.arm, bench.shop, bench.model
-    evidence, features = _judged(bench, stages)
+    judged = _judged(bench, stages)
+    evidence, features, held = judged.evidence, judged.features, judged.held
     origin = {
         "arm": arm.name,
         "method": arm.method.name,
@@ -37,7 +40,7 @@ def keep(bench: Bench, done: Path, stages: list[dict[str, Any]]) -> None:
     }
     called, columns = shop.prepared.target_inputs(shop.recipe)
     card = store.Card(shop.prepared.schema, evidence.temperature, origin, called, evidence.offsets, columns)
-    store.save(model, card, done.parent / "model")
+    store.save(model, card, done.parent / "model", judged.certainty)
     evidence.write(done.parent / "evidence.npz")
     seed, plainly = shop.recipe.seed, arm.method.name == "source_only" and arm.role != "plain"
     seconds = sum(stage["seconds"] for stage in stages) or time.monotonic() - bench.begun
@@ -53,11 +56,22 @@ def keep(bench: Bench, done: Path, stages: list[dict[str, Any]]) -> None:
         "warnings": bench.guard.symptoms.warnings,
         "temperature": evidence.temperature,
         "offsets": list(evidence.offsets),
-        "validators": rate(model, evidence.arrays, features, seed, evidence.temperature, evidence.offsets),
+        "validators": rate(
+            model,
+            evidence.arrays,
+            features,
+            seed,
+            evidence.temperature,
+            evidence.offsets,
+            None if held is None else held.weights,
+        ),
         "shift": shift_seen(features, evidence.arrays, shop.prepared.data, seed) if plainly else None,
         "source_validation": evidence.source,
         "target_validation": evidence.target,
         "narrowed_validation": evidence.narrowed,
+        "certainty": certainty.record(
+            judged.certainty, held, evidence.temperature, judged.temperatures, judged.calibration
+        ),
     }
     write_json(done, record)
     shutil.rmtree(shop.checkpoints(arm.name), ignore_errors=True)
@@ -75,8 +89,28 @@ def _settle(bench: Bench) -> None:
     task.settle(bench.model.head, bench.outputs(train), train.labels, None if held is None else bench.outputs(held))
 
 
-def _judged(bench: Bench, stages: list[dict[str, Any]]) -> tuple[Evidence, dict[str, Any]]:
-    """What the arm says of every domain that it may be judged by, and what its head reads of these."""
+@dataclass(frozen=True)
+class Judged:
+    """What an arm says of every domain that it may be judged by, and what its head reads of these.
+
+    Attributes:
+        evidence: see there.
+        features: by domain, of its first rows.
+        held: rows that certainty is measured on, or None.
+        certainty: None where it is not measured.
+        temperatures: that fit the target, by how they were found; None where there are none.
+        calibration: how the deployed temperature was found.
+    """
+
+    evidence: Evidence
+    features: dict[str, Any]
+    held: certainty.HeldOut | None
+    certainty: Certainty | None
+    temperatures: dict[str, float] | None
+    calibration: str
+
+
+def _judged(bench: Bench, stages: list[dict[str, Any]]) -> Judged:
     data, task = bench.shop.prepared.data, bench.model.task
     judged = {
         "source": data.source_validation,
@@ -90,6 +124,7 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> tuple[Evidence, dict[
     with bench.reading():
         _settle(bench)
         outputs = {name: bench.look(domain) for name, domain in there.items() if name in OF_SOURCE}
+        trained = certainty.bank(bench)
     if isinstance(bench.features, SiteFeatures):  # from here on the model is the target's alone, as it will be used
         bench.model.follow(*bench.features.target(bench.model.layer))
         bench.features = bench.features.plain
@@ -98,4 +133,15 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> tuple[Evidence, dict[
     features = {name: said.pop("features") for name, said in outputs.items() if "features" in said}
     after = takewhile(lambda stage: "steps" not in stage, reversed(stages))  # a loop moves the calibration
     heat = next((stage["temperature"] for stage in after if "temperature" in stage), None)
-    return gather(task, data, outputs, heat, bench.shop.prepared.shares), features
+    recipe, shares = bench.shop.recipe, bench.shop.prepared.shares
+    held = certainty.held_out(task, data, outputs, features, recipe.seed)
+    evidence = gather(task, data, outputs, heat, shares)
+    others = certainty.temperatures(task, outputs, held, evidence.temperature)
+    used = "method" if heat is not None else "labelled" if held is not None and held.name == "labelled" else "source"
+    if heat is None and others is not None and recipe.calibration != "source":
+        used = recipe.calibration
+        evidence = gather(task, data, outputs, others[used], shares)
+    found = None
+    if bench.arm.role != "candidate":
+        found = certainty.measure(task, outputs, features, held, trained, evidence.temperature, evidence.offsets)
+    return Judged(evidence, features, held, found, others, used)

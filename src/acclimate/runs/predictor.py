@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,17 @@ from acclimate.domains.tables import TABLES, TableFile, suffix_of
 from acclimate.domains.writer import FrameWriter
 from acclimate.errors import DataError, SettingsError
 from acclimate.runs import recommend, result, store
+from acclimate.runs.certainty import realised
 from acclimate.runs.columns import fitted
 from acclimate.runs.features import Features
 from acclimate.runs.sentences import SentenceFeatures
+from acclimate.runs.sure import Sure
 from acclimate.tasks.answers import Answers
 from acclimate.tasks.base import KEPT
 from acclimate.training.device import Place, place
-from acclimate.training.infer import Want, features, infer, outputs
+from acclimate.training.infer import Want, features, infer, outputs, outputs_and_features
 from acclimate.training.model import Model
+from acclimate.trust.certainty.certainty import Certainty
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +45,18 @@ class Predictor:
         classes: names of the classes, empty for a regression.
         inputs: the columns that it reads from tables.
         origin: arm, method, backbone and the like.
+        certainty: what it knows of its own certainty, or None.
     """
 
-    def __init__(self, model: Model, card: store.Card, device: str = "auto", precision: str | None = None):
-        self._model, self._card = model, card
+    def __init__(
+        self,
+        model: Model,
+        card: store.Card,
+        device: str = "auto",
+        precision: str | None = None,
+        certainty: Certainty | None = None,
+    ):
+        self._model, self._card, self.certainty = model, card, certainty
         self._place = _place(device, precision, card.origin.get("precision", "auto"))
         model.to(self._place.device)
         self.task = model.task.name
@@ -54,6 +65,7 @@ class Predictor:
         self.origin = card.origin
         self._unseen: dict[str, set[str]] = {}
         self._odd: tuple[str, ...] = ()
+        self._sure: Sure | None = None
 
     @classmethod
     def load(
@@ -73,7 +85,7 @@ class Predictor:
         if (folder / "meta.json").is_file() or not (inner / store.CONFIG).is_file():
             result.check_finished(folder)
             inner = folder
-        return cls(*store.load(inner, backbone), device, precision)
+        return cls(*store.load(inner, backbone), device, precision, Certainty.load(inner))
 
     def __repr__(self) -> str:
         origin = self.origin
@@ -87,6 +99,14 @@ class Predictor:
         """
         said = self._infer(domain, outputs, () if cached else None)
         return self._model.task.decode(said, self._card.temperature, self._card.offsets, domain.rows)
+
+    def realised(self, record: Mapping[str, Any], answers: Answers, domain: Domain) -> dict[str, Any]:
+        """What the labels of a domain say of the certainty that was claimed before (`acclimate.runs.certainty`)."""
+        assert self.certainty is not None and domain.labels is not None
+        read = self.certainty.knows_place or self.certainty.promise == "weighted"
+        known = self.features(domain, ()) if read else None
+        task, offsets = self._model.task, self._card.offsets
+        return realised(task, record, self.certainty, answers, domain.labels, known, offsets)
 
     def _infer(self, domain: Domain, want: Want, wholes: Sequence[Domain] | None) -> dict[str, np.ndarray]:
         """What is wanted of every row; features of a frozen backbone through the cache unless ``wholes`` is None."""
@@ -106,7 +126,7 @@ class Predictor:
     def notes(self) -> tuple[str, ...]:
         """What is odd about the rows that `predict` answered last, a sentence each."""
         never = (f"{what} that training never knew: {len(names)}" for what, names in self._unseen.items() if names)
-        return (*self._odd, *never)
+        return (*self._odd, *never, *(() if self._sure is None else (self._sure.note,)))
 
     @property
     def width(self) -> int:
@@ -133,6 +153,8 @@ class Predictor:
         output: str | Path | None = None,
         k: int | None = None,
         masks: str | Path | None = None,
+        sets: float | None = None,
+        abstain: float | None = None,
     ) -> pd.DataFrame | Path:
         """Predict new rows; keeps their columns and order and adds the answers.
 
@@ -142,6 +164,11 @@ class Predictor:
             output: a file (csv, tsv, jsonl, parquet or arrow) to stream into; rows are then never all in memory.
             k: of a ranking, how many items each user is offered (10).
             masks: where pixels are answered, a folder for masks as PNG files, see `MaskWriter`.
+            sets: coverage, such as 0.9: adds ``set``, the classes (JSON) of which one is right with this probability,
+                or ``low`` and ``high`` of numbers.
+            abstain: error rate, such as 0.05: only rows sure enough that at most this share of the answers is wrong
+                are answered, others get an empty ``prediction``. With either, ``in_place`` is the share of held-out
+                rows that are as far from what was trained on (0.01 and less: out of place).
 
         Returns:
             A frame with the input's columns and ``prediction``, ``confidence`` and ``probability_CLASS``
@@ -153,14 +180,18 @@ class Predictor:
         self._unseen, self._odd = {}, ()
         if k is not None and self._card.schema.modality != "users":
             raise SettingsError(f"-k is how many items a ranking offers; this model is of task {self.task}")
+        asked = sets is not None or abstain is not None
+        self._sure = sure = Sure(self._model, self.certainty, sets, abstain) if asked else None
         with ExitStack() as stack:
             drawn = None if masks is None else stack.enter_context(self._mask_writer(masks))
             if output is None:
-                return pd.concat(list(self._frames(data, input, typed=False, k=k, masks=drawn)), ignore_index=True)
+                return pd.concat(
+                    list(self._frames(data, input, typed=False, k=k, masks=drawn, sure=sure)), ignore_index=True
+                )
             writer = FrameWriter(output)
             if isinstance(data, str | Path) and Path(parse(data).path).resolve() == writer.path.resolve():
                 raise SettingsError(f"{output} is the input; write the answers to another file")
-            frames = self._frames(data, input, typed=writer.typed, k=k, masks=drawn)
+            frames = self._frames(data, input, typed=writer.typed, k=k, masks=drawn, sure=sure)
             first = next(frames)  # what is wrong with the input shows before a file is begun
             stack.enter_context(writer)
             writer.write(first)
@@ -193,6 +224,7 @@ class Predictor:
         typed: bool,
         k: int | None = None,
         masks: MaskWriter | None = None,
+        sure: Sure | None = None,
     ) -> Iterator[pd.DataFrame]:
         if self._card.schema.modality == "users":
             users = recommend.offered(data, self._model, self._card.schema)
@@ -200,7 +232,7 @@ class Predictor:
             yield recommend.listed(users, self.answers(users), k)
             return
         for frame, domain in self._stream(data, input, typed):
-            answers = self.answers(domain)
+            answers, features = self._answered(domain, sure)
             if masks is not None:
                 for place, label in zip(frame.iloc[:, 0], answers.prediction, strict=True):
                     masks.write(str(place), label)
@@ -211,7 +243,17 @@ class Predictor:
                 added["confidence"] = answers.confidence
             if answers.probabilities is not None:
                 added |= {f"probability_{name}": answers.probabilities[:, k] for k, name in enumerate(answers.classes)}
+            if sure is not None:
+                added |= sure.columns(answers, features)
             yield frame.assign(**{free_name(name, frame.columns): values for name, values in added.items()})
+
+    def _answered(self, domain: Domain, sure: Sure | None) -> tuple[Answers, np.ndarray | None]:
+        """Answers, and what the head reads of the rows where that is asked for."""
+        if sure is None or not sure.reads:
+            return self.answers(domain), None
+        said = self._infer(domain, outputs_and_features, None)
+        features = said.pop("features")
+        return self._model.task.decode(said, self._card.temperature, self._card.offsets, domain.rows), features
 
     def _stream(self, data: Any, input: str | list[str] | None, typed: bool) -> Iterator[tuple[pd.DataFrame, Domain]]:
         columns = self.columns(data, input)

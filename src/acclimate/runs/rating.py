@@ -26,6 +26,7 @@ def rate(
     seed: int,
     temperature: float = 1.0,
     offsets: Sequence[float] = (),
+    weights: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Scores of one arm by the validators that look at no other arm; higher is better.
 
@@ -40,6 +41,7 @@ def rate(
         seed: of what is sampled.
         temperature: of the arm's calibration.
         offsets: of the classes, see `Task.decode`.
+        weights: of the rows of ``features["source"]`` towards the target, where they are known already.
 
     Returns:
         By validator; those that lack something are absent, and all where answers are no probabilities.
@@ -49,7 +51,7 @@ def rate(
     whole = predictions(evidence)
     found = score({"arm": whole}, [name for name in ALONE if name not in DEEP], seed)
     if "target" in features:
-        found |= score({"arm": _deep(model, whole, features, seed, temperature, offsets)}, DEEP, seed)
+        found |= score({"arm": _deep(model, whole, features, seed, temperature, offsets, weights)}, DEEP, seed)
     return {name: found[name]["arm"] for name in ALONE if found.get(name)}
 
 
@@ -82,15 +84,16 @@ def _deep(
     seed: int,
     temperature: float,
     offsets: Sequence[float],
+    weights: np.ndarray | None,
 ) -> ArmPredictions:
     """The first rows, with features and head."""
     task, target, source = model.task, features["target"], features.get("source")
-    probabilities, labels, weights = whole.source_probabilities, whole.source_labels, None
+    probabilities, labels = whole.source_probabilities, whole.source_labels
     if source is None or probabilities is None or labels is None:
-        source = probabilities = labels = None
+        source = probabilities = labels = weights = None
     else:
         probabilities, labels = probabilities[: len(source)], labels[: len(source)]
-        weights = importance_weights(source, target, seed)
+        weights = importance_weights(source, target, seed) if weights is None else weights
 
     def answers(head: nn.Module, rows: np.ndarray, heat: float = 1.0, plus: Sequence[float] = ()) -> np.ndarray:
         place = next(head.parameters()).device

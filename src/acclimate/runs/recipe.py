@@ -60,6 +60,9 @@ class Recipe:
         split: what the held-out rows share with none that are trained on: "random" groups alone, of molecules also
             "scaffold" or "cluster".
         validation: share of the labelled rows that is held out; of meta-training, share of the classes.
+        calibration: what the confidence of classes is made to fit: the held-out rows of the "source", these "weighted"
+            towards the target (Park et al. 2020), or the target's estimated accuracy ("transcal", Wang et al. 2020);
+            neither needs target labels. Where labelled target rows are held out, these are taken.
         plain_baseline: whether the modality's plain baseline is trained too.
         budget: seconds for the training loops of all arms together, or None.
         jobs: arms trained at the same time.
@@ -93,6 +96,7 @@ class Recipe:
     episodes: dict[str, Any] = field(default_factory=dict)
     split: Literal["random", "scaffold", "cluster"] = "random"
     validation: float = 0.2
+    calibration: Literal["source", "weighted", "transcal"] = "source"
     plain_baseline: bool = True
     budget: float | None = None
     jobs: int = 1

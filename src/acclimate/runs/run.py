@@ -117,9 +117,11 @@ class Run:
         output: str | Path | None = None,
         k: int | None = None,
         masks: str | Path | None = None,
+        sets: float | None = None,
+        abstain: float | None = None,
     ) -> pd.DataFrame | Path:
         """See `Predictor.predict`."""
-        return self.model.predict(data, input=input, output=output, k=k, masks=masks)
+        return self.model.predict(data, input=input, output=output, k=k, masks=masks, sets=sets, abstain=abstain)
 
     def predict_proba(self, data: Any, *, input: str | list[str] | None = None) -> np.ndarray:
         """See `Predictor.predict_proba`."""

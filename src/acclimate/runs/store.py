@@ -23,6 +23,7 @@ from acclimate.files import read_json, write_json, writing
 from acclimate.methods import registry as methods
 from acclimate.tasks import registry as tasks
 from acclimate.training.model import Model
+from acclimate.trust.certainty.certainty import Certainty
 
 FORMAT = 1
 CONFIG, WEIGHTS, ASSETS = "model.json", "weights.safetensors", "assets"
@@ -51,8 +52,8 @@ class Card:
     target: Schema | None = None
 
 
-def save(model: Model, card: Card, folder: Path) -> None:
-    """Write the model folder atomically.
+def save(model: Model, card: Card, folder: Path, certainty: Certainty | None = None) -> None:
+    """Write the model folder atomically, with what is known of the model's certainty.
 
     Raises:
         AcclimateError: the disk is full or refuses.
@@ -86,6 +87,8 @@ def save(model: Model, card: Card, folder: Path) -> None:
         except SafetensorError as error:
             raise AcclimateError(f"cannot write {folder}: {error}") from None
         model.backbone.assets(assets)
+        if certainty is not None:
+            certainty.write(part)
         write_json(part / CONFIG, {**config, "weights_sha256": file_sha256(part / WEIGHTS)})
 
 

@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 
 from acclimate.selection.validators.sampling import shuffled
-from acclimate.trust.certainty.overlap import Overlap, fit
+from acclimate.trust.certainty.overlap import PENALTY, Overlap, fit
 
 
-def tell_apart(source_features: np.ndarray, target_features: np.ndarray, seed: int = 0) -> Overlap | None:
+def tell_apart(
+    source_features: np.ndarray, target_features: np.ndarray, seed: int = 0, penalty: float = PENALTY
+) -> Overlap | None:
     """What a domain classifier says of every row, out of fold (`trust.certainty.overlap.fit`); the order of the rows
     changes nothing. None where a side has fewer than 10.
     """
     source, target = (shuffled(side, seed, "importance") for side in (source_features, target_features))
-    found = fit(source_features[source], target_features[target])
+    found = fit(source_features[source], target_features[target], penalty)
     if found is None:
         return None
     return replace(found, source=found.source[np.argsort(source)], target=found.target[np.argsort(target)])

@@ -22,7 +22,7 @@ DIFFERENT = 0.05
 FEWEST = 30.0
 """Held-out rows (in equally weighted ones) below which nothing is promised: coverage then varies by 5 points."""
 UNBOUNDED = 0.05
-"""Share of target rows that may outweigh all held-out rows together, so that no answer can be left out of their sets."""
+"""Share of target rows that may outweigh all held-out rows together: no answer can be left out of their sets."""
 LEVEL = 0.9
 """Coverage at which `UNBOUNDED` is judged."""
 BALANCE = 3.0
@@ -37,8 +37,8 @@ class Certainty:
     """What is kept beside a model.
 
     Attributes:
-        promise: how sets keep their coverage on the target: its rows are "exchangeable" with the held-out ones as far as
-            a test sees, or held-out rows are "weighted" towards it, or there was no target or nothing to test on
+        promise: how sets keep their coverage on the target: its rows are "exchangeable" with the held-out ones as far
+            as a test sees, or held-out rows are "weighted" towards it, or there was no target or nothing to test on
             ("untested"), or nothing is promised ("refused").
         why: the sentence for it.
         strangeness: ``[n]`` of the right answers of held-out rows: ``1 - p``, or the absolute error.
@@ -68,7 +68,10 @@ class Certainty:
         """Two files in a model's folder."""
         words = {"promise": self.promise, "why": self.why, "intercept": self.intercept, "cap": self.cap}
         with writing(folder / FILES[1], ".npz") as part:
-            np.savez(part, **{name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)})
+            arrays: dict[str, Any] = {
+                name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)
+            }
+            np.savez(part, **arrays)
         write_json(folder / FILES[0], words)
 
     @classmethod

@@ -9,6 +9,10 @@ import numpy as np
 FOLDS = 5
 LARGEST = 2000
 """Rows of each side that one domain classifier learns from."""
+PENALTY = 0.01
+"""scikit-learn's C of a domain classifier: so strong that it overfits no features, and shrinks ratios towards 1."""
+PENALTIES = (PENALTY, 0.1, 1.0)
+"""Tried where ratios are to be right and not only safe."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,11 @@ class Overlap:
         """Log ratios of new rows ``[n, d]``."""
         return features.astype(np.float64) @ self.coefficients + self.intercept
 
+    @property
+    def loss(self) -> float:
+        """Log loss of telling the domains apart, out of fold, both sides weighing the same; log 2 is chance."""
+        return float(np.logaddexp(0, self.source).mean() + np.logaddexp(0, -self.target).mean()) / 2
+
     def weights(self, cap: float | None = None) -> np.ndarray:
         """Ratios of the source's rows ``[n]``, cut at ``cap``: by default the root of their number.
 
@@ -44,7 +53,7 @@ class Overlap:
         return np.exp(np.minimum(self.source, np.log(np.sqrt(len(self.source)) if cap is None else cap)))
 
 
-def fit(source: np.ndarray, target: np.ndarray) -> Overlap | None:
+def fit(source: np.ndarray, target: np.ndarray, penalty: float = PENALTY) -> Overlap | None:
     """Logistic regression on standardised features in five folds, and the classifier two-sample test.
 
     Ratios: ``w(x) = n_S p(T | x) / (n_T p(S | x))``, Bickel et al., Discriminative Learning Under Covariate Shift,
@@ -57,6 +66,7 @@ def fit(source: np.ndarray, target: np.ndarray) -> Overlap | None:
     Args:
         source: ``[n, d]``, in an order that tells nothing (every fifth row is a fold).
         target: ``[m, d]`` likewise.
+        penalty: scikit-learn's C.
 
     Returns:
         None where a side has fewer than 10 rows.
@@ -74,7 +84,7 @@ def fit(source: np.ndarray, target: np.ndarray) -> Overlap | None:
         sides = [np.delete(rows, np.s_[fold::FOLDS])[:LARGEST] for rows in every]
         rows = np.concatenate([source[sides[0]], target[sides[1]]]).astype(np.float64)
         is_target = np.repeat([False, True], [len(side) for side in sides])
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500)).fit(rows, is_target)
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=500)).fit(rows, is_target)
         shift = np.log(len(sides[0]) / len(sides[1]))
         for values, side in zip(said, (source, target), strict=True):
             values[fold::FOLDS] = model.decision_function(side[fold::FOLDS].astype(np.float64)) + shift
