@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}; set ACCLIMATE_DATA")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_reports() -> Iterator[None]:
+    """Runs write no report, which would cost the suite minutes; tests of reports ask for them with `reports`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCLIMATE_REPORT", "no")
+        yield
+
+
+@pytest.fixture(scope="module")
+def reports() -> Iterator[None]:
+    """Runs of this module write their report, as they do for users."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCLIMATE_REPORT", "yes")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,7 @@ _EXPORTS = {
     "pretrain": "api",
     "read": "domains.read",
     "read_interactions": "domains.interactions",
+    "report": "api",
     "resume": "api",
 }
 _MODULES = ("backbones", "domains", "errors", "methods", "selection", "tasks", "training")
@@ -61,12 +62,13 @@ __all__ = [
     "pretrain",
     "read",
     "read_interactions",
+    "report",
     "resume",
 ]
 
 if TYPE_CHECKING:
     from acclimate.adapter import Adapter
-    from acclimate.api import adapt, compare, control, embed, inspect, load, meta_train, pretrain, resume
+    from acclimate.api import adapt, compare, control, embed, inspect, load, meta_train, pretrain, report, resume
     from acclimate.domains.domain import Domain
     from acclimate.domains.interactions import read_interactions
     from acclimate.domains.read import read

@@ -1,4 +1,4 @@
-"""The ten-line program: read, inspect, pretrain, meta_train, adapt, compare, control, load, embed."""
+"""The ten-line program: read, inspect, pretrain, meta_train, adapt, compare, control, report, load, embed."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ __all__ = [
     "meta_train",
     "pretrain",
     "read",
+    "report",
     "resume",
 ]
 
@@ -303,6 +304,29 @@ def resume(
         show=show,
     )
     return Run(folder, next(iter(objects.values()))() if objects else None)
+
+
+def report(
+    run: Run | str | Path | Sequence[Run | str | Path], *, lang: str | None = None, out: str | Path | None = None
+) -> Path:
+    """Write the page that a person reads of a run, or one that compares several, and return its path.
+
+    Runs write ``report.html`` by themselves, and again when they are evaluated; this writes it in another language,
+    of a run that has none, or of several runs.
+
+    Args:
+        run: a run or its folder; several for a comparison.
+        lang: "en" or "zh"; that of the last time if None.
+        out: the file of a comparison; ``comparison.html`` by default.
+
+    Raises:
+        AcclimateError: what is wrong, and what to do.
+    """
+    from acclimate.runs.report.report import report as write
+
+    named: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
+    folders = [Path(getattr(one, "folder", one)) for one in named]
+    return write(folders, language=lang, out=None if out is None else Path(out))[0]
 
 
 def load(folder: str | Path, *, device: str = "auto", backbone: Backbone | None = None) -> Predictor:

@@ -31,6 +31,7 @@ from acclimate.cli import (
     meta_train,
     predict,
     pretrain,
+    report,
     resume,
 )
 from acclimate.cli.parser import Parser
@@ -46,6 +47,7 @@ VERBS = (
     resume,
     evaluate,
     leaderboard,
+    report,
     label_plan,
     predict,
     few_shot,

@@ -26,6 +26,7 @@ from acclimate.runs.recipe import Recipe, parse
 from acclimate.runs.recipe import read as read_recipe
 from acclimate.runs.recommend import baselines
 from acclimate.runs.report import certainty
+from acclimate.runs.report import make as report
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate, verdict
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.answers import Answers
@@ -111,6 +112,7 @@ def open_seal(
         value["certainty"]["target"] = deployed.realised(value["certainty"], said, domain)
         certainty.write(folder, value["certainty"])
     write_json(folder / "result.json", value)
+    report.evaluated(folder, value, task, answers, domain)
     plain = {**task.baselines(domain.rows), **baselines(deployed._model, domain)}
     beside = evaluate(task, plain, domain.labels, domain.groups) if plain else {}
     summary = _summary(task, value, domain, found, reference)

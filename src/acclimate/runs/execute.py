@@ -27,6 +27,7 @@ from acclimate.runs.prepare import Prepared, prepare
 from acclimate.runs.reading import label_map, read_source, read_target
 from acclimate.runs.recipe import Recipe, again
 from acclimate.runs.report import certainty
+from acclimate.runs.report import make as report
 from acclimate.runs.shares import contradiction, doubted, gate, judge
 from acclimate.runs.workers import train
 from acclimate.runs.workshop import Workshop
@@ -242,7 +243,9 @@ def _write_result(
     )
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     certainty.write(folder, value["certainty"])
+    report.keep(folder, value, data, prepared.wholes, records)
     write_json(folder / "result.json", value)
+    report.finished(folder)
 
 
 FEWEST = 20

@@ -14,6 +14,7 @@ from acclimate.runs import certainty, store
 from acclimate.runs.columns import narrowed
 from acclimate.runs.evidence import Evidence, gather
 from acclimate.runs.rating import rate
+from acclimate.runs.report import view
 from acclimate.runs.shares import shift_seen
 from acclimate.runs.sites import SiteFeatures
 from acclimate.trust.certainty.certainty import Certainty
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 OF_SOURCE = ("source", "narrowed")
 """Domains to judge by whose rows are the source's."""
+VIEWED = ("adapted", "reference")
+"""Roles of arms whose features the report shows."""
 
 
 def keep(bench: Bench, done: Path, stages: list[dict[str, Any]]) -> None:
@@ -42,6 +45,8 @@ def keep(bench: Bench, done: Path, stages: list[dict[str, Any]]) -> None:
     card = store.Card(shop.prepared.schema, evidence.temperature, origin, called, evidence.offsets, columns)
     store.save(model, card, done.parent / "model", judged.certainty)
     evidence.write(done.parent / "evidence.npz")
+    if arm.role in VIEWED and view.wanted():
+        view.write_view(done.parent / view.FILE, features, shop.recipe.seed)
     seed, plainly = shop.recipe.seed, arm.method.name == "source_only" and arm.role != "plain"
     seconds = sum(stage["seconds"] for stage in stages) or time.monotonic() - bench.begun
     record = {

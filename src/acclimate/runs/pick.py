@@ -8,6 +8,7 @@ from typing import Any
 from acclimate.files import read_json, write_json
 from acclimate.runs import store
 from acclimate.runs.arms import Arm
+from acclimate.runs.report import view
 from acclimate.runs.workshop import Workshop
 
 
@@ -30,7 +31,9 @@ def pick(arm: Arm, shop: Workshop, names: Sequence[str]) -> dict[str, Any]:
     if not (folder / "arm.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         store.copy(source / "model", folder / "model", {"arm": arm.name, "picked": best})
-        (folder / "evidence.npz").write_bytes((source / "evidence.npz").read_bytes())
+        for name in ("evidence.npz", view.FILE):
+            if (source / name).is_file():
+                (folder / name).write_bytes((source / name).read_bytes())
         stages = [*records[best]["stages"], {"stage": "pick", "picked": best, "of": len(names), "seconds": 0.0}]
         own = {"name": arm.name, "role": arm.role, "method": arm.method.name, "stages": stages, "seconds": 0.0}
         write_json(folder / "arm.json", {**records[best], **own, "shift": None})

@@ -1,0 +1,134 @@
+"""Pages of runs that adapt nothing: an encoder that was taught without labels, a model that learned to learn."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from acclimate.runs import encoder
+from acclimate.runs.meta import learned
+from acclimate.runs.report import figures
+from acclimate.runs.report.blocks import Block, bullets, facts, section, split, table, told
+from acclimate.runs.report.page import NAME, put
+from acclimate.runs.report.parts import duration
+from acclimate.runs.report.words import NOTHING, Words, number
+
+
+def write_encoder(folder: Path, language: str | None) -> Path:
+    """The page of a pretraining."""
+    value, words = encoder.load(folder), Words(language or "en")
+    held = [seen["held_out_loss"] for seen in value["evidence"].values() if seen["held_out_loss"]]
+    sentence = words("pretrain.verdict", method=value["method"])
+    if held:
+        went = words("went.rose" if held[0]["after"] > held[0]["before"] else "went.fell")
+        first, last = number(held[0]["before"]), number(held[0]["after"])
+        sentence += words("sentence.gap") + words("pretrain.verdict.loss", went=went, first=first, last=last)
+    columns = [words(f"pretrain.{name}") for name in ("side", "loss_before", "loss_after", "rank_before", "rank_after")]
+    rows = [
+        [
+            words(f"honesty.{side}_name"),
+            *(number((seen["held_out_loss"] or {}).get(when)) for when in ("before", "after")),
+            *(number(seen["effective_rank"][when]) for when in ("before", "after")),
+        ]
+        for side, seen in value["evidence"].items()
+    ]
+    blocks = [table(words("pretrain.caption"), columns, rows, numbers=range(1, 5)), _notes(value, words)]
+    top = {
+        "mark": "info",
+        "badge": words("badge.encoder"),
+        "sentence": sentence,
+        "next": [
+            (words("pretrain.next"), f"acclimate adapt --source ... --target ... --backbone {_run(folder)} -o RUN")
+        ],
+    }
+    parts = [section("figures", words("other.figures"), [], blocks), _facts(value, words)]
+    return _write(folder, value, words, top, parts, words("pretrain.kind"))
+
+
+def write_learner(folder: Path, language: str | None) -> Path:
+    """The page of a meta-training."""
+    value, words = learned.record(folder), Words(language or "en")
+    state, sentence = _judged(value, words)
+    marks = {"helped": "good", "no_evidence": "caution", "hurt": "bad"}
+    top = {
+        "mark": marks.get(state, "info"),
+        "badge": words(f"badge.{state}"),
+        "sentence": sentence,
+        "next": [(words("meta.next"), f"acclimate evaluate {_run(folder)} --data NEW_CLASSES")],
+    }
+    evaluated = [block for k, found in enumerate(value["evaluations"]) for block in _evaluation(k, found, words)]
+    parts = [section("figures", words("other.evaluations"), [], evaluated)] if evaluated else []
+    parts.append(_facts(value, words, _notes(value, words)))
+    return _write(folder, value, words, top, parts, words("meta.kind"))
+
+
+def _judged(value: Mapping[str, Any], words: Words) -> tuple[str, str]:
+    """The last evaluation, else held-out classes, else that nothing is known yet."""
+    if value["evaluations"]:
+        last = value["evaluations"][-1]
+        found = last["metrics"][last["primary"]]
+        return last["verdict"], words(
+            f"meta.verdict.{last['verdict']}",
+            metric=words.metric(last["primary"]),
+            value=number(found["mean"]),
+            interval=words.interval((found["low"], found["high"])),
+        )
+    sentence = words("meta.verdict.open", method=value["method"])
+    if value["held_out"]:
+        name, found = next(iter(value["held_out"].items()))
+        interval = words.interval((found["low"], found["high"]))
+        shown = {"metric": words.metric(name), "value": number(found["mean"]), "interval": interval}
+        sentence += words("sentence.gap") + words("meta.verdict.held", episodes=found["episodes"], **shown)
+    return "learner", sentence
+
+
+def _evaluation(place: int, found: Mapping[str, Any], words: Words) -> list[Block | None]:
+    """One evaluation beside its baselines."""
+    metric = words.metric(found["primary"])
+    named = {words("other.model"): found["metrics"][found["primary"]]}
+    named |= {words("other.baseline", name=name): each[found["primary"]] for name, each in found["baselines"].items()}
+    points = [
+        (name, each["mean"], (each["low"], each["high"]), "muted" if place_ else "target")
+        for place_, (name, each) in enumerate(named.items())
+    ]
+    values = "; ".join(f"{name} {words.between(score, bounds)}" for name, score, bounds, _ in points)
+    told_values = words("arms.figure.desc", metric=metric, values=values)
+    title = f"{found['data']}: {metric}"
+    picture = figures.dots(f"evaluation-{place}", title, told_values, metric, points)
+    rows = [[name, (number(each["mean"]), words.interval((each["low"], each["high"])))] for name, each in named.items()]
+    return [split(picture, title, table(title, [words("other.what"), metric], rows, numbers=(1,)))]
+
+
+def _notes(value: Mapping[str, Any], words: Words) -> Block | None:
+    return bullets(words("honesty.notes"), told(words, value["notes"]))
+
+
+def _facts(value: Mapping[str, Any], words: Words, *more: Block | None) -> Block:
+    """What was done, in columns."""
+    pairs = [(name, value[name]) for name in ("method", "backbone", "tune", "seed", "steps", "planned")]
+    pairs += [("seconds", duration(value["seconds"])), ("acclimate", value["acclimate"])]
+    pairs += [(name, NOTHING if found is None else found) for name, found in value["environment"].items()]
+    return section("facts", words("other.facts"), [], [*more, facts("", pairs)])
+
+
+def _write(
+    folder: Path, value: Mapping[str, Any], words: Words, top: Mapping[str, Any], parts: list[Block], kind: str
+) -> Path:
+    name = folder.resolve().name
+    plain = {"figure": "", "caption": "", "more": [], "why": [], "tiles": []}
+    kicker = words.maybe(f"modality.{value['modality']}", value["modality"])
+    page = {
+        "title": words("page.title", run=name),
+        "kind": kind,
+        "run": name,
+        "kicker": kicker,
+        "verdict": {**plain, **top},
+        "sections": parts,
+    }
+    return put(folder / NAME, page, words)
+
+
+def _run(folder: Path) -> str:
+    return shlex.quote(folder.resolve().name)

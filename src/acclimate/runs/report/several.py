@@ -1,0 +1,168 @@
+"""Several runs on one page, and as rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from acclimate.runs import result
+from acclimate.runs.report import figures
+from acclimate.runs.report.blocks import arm, listed, paragraphs, section, split, table
+from acclimate.runs.report.page import put
+from acclimate.runs.report.verdict import sentence_of
+from acclimate.runs.report.words import NOTHING, Words, number
+
+
+def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """Of each run what stands beside the others', as JSON values.
+
+    Raises:
+        DataError: one of them is not a finished run.
+    """
+    return [_row(folder, result.load(folder)) for folder in folders]
+
+
+def _row(folder: Path, value: Mapping[str, Any]) -> dict[str, Any]:
+    used = arm(value, value["model"])
+    assert used is not None
+    found, last = used["target"], (value["seal"]["openings"] or [None])[-1]
+    return {
+        "run": str(folder),
+        "method": value["method"],
+        "backbone": value["backbone"],
+        "tune": value["tune"],
+        "seed": value["seed"],
+        "decision": value["decision"],
+        "verdict": value["verdict"],
+        "model": value["model"],
+        "primary": value["primary"],
+        "higher_is_better": value.get("higher_is_better", True),
+        "value": None if found is None else found["metrics"][value["primary"]],
+        "interval": None if found is None else found["intervals"][value["primary"]],
+        "rows": None if found is None else found["n"],
+        "data": None if found is None else found["data"],
+        "hash": None if last is None else last["hash"],
+    }
+
+
+def write_comparison(folders: Sequence[Path], out: Path, language: str | None) -> Path:
+    """The page of several runs: whether they can be compared at all, and if so which is best, and by how much."""
+    words, rows = Words(language or "en"), compare_runs(folders)
+    title = words("several.title", n=len(rows))
+    names = _names(folders)
+    measured = [(name, row) for name, row in zip(names, rows, strict=True) if row["value"] is not None]
+    sentence, comparable = _sentence(measured, words)
+    metric = words.metric(rows[0]["primary"])
+    points = [(name, row["value"], row["interval"], "accent") for name, row in measured]
+    values = "; ".join(f"{name} {words.between(score, bounds)}" for name, score, bounds, _ in points)
+    caption = words("several.figure", metric=metric)
+    caption = caption[:1].upper() + caption[1:]
+    described = words("arms.figure.desc", metric=metric, values=values)
+    alike = len({row["primary"] for row in rows}) == 1
+    picture = figures.dots("runs", caption, described, metric, points) if points and alike else ""
+    text = paragraphs(*_comparable(rows, measured, words))
+    lines = [_line(name, row, words) for name, row in zip(names, rows, strict=True)]
+    columns = [words(f"several.{name}") for name in ("run", "method", "decision", "verdict")]
+    columns += [
+        words("arms.target", metric=metric),
+        words("several.data"),
+        words("several.rows"),
+        words("several.seed"),
+    ]
+    held = table(words("several.caption"), columns, lines, numbers=(4, 6, 7))
+    verdicts = [_verdict(name, folder, words) for name, folder in zip(names, folders, strict=True)]
+    named = [words("several.run"), words("verdict.title")]
+    page = {
+        "title": title,
+        "kind": words("several.kind"),
+        "run": title,
+        "kicker": "",
+        "verdict": {
+            **{"mark": "info" if comparable else "caution", "badge": words("several.kind"), "sentence": sentence},
+            **{"figure": "", "caption": "", "more": [], "why": [], "next": [], "tiles": []},
+        },
+        "sections": [
+            section("runs", words("several.figures"), [], [split(picture, caption, text) or text, held]),
+            section("verdicts", words("several.verdicts"), [], [table(words("several.verdicts"), named, verdicts)]),
+        ],
+    }  # fmt: skip
+    return put(out, page, words)
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The folders' own names, or their whole paths where two are called the same."""
+    short = [folder.resolve().name for folder in folders]
+    return short if len(set(short)) == len(short) else [str(folder) for folder in folders]
+
+
+def _line(name: str, row: Mapping[str, Any], words: Words) -> list[Any]:
+    verdict = words(f"verdict.short.{row['verdict'] or 'sealed'}")
+    scored = NOTHING if row["value"] is None else (number(row["value"]), words.interval(row["interval"]))
+    rows = "" if row["rows"] is None else f"{row['rows']:,}"
+    decision = words(f"decision.{row['decision']}")
+    return [name, (row["method"], f"{row['backbone']}, {row['tune']}"), (decision, row["model"]), verdict, scored,
+            row["data"] or NOTHING, rows, row["seed"]]  # fmt: skip
+
+
+def _verdict(name: str, folder: Path, words: Words) -> list[Any]:
+    return [name, sentence_of(result.load(folder), words)[1]]
+
+
+def _same_rows(measured: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
+    return len({row["hash"] for _, row in measured}) == 1
+
+
+def _comparable(
+    rows: Sequence[Mapping[str, Any]], measured: Sequence[tuple[str, Mapping[str, Any]]], words: Words
+) -> list[str]:
+    """Whether the figures can be held against each other."""
+    said = []
+    metrics = list(dict.fromkeys(row["primary"] for row in rows))
+    if len(metrics) > 1:
+        said.append(words("several.metrics", metrics=listed(words, [words.metric(name) for name in metrics])))
+    if measured:
+        counted = words.count("row", measured[0][1]["rows"])
+        said.append(words("several.same", rows=counted) if _same_rows(measured) else words("several.other"))
+    if len(measured) < len(rows):
+        said.append(words("several.sealed"))
+    return said
+
+
+def _sentence(measured: Sequence[tuple[str, Mapping[str, Any]]], words: Words) -> tuple[str, bool]:
+    """Which run is best, where that can be said."""
+    if not measured:
+        return words("several.none"), False
+    if len({row["primary"] for _, row in measured}) > 1 or not _same_rows(measured):
+        return words("several.other"), False
+    sign = 1 if measured[0][1]["higher_is_better"] else -1
+    name, best = max(measured, key=lambda pair: sign * pair[1]["value"])
+    end = 1 if sign > 0 else 0
+    close = [
+        other
+        for other, row in measured
+        if other != name and row["interval"] is not None and sign * (row["interval"][end] - best["value"]) >= 0
+    ]
+    said = {"run": name, "metric": words.metric(best["primary"]), "value": number(best["value"])}
+    if close:
+        return words("several.best_close", others=listed(words, close), **said), True
+    return words("several.best", **said), True
+
+
+def as_text(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The rows for a table on a terminal."""
+    words = Words("en")
+    return [
+        {
+            "run": row["run"],
+            "method": row["method"],
+            "decision": row["decision"],
+            "verdict": row["verdict"] or "sealed",
+            f"target {row['primary']} (95 %)" if len({r["primary"] for r in rows}) == 1 else "target (95 %)": (
+                "" if row["value"] is None else words.between(row["value"], row["interval"])
+            ),
+            "rows": str(row["rows"] or ""),
+            "seed": str(row["seed"]),
+        }
+        for row in rows
+    ]
