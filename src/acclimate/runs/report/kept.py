@@ -19,7 +19,8 @@ from acclimate.runs.evidence import arrays_of
 from acclimate.runs.report.shown import show
 from acclimate.runs.report.view import FILE, SHOWN, read_view
 from acclimate.selection.shifts import most_shifted
-from acclimate.tasks.base import Answers, Task
+from acclimate.tasks.answers import Answers
+from acclimate.tasks.base import Task
 from acclimate.tasks.registry import restore
 
 VERSION = 1

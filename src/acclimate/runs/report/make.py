@@ -14,7 +14,8 @@ from acclimate.runs.report.view import wanted
 if TYPE_CHECKING:
     from acclimate.domains.domain import Domain
     from acclimate.methods.base import Data
-    from acclimate.tasks.base import Answers, Task
+    from acclimate.tasks.answers import Answers
+    from acclimate.tasks.base import Task
 
 
 def keep(
