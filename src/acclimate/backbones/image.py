@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,7 +72,10 @@ class ImageBackbone(LayeredBackbone):
         self.preprocess = replace(self.preprocess, size=side, square="stretch", crop="none")
         sizes = self._map_sizes()
         if not sizes or max(sizes.values()) < MAP_STRIDES[0]:
-            raise SettingsError(f"backbone '{self.spec.name}' gives no maps of places; take a convolutional network")
+            raise SettingsError(
+                f"backbone '{self.spec.name}' gives no maps of places; take a convolutional network, or a transformer "
+                "with stages, as SegFormer and Swin"
+            )
         if odd := [stride for stride in sizes.values() if stride not in MAP_STRIDES]:
             raise SettingsError(
                 f"backbone '{self.spec.name}' divides a canvas of {side} pixels by {odd[0]:g}; take a backbone.size "
@@ -90,7 +94,7 @@ class ImageBackbone(LayeredBackbone):
         with torch.no_grad():
             found = self._outputs(self.example().to(self.device), asked)
         self.train(was_training)
-        maps = {place: value for place, value in found.items() if value.ndim == 4 and value.shape[2] == value.shape[3]}
+        maps = {place: value for place, raw in found.items() if (value := as_map(raw)) is not None}
         self._map_widths = {place: int(value.shape[1]) for place, value in maps.items()}
         return {place: self.preprocess.size / value.shape[2] for place, value in maps.items()}
 
@@ -107,7 +111,8 @@ class ImageBackbone(LayeredBackbone):
     def maps(self, inputs: Any) -> tuple[Tensor, ...]:
         pixels = inputs["pixels"]
         found = self._outputs(pixels, list(self._strided.values()))
-        return (pixels, *(found[self._strided[stride]] for stride in sorted(self._strided)))
+        maps = (as_map(found[self._strided[stride]]) for stride in sorted(self._strided))
+        return (pixels, *(value for value in maps if value is not None))
 
     def example(self) -> Any:
         return torch.zeros(1, self.preprocess.channels, self.preprocess.size, self.preprocess.size)
@@ -120,6 +125,17 @@ class ImageBackbone(LayeredBackbone):
         except (ValueError, RuntimeError) as error:
             size = self.preprocess.size
             raise DataError(f"{self.spec.name} cannot read images of {size} pixels: {error}") from None
+
+
+def as_map(values: Tensor) -> Tensor | None:
+    """A square map ``[n, d, s, s]``: as it is, or from tokens ``[n, s * s, d]``, row by row; None where it is neither.
+
+    Tokens beside those of places, as a ViT's class token, make no square.
+    """
+    if values.ndim == 4:
+        return values if values.shape[2] == values.shape[3] else None
+    side = math.isqrt(values.shape[1]) if values.ndim == 3 else 0
+    return values.mT.unflatten(2, (side, side)) if side and side * side == values.shape[1] else None
 
 
 def laid_out(images: Tensor, layout: torch.memory_format) -> Tensor:
