@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.special import softmax
 
 import acclimate as ac
 from acclimate.backbones import registry as backbones
@@ -21,8 +22,10 @@ from acclimate.tasks.mask_metrics import boundary, weighted_masks
 from acclimate.tasks.segment import Segment, dice_loss
 from acclimate.tasks.sites import Maps
 from acclimate.tasks.thresholds import Look, otsu_threshold
+from acclimate.training.infer import outputs
 from acclimate.training.model import Model
 from acclimate.training.stream import Stream
+from acclimate.trust.certainty.calibrate import reliability
 
 SMALL = {"name": "small_cnn", "size": 32}
 QUICK = {"steps": 8, "batch_size": 4}
@@ -256,6 +259,30 @@ def test_masks_of_other_names_leave_the_seal_closed(pair):
     (pair / "target" / "masks" / "legend.json").write_text(json.dumps(legend))
     found = run.evaluate(pair / "target")
     assert found["unseen_labels"] == {"stars": 1} and found["seal"]["opened"] == 1
+
+
+def test_a_temperature_is_found_by_pixels_that_are_labelled_and_inside():
+    task = Segment(("a", "b"), Look("a"))
+    logits = torch.zeros(1, 2, 4, 4)
+    logits[0, 1] = torch.arange(16.0).reshape(4, 4)
+    outputs = {"logits": logits, "frame": torch.tensor([[0, 0, 1, 0, 2, 4.0]])}  # the image is two pixels high
+    said = {name: value.numpy() for name, value in task.brief(outputs).items()}
+    found, targets = task.calibration(said, np.array([label([[0, 1, VOID, 1], [1, 0, 0, 1]], task.categories)]))
+    assert found[:, 1].tolist() == [0, 1, 3, 4, 5, 6, 7] and targets.tolist() == [0, 1, 1, 1, 0, 0, 1]
+    halves = [task.decode(said, heat).confidence[0] for heat in (1.0, 2.0)]
+    assert halves == pytest.approx([np.mean(1 / (1 + np.exp(-np.arange(8) / heat))) for heat in (1, 2)])
+
+
+def test_masks_are_calibrated_on_held_out_images(pair, scenes):
+    run = adapt(pair, "source_only", training={"steps": 30, "batch_size": 4, "learning_rate": 3e-3})
+    model, fresh = ac.load(run.folder), read(scenes(pair / "more", 12, seed=9), label="masks", shapes="masks")
+    logits, targets = model._model.task.calibration(model._infer(fresh, outputs, None), fresh.labels)
+    heat = model._card.temperature
+    ece = []
+    for each in (1.0, heat):
+        probs = softmax(logits / each, axis=1)
+        ece.append(reliability(probs.max(axis=1), probs.argmax(axis=1) == targets)[0])
+    assert ece[1] < ece[0] / 2
 
 
 def test_labels_that_fit_nothing(pair):

@@ -71,9 +71,10 @@ def gather(
     calibrate, heat = heat is None and task.kind != "labels", 1.0 if heat is None else heat
     for name, domain in (("labelled", data.labelled_target_validation), ("source", data.source_validation)):
         own = data.labelled_target is not None if name == "labelled" else answers_source_task
-        usable = calibrate and name in outputs and domain is not None and own
-        if usable and "logits" in outputs[name] and domain is not None and domain.labels is not None:
-            heat = temperature(outputs[name]["logits"], task.encode(domain.labels).numpy())
+        if not (calibrate and own) or name not in outputs or domain is None or domain.labels is None:
+            continue
+        if (known := task.calibration(outputs[name], domain.labels)) is not None:
+            heat = temperature(*known)
             break
     rows = {"source": data.source_validation, "target": data.target, "labelled": data.labelled_target_validation}
     inputs = {name: None if domain is None else domain.rows for name, domain in rows.items()}

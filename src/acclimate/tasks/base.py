@@ -148,6 +148,18 @@ class Task(ABC):
         """What was answered as targets, where the tokens of an answer are known only once it is given; else None."""
         return None
 
+    def calibration(
+        self, outputs: Mapping[str, np.ndarray], labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Logits ``[m, classes]`` of rows, or of places in them, and their classes ``[m]``, which a temperature is
+        found by; None where answers have none.
+
+        Args:
+            outputs: on labelled rows.
+            labels: of these, canonical.
+        """
+        return None
+
     @abstractmethod
     def sites(self, features: Any, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
         """Where an alignment may act; the first is the main one."""

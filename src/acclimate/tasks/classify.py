@@ -64,6 +64,12 @@ class Classify(Task):
         """``logits [n, classes]``."""
         return {"logits": head(features)}
 
+    def calibration(
+        self, outputs: Mapping[str, np.ndarray], labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Those of every row."""
+        return outputs["logits"], self.encode(labels).numpy()
+
     def sites(self, features: Tensor, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
         """One site, ``features``: one vector a row."""
         owner = torch.arange(len(features), device=features.device)

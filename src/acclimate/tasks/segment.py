@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -28,6 +29,8 @@ from acclimate.tasks.unet import UNet
 
 PATCH = 16
 """Pixels of the canvas from one pixel that a site sees to the next, and across a patch of answers."""
+GRID = 24
+"""About as many pixels in each direction are kept with all of their logits, to be calibrated and judged by."""
 POOLED = 2
 """By which answers are shrunk in a patch."""
 SURE = 200.0
@@ -128,10 +131,30 @@ class Segment(Task):
         return {"logits": logits, "pixels": pixels, "frame": features.frames}
 
     def brief(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The likeliest category of each pixel of the canvas and how sure it is, as bytes, and the frame."""
-        sure, best = outputs["logits"].softmax(1).max(1)
+        """The likeliest category of each pixel of the canvas and how sure it is, as bytes, the frame, and ``sample``
+        ``[n, k, categories]``, the logits of pixels on a grid, NaN outside of the image.
+        """
+        logits, frames = outputs["logits"], outputs["frame"]
+        sure, best = logits.softmax(1).max(1)
+        some = _grid(logits.shape[2])
+        sample = logits[:, :, some, some].movedim(1, -1).float()
+        places = torch.arange(logits.shape[2], device=frames.device)[some] + 0.5
+        sample = sample.masked_fill(~inside(frames, places, logits.shape[2])[..., None], math.nan).flatten(1, 2)
         rest = {name: value for name, value in outputs.items() if name not in ("logits", "pixels")}
-        return {"best": best.to(torch.uint8), "sure": (sure * SURE).to(torch.uint8), **rest}
+        return {"best": best.to(torch.uint8), "sure": (sure * SURE).to(torch.uint8), "sample": sample, **rest}
+
+    def calibration(
+        self, outputs: Mapping[str, np.ndarray], labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Those of the labelled pixels on the grid. Neighbours are alike, so they are worth less than as many rows."""
+        side, some = outputs["best"].shape[1], _grid(outputs["best"].shape[1])
+        right = [
+            onto(from_text(label).index(self.categories), frame, side, VOID)[some, some].ravel()
+            for label, frame in zip(labels, outputs["frame"], strict=True)
+        ]
+        targets, logits = np.concatenate(right), outputs["sample"].reshape(-1, len(self.categories))
+        known = (targets != VOID) & np.isfinite(logits).all(axis=1)
+        return logits[known], targets[known].astype(np.int64)
 
     def sites(self, features: Maps, outputs: Mapping[str, Tensor]) -> dict[str, Site]:
         """``features``, ``pixels`` and ``output``; what lies outside of the image is left out."""
@@ -201,13 +224,12 @@ class Segment(Task):
         offsets: Sequence[float] = (),
         rows: Rows | None = None,
     ) -> Answers:
-        """The likeliest category of each pixel of the image; the confidence is the mean over its pixels."""
-        n = len(outputs["best"])
-        said, confidence = np.empty(n, dtype=object), np.zeros(n)
+        """The likeliest category of each pixel of the image; the confidence is the mean over pixels on a grid."""
+        said = np.empty(len(outputs["best"]), dtype=object)
         for row, frame in enumerate(outputs["frame"]):
             said[row] = to_text(back(outputs["best"][row], frame), self.categories)
-            confidence[row] = back(outputs["sure"][row], frame).mean() / SURE
-        return Answers(said, confidence=confidence)
+        sure = torch.from_numpy(outputs["sample"] / temperature).softmax(-1).amax(-1).nanmean(1)
+        return Answers(said, confidence=sure.nan_to_num(1 / len(self.categories)).numpy().astype(np.float64))
 
     def surest(self, outputs: Mapping[str, np.ndarray], share: float, rows: Rows) -> Pseudo:
         """Of each category the share of its pixels with the highest confidence; the others have no label.
@@ -240,6 +262,12 @@ class Segment(Task):
     def config(self) -> dict[str, Any]:
         """Name, categories, and what the baselines know."""
         return {"name": self.name, "categories": list(self.categories), "look": self.look.config()}
+
+
+def _grid(side: int) -> slice:
+    """The pixels of the canvas that are looked at one by one, in either direction."""
+    step = max(1, side // GRID)
+    return slice(step // 2, None, step)
 
 
 def dice_loss(probs: Tensor, targets: Tensor, known: Tensor) -> Tensor:
