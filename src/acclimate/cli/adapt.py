@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TUNES = ("frozen", "full", "gradual", "discriminative", "lora", "l2sp")
 NAMES = (
-    *("source", "target", "input", "label", "target_input", "label_map", "group", "task", "modality"),
+    *("source", "target", "input", "label", "target_input", "label_map", "group", "sensitive", "task", "modality"),
     *("target_shares", "target_label", "backbone", "tune", *options.INTERACTIONS),
     *("split", "validation", "budget", "jobs", "device", "precision", "seed"),
 )
@@ -44,6 +44,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--recipe", metavar="FILE", help="settings as YAML; RUN/recipe.yaml is one")
     options.settings(parser, "method.strength=0.5 or training.steps=500")
     options.domains(parser)
+    options.sensitive(parser)
     parser.add_argument(
         "--target-shares", metavar="CLASS=SHARE,...",
         help="what is known of the target's class shares, roughly: answers are made to fit, and arms judged by it",

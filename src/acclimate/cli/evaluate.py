@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acclimate.cli import meta_train, options
-from acclimate.cli.outcome import certainty_lines, direction, regret_line
+from acclimate.cli.outcome import certainty_lines, direction, group_lines, regret_line
 from acclimate.cli.show import between, counts, number, put, say, signed, table
 from acclimate.errors import SettingsError
 
@@ -29,6 +29,7 @@ def add(verbs: options.Verbs) -> None:
     parser.add_argument(
         "--group", metavar="COLUMN", help="rows with one value here are resampled together; default as in adapt"
     )
+    options.sensitive(parser)
     parser.add_argument("--force", action="store_true", help="also rows that were trained on with their labels")
     parser.add_argument("--episodes", type=int, metavar="N", help="of a meta-trained model: how many (default 600)")
     parser.add_argument("--seed", type=int, metavar="N", help="of a meta-trained model: of the episodes (default 0)")
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> None:
         label=args.label,
         input=args.input,
         group=args.group,
+        sensitive=args.sensitive or (),
         force=args.force,
         device=args.device or "auto",
     )
@@ -76,6 +78,7 @@ def tell(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
         "",
         *(compared if len(value["arms"]) > 1 else ("no verdict: one model alone was trained, and nothing beside it",)),
         *certainty_lines(value["certainty"]),
+        *group_lines(value["fairness"]),
         f"seal: opened {seal['opened']} time{'s' if seal['opened'] > 1 else ''}, on {value['n']} rows now",
     )
     say(args, *_remarks(value))

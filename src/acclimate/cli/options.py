@@ -102,6 +102,14 @@ def columns(group: Any) -> None:
     )  # fmt: skip
 
 
+def sensitive(group: Any) -> None:
+    """Columns of groups of people."""
+    group.add_argument(
+        "--sensitive", metavar="COLUMN,...",
+        help="columns of groups of people (sex,race), to tell results apart by; no inputs unless --input names them",
+    )  # fmt: skip
+
+
 def settings(parser: Parser, example: str) -> None:
     """Any setting of a recipe."""
     parser.add_argument(

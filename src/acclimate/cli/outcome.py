@@ -79,6 +79,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         *members_line(result),
         *shares_lines(result.get("shares")),
         *certainty_lines(result.get("certainty")),
+        *group_lines(result.get("fairness")),
     ]
 
 
@@ -116,6 +117,13 @@ def certainty_lines(certainty: Mapping[str, Any] | None) -> list[str]:
         error = target["calibration"]["ece"]
         lines.append(f"calibration error: {error['deployed']:.3f} as deployed, {error['none']:.3f} uncalibrated")
     return lines
+
+
+def group_lines(value: Mapping[str, Any] | None) -> list[str]:
+    """How groups of people are treated, and whether adaptation changed it."""
+    from acclimate.runs.fairness import lines
+
+    return [] if value is None else lines(value)
 
 
 def leaderboard(result: Mapping[str, Any]) -> str:

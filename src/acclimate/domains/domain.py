@@ -117,6 +117,7 @@ class Domain:
         locator: where exactly these rows can be read again, None when they came from memory or were selected.
         origin: ``[n]`` int64, which of the joined domains each row came from, or None: never joined.
         tables: what is known beside the rows, of the users and items of `acclimate.domains.interactions`.
+        sensitive: ``[n]`` canonical strings by column: groups of people, by which results are told apart.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Domain:
     notes: tuple[str, ...] = field(default=(), compare=False)
     origin: np.ndarray | None = None
     tables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sensitive: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -151,6 +153,7 @@ class Domain:
             labels=None if self.labels is None else self.labels[index],
             groups=None if self.groups is None else self.groups[index],
             origin=None if self.origin is None else self.origin[index],
+            sensitive={name: values[index] for name, values in self.sensitive.items()},
             locator=None,
         )
 
@@ -241,7 +244,17 @@ def join(domains: Sequence[Domain]) -> Domain:
         locator=None,
         notes=tuple(dict.fromkeys(note for domain in domains for note in domain.notes)),
         origin=_origins(domains),
+        sensitive=_sensitive(domains),
     )
+
+
+def _sensitive(domains: Sequence[Domain]) -> dict[str, np.ndarray]:
+    """Of the rows one after the other."""
+    names = {name for domain in domains for name in domain.sensitive}
+    for domain in domains:
+        if lacking := sorted(names - set(domain.sensitive)):
+            raise DataError(f"{domain.name}: no sensitive column '{lacking[0]}', but the other domains have it")
+    return {name: np.concatenate([domain.sensitive[name] for domain in domains]) for name in sorted(names)}
 
 
 def _origins(domains: Sequence[Domain]) -> np.ndarray:

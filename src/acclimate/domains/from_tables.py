@@ -17,7 +17,7 @@ from acclimate.domains.columns import found_modality, join_names, texts, typed
 from acclimate.domains.domain import Domain, Modality, Rows, Schema, Subset
 from acclimate.domains.labels import label_columns, row_name
 from acclimate.domains.locator import Locator, column_of
-from acclimate.domains.request import Request, checked_ids, finish, said, side_columns
+from acclimate.domains.request import Request, checked_ids, finish, said, sensitive_columns, side_columns
 from acclimate.domains.rows import ArrowRows, FrameRows, ListRows
 from acclimate.domains.tables import TableFile, need_columns
 from acclimate.errors import DataError
@@ -41,8 +41,11 @@ def plan(columns: Sequence[str], wanted: Request, selecting: Sequence[str], wher
         raise DataError(f"{where}: name the input column (--input NAME); columns found: {', '.join(map(str, columns))}")
     labels = label_columns(wanted.label, columns)
     named = [*labels, *([] if wanted.group is None else [wanted.group])]
+    inputs_too = [name for name in wanted.sensitive if wanted.input and name in wanted.input]
+    aside_of = [name for name in wanted.sensitive if name not in inputs_too]
+    need_columns(wanted.sensitive, columns, where)
     if wanted.input == ("*",):
-        aside = {*named, *wanted.exclude, *selecting}
+        aside = {*named, *wanted.exclude, *selecting, *aside_of}
         numbers = [c for c in columns if ROW_NUMBERS.fullmatch(c) and c not in aside]
         inputs = tuple(c for c in columns if c not in aside and c not in numbers)
         if numbers:
@@ -57,9 +60,15 @@ def plan(columns: Sequence[str], wanted: Request, selecting: Sequence[str], wher
         for name in names:
             if name in inputs:
                 raise DataError(f"{where}: column '{name}' is both input and {what}")
-    rest = [c for c in columns if c not in (*inputs, *named, *wanted.exclude, *selecting)]
+    rest = [c for c in columns if c not in (*inputs, *named, *wanted.exclude, *selecting, *aside_of)]
     if rest and len(there) < len(inputs):
         notes = (*notes, f"{where}: not read: {join_names(rest)}; rename one that is the same under another name")
+    if aside_of:
+        notes = (*notes, f"sensitive, and no input: {join_names(aside_of)}")
+    if inputs_too:
+        notes = (*notes, f"sensitive, and an input as you named it: {join_names(inputs_too)}")
+    if set(wanted.sensitive) & set(labels):
+        raise DataError(f"{where}: column '{labels[0]}' is both label and sensitive")
     if wanted.like is None:
         return replace(wanted, input=there, notes=notes)
     theirs = wanted.like.inputs
@@ -87,7 +96,12 @@ def read_table(locator: Locator, path: Path, wanted: Request) -> Domain:
 
 def beside(wanted: Request, select: Iterable[str], columns: Sequence[str]) -> list[str]:
     """Columns that hold labels and groups, and those that a locator selects by."""
-    aside = [*label_columns(wanted.label, columns), wanted.group, *(column_of(key) for key in select)]
+    aside = [
+        *label_columns(wanted.label, columns),
+        wanted.group,
+        *wanted.sensitive,
+        *(column_of(key) for key in select),
+    ]
     return list(dict.fromkeys(name for name in aside if name is not None))
 
 
@@ -155,6 +169,7 @@ def of_frame(
         groups=groups,
         locator=locator,
         notes=(*said(modality, _reason(modality, wanted), wanted.modality is not None), *wanted.notes, *dropped),
+        sensitive=sensitive_columns(frame, wanted),
     )
 
 
@@ -219,6 +234,7 @@ def of_arrow(
         groups=groups,
         locator=locator,
         notes=notes,
+        sensitive=sensitive_columns(side, wanted),
     )
 
 

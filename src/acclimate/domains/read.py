@@ -29,6 +29,7 @@ def read(
     like: Schema | None = None,
     structured: bool = False,
     shapes: Shapes = "",
+    sensitive: Sequence[str] = (),
 ) -> Domain:
     """Read a domain. Labels are loaded only where ``label`` asks for them.
 
@@ -54,6 +55,9 @@ def read(
         shapes: of files: images have ``masks`` or ``boxes`` in files beside them, which are no rows. The label is then
             the folder of masks (``masks``: the only one there is), or ``boxes``.
 
+        sensitive: of tables: columns of the groups of people that results are told apart by, kept beside the rows; no
+            inputs unless ``input`` names them one by one.
+
     Raises:
         DataError: anything missing or broken in the data, with the place.
         MissingAssetError: an extra that the format needs.
@@ -72,7 +76,10 @@ def read(
     wanted = Request(
         inputs, asked, group, modality, tuple(exclude), partial, structured, shapes, frozenset(optional), like
     )
+    wanted = replace(wanted, sensitive=tuple(sensitive))
     domain = _located(source, wanted) if isinstance(source, (str, Path)) else _in_memory(source, wanted)
+    if wanted.sensitive and not domain.sensitive:
+        raise DataError(f"{domain.name}: sensitive columns are those of tables; these rows have none")
     return domain if name is None else replace(domain, name=name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ class Request:
         strict: rows that cannot be read are refused, where a domain may leave them out: `predict` answers every row.
         categories: input columns that are never read as numbers, whatever their cells look like.
         notes: what was found while the request was planned, for people.
+        sensitive: columns of groups of people, by which results are told apart; inputs only if ``input`` names them.
     """
 
     input: tuple[str, ...] | None = None
@@ -50,6 +51,7 @@ class Request:
     strict: bool = False
     categories: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
 
 
 def finish(
@@ -62,6 +64,7 @@ def finish(
     groups: np.ndarray | None = None,
     locator: Locator | None = None,
     notes: Sequence[str] = (),
+    sensitive: Mapping[str, np.ndarray] | None = None,
 ) -> Domain:
     """The domain of checked rows.
 
@@ -71,7 +74,7 @@ def finish(
     if not len(rows):
         raise DataError(f"{name}: no rows")
     place = None if locator is None else str(locator if locator.on_hub else _absolute(locator))
-    return Domain(name, schema, rows, ids, labels, groups, place, tuple(notes))
+    return Domain(name, schema, rows, ids, labels, groups, place, tuple(notes), sensitive=sensitive or {})
 
 
 def _absolute(locator: Locator) -> Locator:
@@ -121,3 +124,13 @@ def side_columns(frame: pd.DataFrame, wanted: Request, where: str) -> tuple[np.n
         labels = canonical(values, f"{where}: label '{wanted.label}'", wanted.partial)
     groups = None if wanted.group is None else canonical(frame[wanted.group], f"{where}: group '{wanted.group}'")
     return labels, groups
+
+
+def sensitive_columns(frame: pd.DataFrame, wanted: Request) -> dict[str, np.ndarray]:
+    """The groups of people by column, as canonical strings; what is missing is a group of its own, ``(missing)``."""
+    from acclimate.domains.labels import canonical_one
+
+    return {
+        name: np.array([canonical_one(value) or "(missing)" for value in frame[name]], dtype=object)
+        for name in wanted.sensitive
+    }

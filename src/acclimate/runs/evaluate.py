@@ -18,9 +18,9 @@ from acclimate.domains.locator import named_label
 from acclimate.domains.rows import place_of
 from acclimate.errors import DataError
 from acclimate.files import write_json
-from acclimate.runs import result
+from acclimate.runs import fairness, result
 from acclimate.runs.evidence import scored
-from acclimate.runs.predictor import Predictor
+from acclimate.runs.predictor import Predictor, columns_of
 from acclimate.runs.reading import label_map
 from acclimate.runs.recipe import Recipe, parse
 from acclimate.runs.recipe import read as read_recipe
@@ -47,6 +47,7 @@ def open_seal(
     label: str | None = None,
     input: str | list[str] | None = None,
     group: str | None = None,
+    sensitive: Sequence[str] = (),
     force: bool = False,
 ) -> dict[str, Any]:
     """Evaluate every arm of a run on labelled target rows, and write into the run that labels were opened.
@@ -58,6 +59,7 @@ def open_seal(
         label: their label column.
         input: input columns where they are named otherwise.
         group: column whose rows are resampled together; the recipe's, where the data have it.
+        sensitive: columns of groups of people; the recipe's, where the data have them.
         force: evaluate also on rows that were trained on with labels.
 
     Returns:
@@ -72,7 +74,10 @@ def open_seal(
     label = label or recipe.target_label or recipe.label or shapes or named_label(data)
     arms = {row["name"]: load(row["name"]) for row in value["arms"]}
     deployed = arms[value["model"]]
-    domain, notes = _read(deployed, data, recipe, input=input, label=label, group=group)
+    sensitive = tuple(sensitive or recipe.sensitive)
+    domain, notes = _read(deployed, data, recipe, input=input, label=label, group=group, sensitive=sensitive)
+    if not set(sensitive) <= set(domain.sensitive):
+        notes = [*notes, f"no table of groups: {domain.name} comes without {', '.join(sensitive)}"]
     if domain.labels is None:
         raise DataError(f"{domain.name}: no labels; name their column with --label")
     labels = apply_label_map(domain.labels, label_map(recipe))
@@ -111,6 +116,12 @@ def open_seal(
         said = answers[value["model"]]
         value["certainty"]["target"] = deployed.realised(value["certainty"], said, domain)
         certainty.write(folder, value["certainty"])
+    if domain.sensitive:
+        arms_of = {"model": value["model"], "adapted": value["adapted"], "reference": reference, "seed": recipe.seed}
+        said_of = {name: each.prediction for name, each in answers.items()}
+        before = value.get("fairness") or {"columns": list(domain.sensitive), "source": None}
+        value["fairness"] = {**before, "target": fairness.table(task, said_of, domain, **arms_of)}
+        fairness.write(folder, value["fairness"])
     write_json(folder / "result.json", value)
     report.evaluated(folder, value, task, answers, domain)
     plain = {**task.baselines(domain.rows), **baselines(deployed._model, domain)}
@@ -174,9 +185,10 @@ def _read(
     input: str | list[str] | None,
     label: str | None,
     group: str | None,
+    sensitive: Sequence[str],
 ) -> tuple[Domain, list[str]]:
     """The rows, and a note where those of one of the recipe's groups are not known to belong together."""
-    read = partial(model.read, data, input=input, label=label)
+    read = partial(model.read, data, input=input, label=label, sensitive=_there(data, sensitive, recipe))
     if recipe.hit is not None:
         read = partial(read, hit=recipe.hit)
     if group is not None or recipe.group is None:
@@ -188,6 +200,13 @@ def _read(
     if domain.groups is not None:
         return domain, []
     return domain, [f"rows of one '{recipe.group}' are not kept together, so intervals may be too narrow: {why}"]
+
+
+def _there(data: Any, asked: Sequence[str], recipe: Recipe) -> tuple[str, ...]:
+    """The columns of groups to read: those asked for here must be there, those of the recipe need not."""
+    known = columns_of(data)
+    lacking = known is not None and tuple(asked) == recipe.sensitive and not set(asked) <= set(known)
+    return () if lacking else tuple(asked)
 
 
 def _check_people(task: Task, domain: Domain, force: bool) -> list[str]:
@@ -288,6 +307,7 @@ def _summary(
         "regret": value["regret"],
         "transductive": value["transductive"],
         "certainty": value.get("certainty"),
+        "fairness": value.get("fairness"),
         "arms": {name: scored(arm) for name, arm in found.items()},
         "seal": value["seal"],
     }

@@ -17,7 +17,7 @@ from acclimate.errors import DataError, SettingsError
 from acclimate.files import path_name, read_json, write_json, writing
 from acclimate.methods.base import Data
 from acclimate.methods.ensemble.auto import Auto
-from acclimate.runs import result, store
+from acclimate.runs import fairness, result, store
 from acclimate.runs.arms import Arm, plan
 from acclimate.runs.columns import UNLINKED
 from acclimate.runs.evidence import arrays_of, weigh
@@ -242,6 +242,17 @@ def _write_result(
         seconds=seconds,
     )
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    every = {name: arrays_of(place) for name, place in folders.items()} if recipe.sensitive else {}
+    value["fairness"] = fairness.on_source(
+        asked,
+        every,
+        data.source_validation,
+        model=decision.arm,
+        adapted=main.name,
+        reference=reference,
+        seed=recipe.seed,
+    )
+    fairness.write(folder, value["fairness"])
     certainty.write(folder, value["certainty"])
     report.keep(folder, value, data, prepared.wholes, records)
     write_json(folder / "result.json", value)

@@ -284,7 +284,7 @@ class Predictor:
         asked = [input] if isinstance(input, str) else input
         if asked is not None and list(asked) != ["*"]:
             return list(asked)
-        known = _column_names(data)
+        known = columns_of(data)
         if known is None or self._card.schema.modality not in ("text", "table", "molecule"):
             return None
         return list(self._layout(known)[1] or self.inputs)
@@ -327,7 +327,7 @@ class Predictor:
         return fitted(domain, like, called if self._card.target is not None and like is self._card.target else named)
 
 
-def _column_names(data: Any) -> Sequence[str] | None:
+def columns_of(data: Any) -> Sequence[str] | None:
     """The names of the columns of data, empty if they have some that cannot be told beforehand; None: no columns."""
     if isinstance(data, Domain):
         return data.schema.inputs or None

@@ -33,7 +33,8 @@ def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain 
         _check_label(place, recipe)
         shapes = "" if recipe.task is None else tasks.find(recipe.task).shapes
         label = recipe.label or shapes or named_label(place)
-        domain = _read(place, recipe, recipe.input, label, domains[0] if domains else None)
+        like = domains[0] if domains else None
+        domain = _read(place, recipe, recipe.input, label, like, sensitive=recipe.sensitive)
         domains.append(_renamed_labels(domain, recipe))
     return join([fitted(domain, domains[0].schema) for domain in domains])
 
@@ -65,7 +66,8 @@ def read_target(recipe: Recipe, source: Domain | None, objects: Sequence[Any] | 
             domain = _read(place, recipe, inputs, None, source, optional=optional)
             domains.append(replace(domain, labels=np.full(len(domain), None, dtype=object)))
             continue
-        domain = _read(place, recipe, inputs, label, source, optional=optional, partial=True)
+        own_groups = recipe.sensitive if source is None else ()
+        domain = _read(place, recipe, inputs, label, source, optional=optional, partial=True, sensitive=own_groups)
         domains.append(domain.sealed() if label is None else _renamed_labels(domain, recipe))
     first = domains[0].schema
     like = source.schema if source is not None else replace(first, inputs=named or first.inputs)
@@ -119,6 +121,7 @@ def _read(
     *,
     optional: tuple[str, ...] = (),
     partial: bool = False,
+    sensitive: tuple[str, ...] = (),
 ) -> Domain:
     if isinstance(place, Domain):
         return place
@@ -136,7 +139,8 @@ def _read(
         label=label,
         group=_group(recipe, label, modality),
         modality=modality,
-        exclude=tuple(names),
+        exclude=(*names, *(name for name in recipe.sensitive if name not in inputs)),
+        sensitive=sensitive,
         partial=partial,
         optional=optional,
         like=None if like is None else like.schema,

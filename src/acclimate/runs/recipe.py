@@ -22,7 +22,7 @@ MEMORY = "memory"
 """What a recipe says of a domain that came as a Python object."""
 SECTIONS = ("backbone", "method", "head", "tune", "training", "episodes")
 """Parts of a recipe that are mappings; an option that names one sets its main key."""
-LISTS = ("source", "target", "input", "target_input", "items", "users")
+LISTS = ("source", "target", "input", "target_input", "items", "users", "sensitive")
 MAIN_KEY = {"backbone": "name", "method": "name", "tune": "kind"}
 FROM_ENVIRONMENT = ("device", "precision", "jobs", "budget", "seed")
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
@@ -48,6 +48,8 @@ class Recipe:
         target_label: permission to train on this column of the target (the inductive setting).
         target_shares: what is known of the target's class shares, class to share, roughly; answers are made to fit.
         label_map: JSON file that renames labels, or the mapping itself, as a run keeps it.
+        sensitive: columns of the source that hold groups of people (sex, race): results are told apart by them, and
+            methods against unfairness use them; no inputs unless ``input`` names them.
         group: column whose rows stay together (patient, speaker, product).
         task: classify or regress; None finds it.
         modality: text, image, table, array, audio, series or molecule; None finds it, but for the last two.
@@ -85,6 +87,7 @@ class Recipe:
     target_label: str | None = None
     target_shares: dict[str, float] | None = None
     label_map: str | dict[str, str] | None = None
+    sensitive: tuple[str, ...] = ()
     group: str | None = None
     task: str | None = None
     modality: Literal["pairs", "users", "text", "image", "table", "array", "audio", "series", "molecule"] | None = None
@@ -134,6 +137,8 @@ def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
             raise SettingsError(f"{where}: {unknown('setting', str(key), known)}")
         if name in ("label", "target_label") and isinstance(value, list | tuple):
             value = SEVERAL.join(map(str, value))
+        if name == "sensitive" and isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
         if name in LISTS and value is not None:
             value = [value] if isinstance(value, str | os.PathLike) else value
             if not isinstance(value, list | tuple):

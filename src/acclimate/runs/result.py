@@ -63,6 +63,7 @@ def assemble(
         "transductive": None,
         "shares": None if shares is None else dict(shares),
         "certainty": records[decision.arm].get("certainty"),
+        "fairness": None,
         "arms": [_arm(record, scores[name]) for name, record in records.items()],
         "seal": {"opened": 0, "openings": []},
         "permission": recipe.target_label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from acclimate.runs import result
 from acclimate.runs.evaluate import open_seal
 from acclimate.runs.given import several
 from acclimate.runs.predictor import Predictor
+from acclimate.runs.recipe import parse as parse_recipe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,12 +75,14 @@ class Run:
         label: str | None = None,
         input: str | list[str] | None = None,
         group: str | None = None,
+        sensitive: str | Sequence[str] = (),
         force: bool = False,
         device: str = "auto",
     ) -> dict[str, Any]:
         """Open the seal: metrics of every arm on labelled target rows, and the verdict; written into the run."""
         load = partial(self.arm, device=device)
-        value = open_seal(self.folder, data, load, label=label, input=input, group=group, force=force)
+        named = parse_recipe({"sensitive": sensitive}).sensitive
+        value = open_seal(self.folder, data, load, label=label, input=input, group=group, sensitive=named, force=force)
         self.result = result.load(self.folder)
         return value
 

@@ -1,0 +1,264 @@
+"""How a model treats groups of people: metrics by group, gaps between groups, and whether adaptation widened them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from acclimate.errors import DataError, MissingAssetError
+from acclimate.seeds import generator
+
+FEWEST = 10
+"""Rows below which a group is suppressed: its figures say little, and may tell of single people."""
+MOST = 20
+"""Groups of one column at most."""
+REPLICATES = 2000
+CHANCE = 0.05
+BLOCK = 250
+
+Change = Literal["widened", "narrowed", "no_evidence"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What of each row counts in a metric: a value, and whether the row counts at all.
+
+    Attributes:
+        values: ``[n]``; of shares 0 or 1.
+        counts: ``[n]`` bool; None for all. A true positive rate counts the positive rows only.
+        share: whether it is a share of rows.
+    """
+
+    values: np.ndarray
+    counts: np.ndarray | None = None
+    share: bool = True
+
+
+def judged(prediction: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, Judged]:
+    """The metrics of one model's answers, row by row.
+
+    Of classes the ``accuracy``; of two classes also, for the second one, ``selection_rate`` (how often it is the
+    answer: demographic parity), ``true_positive_rate`` and ``false_positive_rate`` (equalised odds: Hardt, Price &
+    Srebro, Equality of Opportunity in Supervised Learning, NeurIPS 2016). Of numbers the absolute error, ``mae``.
+
+    Args:
+        prediction: ``[n]``.
+        labels: ``[n]``, of numbers as numbers.
+        classes: the model's, empty for numbers.
+    """
+    if not classes:
+        return {"mae": Judged(np.abs(prediction.astype(float) - labels.astype(float)), share=False)}
+    found = {"accuracy": Judged((prediction == labels).astype(float))}
+    if len(classes) == 2:
+        selected, positive = (prediction == classes[1]).astype(float), labels == classes[1]
+        found["selection_rate"] = Judged(selected)
+        found["true_positive_rate"] = Judged(selected, positive)
+        found["false_positive_rate"] = Judged(selected, ~positive)
+    return found
+
+
+def columns(sensitive: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The groups ``[n]`` by column, and of several columns also their combination, ``sex & race``.
+
+    Raises:
+        DataError: a column with so many values that it holds no groups.
+    """
+    for name, values in sensitive.items():
+        if (count := len(np.unique(values.astype(str)))) > MOST:
+            raise DataError(
+                f"sensitive column '{name}' has {count} different values; groups need at most {MOST}: put numbers into "
+                "ranges, and rare values together"
+            )
+    if len(sensitive) < 2:
+        return dict(sensitive)
+    together = [" & ".join(map(str, row)) for row in zip(*sensitive.values(), strict=True)]
+    return {**sensitive, " & ".join(sensitive): np.array(together, dtype=object)}
+
+
+def by_group(metrics: Mapping[str, Judged], sensitive: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """One record a group: ``column``, ``group``, ``rows``, ``suppressed``, and by metric ``value``, ``low``, ``high``.
+
+    Figures are Fairlearn's `MetricFrame`'s; intervals are 95 %, Clopper-Pearson of shares and normal of means. A group
+    of fewer than 10 rows is suppressed, and so is a metric of which fewer than 10 rows count.
+
+    Args:
+        metrics: see `judged`.
+        sensitive: see `columns`.
+
+    Raises:
+        MissingAssetError: Fairlearn is not installed.
+    """
+    frames = {column: _frame(metrics, groups.astype(str)) for column, groups in sensitive.items()}
+    found = []
+    for column, groups in sensitive.items():
+        for name in np.unique(groups.astype(str)):
+            here = groups.astype(str) == name
+            suppressed = bool(here.sum() < FEWEST)
+            rows = None if suppressed else int(here.sum())
+            record = {"column": column, "group": str(name), "rows": rows, "suppressed": suppressed}
+            values = (
+                {}
+                if suppressed
+                else {
+                    metric: told
+                    for metric, one in metrics.items()
+                    if (told := _told(one, here, float(frames[column].by_group.loc[name, metric]))) is not None
+                }
+            )
+            found.append({**record, "metrics": values})
+    return found
+
+
+def gaps(metrics: Mapping[str, Judged], sensitive: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """By column and metric, the largest difference between two groups that are not suppressed; absent if there are not
+    two.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for column, groups in sensitive.items():
+        sides = {metric: _sums(one, _hot(groups, one)) for metric, one in metrics.items()}
+        found[column] = {metric: float(_gap(*side)[0]) for metric, side in sides.items() if side[0].shape[1] > 1}
+    return found
+
+
+def worst(one: Judged, groups: np.ndarray) -> float:
+    """The mean in the group where it is least, among groups that are not suppressed (over all rows if all are)."""
+    hot = _hot(groups, one)
+    if hot.shape[1] == 0:
+        return float(one.values.mean())
+    total, rows = _sums(one, hot)
+    return float((total / rows).min())
+
+
+@dataclass(frozen=True)
+class Widening:
+    """How adaptation changed a gap between groups.
+
+    Attributes:
+        value: gap of the adapted model minus gap of the other, on the same rows: above 0 it is wider.
+        low: of the 95 % bootstrap interval.
+        high: likewise.
+        p_value: see `widened`.
+        change: widened or narrowed where the p-value is below 0.05.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    change: Change
+
+
+def widened(
+    adapted: Judged,
+    reference: Judged,
+    groups: np.ndarray,
+    units: np.ndarray | None = None,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+) -> Widening | None:
+    """Whether the gap between groups is wider for the adapted model, tested on the same rows.
+
+    The gap is the largest difference between two groups. If the two models treated groups alike, which of their two
+    answers to a row belongs to which model would not matter: a permutation test swaps them row by row at random
+    (Good, Permutation Tests, 2000, chapter 3), two-sided. The interval is a percentile bootstrap of rows. Groups of
+    fewer than 10 rows do not count.
+
+    Args:
+        adapted: a metric of the adapted model.
+        reference: the same of the model that was not adapted.
+        groups: ``[n]``.
+        units: ``[n]`` names; rows of one unit (patient, speaker) are swapped and drawn together.
+        seed: of swaps and draws.
+        replicates: how many of each.
+
+    Returns:
+        None where fewer than two groups count.
+    """
+    hot = _hot(groups, adapted)
+    if hot.shape[1] < 2:
+        return None
+    names = np.arange(len(groups)) if units is None else np.asarray(units).astype(str)
+    owner = np.unique(names, return_inverse=True)[1]
+    count, rng = int(owner.max()) + 1, generator(seed, "widened")
+    ones = np.ones((1, len(groups)))
+    value = float(_weighted_gap(adapted, hot, ones)[0] - _weighted_gap(reference, hot, ones)[0])
+    swapped, drawn = [], []
+    for start in range(0, replicates, BLOCK):
+        size = min(BLOCK, replicates - start)
+        flip = rng.integers(2, size=(size, count))[:, owner].astype(bool)
+        first = np.where(flip, reference.values, adapted.values)
+        second = adapted.values + reference.values - first
+        swapped.append(_gap(first @ hot, hot.sum(axis=0)) - _gap(second @ hot, hot.sum(axis=0)))
+        times = rng.multinomial(count, np.full(count, 1 / count), size=size)[:, owner].astype(float)
+        drawn.append(_weighted_gap(adapted, hot, times) - _weighted_gap(reference, hot, times))
+    chance = (1 + int((np.abs(np.concatenate(swapped)) >= abs(value) - 1e-12).sum())) / (replicates + 1)
+    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
+    change: Change = "no_evidence" if chance >= CHANCE else "widened" if value > 0 else "narrowed"
+    return Widening(value, float(low), float(high), chance, change)
+
+
+def _hot(groups: np.ndarray, one: Judged) -> np.ndarray:
+    """Which rows count in which group ``[n, groups]`` float, of groups with enough of them."""
+    names = np.unique(groups.astype(str))
+    hot = groups.astype(str)[:, None] == names
+    if one.counts is not None:
+        hot = hot & one.counts[:, None]
+    return hot[:, hot.sum(axis=0) >= FEWEST].astype(float)
+
+
+def _sums(one: Judged, hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (one.values @ hot)[None], hot.sum(axis=0)
+
+
+def _weighted_gap(one: Judged, hot: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The gap ``[k]`` with each row as often as ``times`` ``[k, n]`` says."""
+    rows = times @ hot
+    return _gap((times * one.values) @ hot, np.where(rows > 0, rows, np.nan))
+
+
+def _gap(total: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    mean = total / rows
+    return np.nanmax(mean, axis=1) - np.nanmin(mean, axis=1)
+
+
+def _frame(metrics: Mapping[str, Judged], groups: np.ndarray) -> Any:
+    """Fairlearn's frame of all metrics by group."""
+    try:
+        from fairlearn.metrics import MetricFrame
+    except ImportError:
+        raise MissingAssetError(
+            "groups of people are told apart with Fairlearn; install it: pip install 'acclimate[fairness]'"
+        ) from None
+
+    def mean(one: Judged) -> Callable[..., float]:
+        def metric(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+            rows = np.asarray(y_true)
+            rows = rows if one.counts is None else rows[one.counts[rows]]
+            return float(one.values[rows].mean()) if len(rows) else float("nan")
+
+        return metric
+
+    rows = np.arange(len(groups))  # in the place of labels, so that each metric sees which rows a group has
+    return MetricFrame(
+        metrics={name: mean(one) for name, one in metrics.items()}, y_true=rows, y_pred=rows, sensitive_features=groups
+    )
+
+
+def _told(one: Judged, here: np.ndarray, value: float) -> dict[str, float] | None:
+    """A figure of one group with its interval; None where too few rows count."""
+    from scipy.stats import beta
+
+    here = here if one.counts is None else here & one.counts
+    n = int(here.sum())
+    if n < FEWEST:
+        return None
+    if not one.share:
+        reach = 1.96 * float(one.values[here].std(ddof=1)) / np.sqrt(n)
+        return {"value": value, "low": value - reach, "high": value + reach}
+    hits = round(float(one.values[here].sum()))
+    low = float(beta.ppf(0.025, hits, n - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0
+    return {"value": value, "low": low, "high": high}

@@ -1,0 +1,100 @@
+"""Groups of people in a run."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import acclimate as ac
+from acclimate.cli.main import main
+from acclimate.errors import DataError
+from acclimate.files import read_json
+
+
+def people(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
+    """What tells the label of group a tells the opposite of it in group b, the smaller one."""
+    rng = np.random.default_rng(seed)
+    b, yes = rng.random(n) < 0.3, rng.random(n) < 0.5
+    x = rng.normal(size=n) * 0.5 + np.where(yes, 1, -1) * np.where(b, -1, 1) + shift
+    return pd.DataFrame(
+        {"x": x, "z": rng.normal(size=n), "sex": np.where(b, "b", "a"), "label": np.where(yes, "yes", "no")}
+    )
+
+
+def adapted(place, poison: bool = False, **options):
+    source, target = people(600, 0), people(400, 1, 0.5)
+    if poison:
+        target["label"], target["sex"] = target["label"].to_numpy()[::-1], "q"
+    source.to_csv(place / "source.csv", index=False)
+    target.to_csv(place / "target.csv", index=False)
+    return ac.adapt(
+        str(place / "source.csv"), str(place / "target.csv"), label="label", sensitive="sex", backbone="columns",
+        plain_baseline=False, out=place / "run",
+        **{"method": "importance_weighting", "input": "*", **options},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return adapted(tmp_path_factory.mktemp("fair"))
+
+
+def test_groups_of_held_out_rows_are_told_apart_and_are_no_inputs(run):
+    found = run.result["fairness"]
+    assert found["columns"] == ["sex"] and found["target"] is None
+    a, b = (each["metrics"]["accuracy"]["value"] for each in found["source"]["groups"])
+    assert a > 0.9 and b < 0.2
+    assert found["source"]["gaps"]["sex"]["accuracy"] == pytest.approx(a - b)
+    assert run.model.inputs == ("x", "z")
+    assert any("sensitive, and no input: sex" in note for note in run.result["data"]["notes"])
+    assert read_json(run.folder / "trust" / "fairness.json")["opened"] is False
+
+
+def test_neither_labels_nor_groups_of_the_target_matter(run, tmp_path):
+    other = adapted(tmp_path, poison=True)
+    weights = "model/weights.safetensors"
+    assert (other.folder / weights).read_bytes() == (run.folder / weights).read_bytes()
+    assert other.result["fairness"]["source"]["groups"] == run.result["fairness"]["source"]["groups"]
+
+
+def test_the_target_is_told_apart_once_the_seal_is_open(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "run")
+    again, new = ac.Run(tmp_path / "run"), people(500, 3, 0.5)
+    found = again.evaluate(new, label="label")["fairness"]["target"]
+    said = again.predict(new)["prediction"]
+    for each in found["groups"]:
+        here = new["sex"] == each["group"]
+        assert each["rows"] == here.sum()
+        assert each["metrics"]["accuracy"]["value"] == pytest.approx((said == new["label"])[here].mean())
+    assert found["widened"]["sex"]["accuracy"]["change"] in ("widened", "narrowed", "no_evidence")
+    assert read_json(tmp_path / "run" / "trust" / "fairness.json")["opened"] is True
+    without = again.evaluate(new.drop(columns="sex"), label="label")
+    assert any("no table of groups" in note for note in without["notes"])
+
+
+def test_a_column_that_is_named_as_input_is_one(tmp_path):
+    run = adapted(tmp_path, input=["x", "sex"], method="source_only")
+    assert run.model.inputs == ("x", "sex")
+    assert any("sensitive, and an input as you named it: sex" in note for note in run.result["data"]["notes"])
+
+
+def test_a_column_that_is_not_there(tmp_path, capsys):
+    people(60, 0).to_csv(tmp_path / "s.csv", index=False)
+    options = [
+        "adapt",
+        "--source",
+        str(tmp_path / "s.csv"),
+        "--input",
+        "*",
+        "--label",
+        "label",
+        "-o",
+        str(tmp_path / "r"),
+    ]
+    assert main([*options, "--sensitive", "gender"]) == 3
+    assert "gender" in capsys.readouterr().err
+    with pytest.raises(DataError, match="sensitive columns are those of tables"):
+        ac.read(np.zeros((3, 2)), sensitive=["sex"])
