@@ -72,11 +72,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]]
     )  # fmt: skip
     several = ac.adapt([source, source.select(first)], target, method="dann", training=QUICK, out=folder / "several")
     frame = pd.DataFrame({"a": np.arange(60.0), "b": np.arange(60.0) % 7, "label": np.arange(60) % 2})
-    frame["sex"] = np.where(np.arange(60) % 3, "a", "b")
     columns = {"input": ["a", "b"], "label": "label"}
-    narrow = ac.adapt(
-        frame, frame[["a"]] + 1, method="dann", training=QUICK, sensitive="sex", out=folder / "narrow", **columns
-    )
+    people = {"sensitive": "sex", "out": folder / "narrow", **columns}
+    known = frame.assign(sex=np.where(np.arange(60) % 3, "a", "b"))
+    narrow = ac.adapt(known, frame[["a"]] + 1, method="dann", training=QUICK, **people)
     numbers = frame.assign(label=frame["a"] / 7)
     amounts = ac.adapt(numbers, numbers + 1, method="joint", backbone="columns", target_label="label",
                        out=folder / "amounts", **columns)  # fmt: skip
