@@ -39,6 +39,7 @@ OWN_CASES = {
     "site_standardize": ["columns-convex", "columns-frozen"],
     "combat": ["columns-convex", "text-frozen"],
     "fda": ["small_cnn-full"],
+    "mean_teacher": ["small_cnn-full"],
     "tent": ["text-l2sp", "text-gradual"],
 }
 LEAN: dict[str, dict[str, Any]] = {"auto": {"candidates": ["mcc", "coral"]}}
@@ -49,7 +50,10 @@ COMPOSED = [
     ("mcd+shot+bbse", "text-frozen"),
     ("combat+dann+mlls", "columns-frozen"),
 ]
-EAGER: dict[str, dict[str, Any]] = {"fixmatch": {"threshold": 0.0}}
+EAGER: dict[str, dict[str, Any]] = {
+    "fixmatch": {"threshold": 0.0},
+    "mean_teacher": {"threshold": 0.0, "burn_in": 0.0},
+}
 """Settings with which a method moves something in the first few steps."""
 ALIGNING = [name for name in registry.METHODS if issubclass(registry.find(name), Align)]
 

@@ -101,13 +101,13 @@ def test_answers_by_hand():
         (0.04, 0, 0, 0, 5, 5),
         (0.9, 0, 31, 0, 35, 5),
     )
-    answers = task.decode({"found": peaks, "frame": frame})
+    answers = task.decode({"found": peaks, "frame": frame, "side": [32]})
     names, boxes, scores = with_scores(answers.prediction[0])
     assert names == ["square", "disc", "disc"] and scores.tolist() == [0.9, 0.3, 0.1]
     # the third ends at the image's border, the last one lies beyond it, and the second is covered by the first
     assert boxes.tolist() == [[0, 0, 20, 20], [50, 10, 60, 30], [0, 30, 10, 36]]
     assert answers.confidence.tolist() == pytest.approx([(0.9 + 0.3) / 2])
-    faint = task.decode({"found": found((0.1, 0, 0, 0, 5, 5)), "frame": frame})
+    faint = task.decode({"found": found((0.1, 0, 0, 0, 5, 5)), "frame": frame, "side": [32]})
     assert faint.confidence.tolist() == pytest.approx([0.9])
 
 
@@ -120,13 +120,37 @@ def test_the_surest_boxes_of_each_kind_teach():
         found((0.3, 0, *box), (0.1, 1, *other), (0.1, 0, *third)),
     ])  # fmt: skip
     frames = np.array([[0, 0, 1, 0, 32, 32]] * 3, dtype=np.float32)
-    pseudo = task.surest({"found": peaks, "frame": frames}, 0.5, range(3))
+    pseudo = task.surest({"found": peaks, "frame": frames, "side": [32] * 3}, 0.5, range(3))
     # of four discs two, of two squares one; what is below 0.2 is background, what is between is not known
     assert pseudo.rows.tolist() == [0, 1]
     assert [from_text(label)[0] for label in pseudo.labels] == [["disc", "disc"], ["square", "", ""]]
     assert pseudo.confidence == pytest.approx((0.9 + 0.5 + 0.4) / 3)
-    nothing = task.surest({"found": peaks[2:] * 0.3, "frame": frames[2:]}, 1.0, range(1))
+    nothing = task.surest({"found": peaks[2:] * 0.3, "frame": frames[2:], "side": [32]}, 1.0, range(1))
     assert len(nothing.rows) == len(nothing.labels) == 0 and nothing.confidence == 0
+
+
+def test_sure_boxes_are_targets_where_they_lie_on_the_canvas():
+    task, box, other = Detect(("disc", "square"), USUAL), (0, 0, 8, 8), (12, 4, 32, 20)
+    outputs = {
+        "heat": torch.full((3, 2, 8, 8), -9.0),
+        "boxes": torch.zeros(3, 4, 8, 8),
+        "cells": torch.zeros(3, 1, 8, 8),
+        "frame": torch.tensor([[0, 0, 2, 0, 64, 64], [0, 0, 1, 1, 32, 32], [0, 0, 1, 0, 32, 32.0]]),
+        "side": torch.full((3,), 32.0),
+    }
+    for row, kind, at, score, lies in (
+        (0, 1, 1, 0.9, box),
+        (0, 0, 5, 0.3, other),
+        (1, 0, 5, 0.8, other),
+        (2, 0, 1, 0.4, box),
+    ):
+        outputs["heat"][row, kind, at, at] = np.log(score / (1 - score))
+        outputs["boxes"][row, :, at, at] = torch.tensor(lies, dtype=torch.float32)
+    targets, sure = task.sure_targets(outputs, 0.5)
+    # what is half sure is not known, and an image with nothing else does not count
+    assert sure.tolist() == [1, 1, 0]
+    assert targets[0].tolist() == [[1, *box], [-1, *other]]
+    assert targets[1, 0].tolist() == [0, *other] and targets[1, 1, 0] == -1 and targets[2, 0].tolist() == [-1, *box]
 
 
 def test_targets_follow_the_image(pair):
@@ -264,11 +288,12 @@ def test_images_without_objects_are_learned_as_background(pair):
     assert any("4 of 12 images show no object" in note for note in notes)
 
 
-@pytest.mark.parametrize("method", ["mmd", "tent", "self_training", "dann+mcc"])
+@pytest.mark.parametrize("method", ["mmd", "tent", "self_training", "dann+mcc", "dann+mean_teacher"])
 def test_methods_work_as_they_are(pair, method):
     backbone = {"name": "conv4", "size": 32, "width": 8}
     training = {"steps": 30 if method == "self_training" else 4, "batch_size": 4, "learning_rate": 1e-2}
-    run = adapt(pair, method, backbone=backbone, training=training)
+    settings = {"mean_teacher": {"threshold": 0.05}} if "teacher" in method else {}
+    run = adapt(pair, {"name": method, **settings}, backbone=backbone, training=training)
     assert weights(run, method) != weights(run, "source_only")
     assert set(run.evaluate(pair / "target")["arms"]) == {"source_only", method}
 

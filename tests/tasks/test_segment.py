@@ -177,6 +177,15 @@ def test_still_views_leave_things_where_they_are():
             assert (outside == outside[0]).sum() + (outside == 128).sum() >= len(outside)
 
 
+def test_sure_pixels_are_targets():
+    task, logits = Segment(("a", "b"), Look("a")), torch.zeros(2, 2, 4, 4)
+    logits[0, 1, :, :2], logits[0, 0, :, 3] = 9.0, 9.0
+    frames = torch.tensor([[0, 0, 1, 0, 2, 4], [0, 0, 1, 0, 4, 4.0]])  # the first image fills the upper half
+    targets, share = task.sure_targets({"logits": logits, "frame": frames}, 0.9)
+    assert targets[0].tolist() == [[1, 1, VOID, 0]] * 2 + [[VOID] * 4] * 2 and (targets[1] == VOID).all()
+    assert share.tolist() == [0.75, 0]
+
+
 def test_sites_leave_out_what_is_not_of_the_image():
     task = Segment(("a", "b"), Look("a"))
     backbone = backbones.create("small_cnn", "image", {"size": 32})
@@ -316,11 +325,13 @@ def test_the_surest_pixels_of_each_category_teach():
     assert found.confidence == pytest.approx((200 + 180 + 110 + 130) / 4 / 200)
 
 
-@pytest.mark.parametrize("method", ["mmd", "mcc", "fixmatch", "fda", "tent", "self_training", "dann+mcc"])
+@pytest.mark.parametrize(
+    "method", ["mmd", "mcc", "fixmatch", "mean_teacher", "fda", "tent", "self_training", "dann+mcc"]
+)
 def test_methods_work_as_they_are(pair, method):
     backbone = {"name": "conv4", "size": 32, "width": 8}
     training = {"steps": 4, "batch_size": 4, "learning_rate": 1e-2}
-    settings = {"threshold": 0.3} if method == "fixmatch" else {}
+    settings = {"threshold": 0.3} if method in ("fixmatch", "mean_teacher") else {}
     run = adapt(pair, {"name": method, **settings}, backbone=backbone, training=training)
     assert weights(run, method) != weights(run, "source_only")
     assert set(run.evaluate(pair / "target")["arms"]) == {"source_only", method}

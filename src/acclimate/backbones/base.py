@@ -145,6 +145,17 @@ class Backbone(nn.Module):
             "as hf:NAME"
         )
 
+    def finder(self, kinds: Sequence[str]) -> nn.Module:
+        """What finds objects of these kinds in images, where the backbone is a detector.
+
+        Raises:
+            SettingsError: it is none.
+        """
+        raise SettingsError(
+            f"backbone '{self.spec.name}' is no detector; take RT-DETR, D-FINE, YOLOS or another of transformers, "
+            "from its folder or as hf:NAME"
+        )
+
     def lengths(self, rows: Rows) -> np.ndarray | None:
         """A length per row by which batches are bucketed, None where all rows cost the same."""
         return None
@@ -152,6 +163,10 @@ class Backbone(nn.Module):
     def blocks(self) -> list[list[nn.Parameter]]:
         """All trainable parameters in blocks, input side first, for unfreezing and layer-wise rates."""
         return [list(self.parameters())]
+
+    def fresh(self) -> list[nn.Parameter]:
+        """Those of its parameters that learn as a new head does, also beside adapters; most have none."""
+        return []
 
     def lora_targets(self) -> list[str]:
         """Names of the modules that LoRA may adapt."""

@@ -114,6 +114,17 @@ def writes(source: str) -> bool:
     return bool(getattr(_config(folder), "is_encoder_decoder", False))
 
 
+def detects(source: str) -> bool:
+    """Whether a transformers model, a folder or ``hf:NAME``, is an object detector.
+
+    Raises:
+        DataError, MissingAssetError: as of `writes`.
+    """
+    from transformers import MODEL_FOR_OBJECT_DETECTION_MAPPING
+
+    return type(_config(transformers_folder(source))) in MODEL_FOR_OBJECT_DETECTION_MAPPING
+
+
 def model_type(folder: Path) -> str:
     """The architecture that a folder's ``config.json`` names.
 

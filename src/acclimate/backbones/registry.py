@@ -64,8 +64,8 @@ PREFIXES: dict[str, Entry] = {
     "timm": Entry("timm_model", ("image",), "any timm model (timm:NAME); extra 'timm'"),
     "keras": Entry("keras_model", ("image",), "a Keras application (keras:NAME) or .keras file; extra 'keras'"),
 }
-WRITERS = ("transformers_seq2seq", "transformers_causal", "whisper")
-"""Kinds of saved backbones that write texts."""
+WRITERS = ("transformers_seq2seq", "transformers_causal", "whisper", "transformers_detector")
+"""Kinds of saved backbones that come with what answers: they write texts, or find objects."""
 DEFAULTS: dict[Modality, str] = {
     "text": "minilm", "image": "efficientnet_lite0", "table": "mlp", "array": "mlp", "audio": "whisper_tiny_en",
     "series": "series_cnn", "molecule": "morgan", "pairs": "two_tower", "users": "two_tower",
@@ -119,7 +119,7 @@ def create(
     """A backbone by name for rows of a modality, or the encoder of a folder that Acclimate wrote.
 
     Each module has ``create(name, modality, settings, seed)`` and a frozen dataclass ``Settings``; where ``writes``
-    says that the task writes texts, its ``create_writer`` is taken if it has one.
+    says that the head is the backbone's own, its ``create_writer`` is taken if it has one.
 
     Raises:
         SettingsError: unknown name or setting, or a backbone that cannot read this modality.
@@ -138,7 +138,7 @@ def create(
 
 
 def writes(name: str) -> bool:
-    """Whether a backbone writes texts: an encoder-decoder, or what Acclimate made of one.
+    """Whether a backbone comes with what answers: it writes texts (an encoder-decoder), or finds objects (a detector).
 
     Raises:
         SettingsError, DataError, MissingAssetError: as of `create`.
@@ -147,7 +147,7 @@ def writes(name: str) -> bool:
         return BACKBONES[name].writes
     if (place := saved.find(Path(name))) is not None:
         return saved.kind(place) in WRITERS
-    return entry(name) is PREFIXES["hf"] and pretrained.writes(name)
+    return entry(name) is PREFIXES["hf"] and (pretrained.writes(name) or pretrained.detects(name))
 
 
 def restore(config: Mapping[str, Any], folder: Path) -> Backbone:

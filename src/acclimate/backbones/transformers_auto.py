@@ -10,6 +10,7 @@ from acclimate.backbones import (
     pretrained,
     transformers_audio,
     transformers_causal,
+    transformers_detector,
     transformers_image,
     transformers_seq2seq,
     transformers_text,
@@ -60,8 +61,12 @@ def create(name: str, modality: Modality, settings: Settings, seed: int) -> Back
 
 
 def create_writer(name: str, modality: Modality, settings: Settings, seed: int) -> Backbone:
-    """As `create`, but a model of texts that is no encoder-decoder is taken as a causal language model."""
+    """As `create`, but a model of texts that is no encoder-decoder is taken as a causal language model, and one of
+    images as a detector.
+    """
+    given = {key: value for key, value in asdict(settings).items() if value is not None}
+    if modality == "image":
+        return transformers_detector.load(name, name, build(image.Settings, given, "backbone"))
     if modality != "text" or pretrained.writes(name):
         return create(name, modality, settings, seed)
-    given = {key: value for key, value in asdict(settings).items() if value is not None}
     return transformers_causal.load(name, name, build(transformers_causal.Settings, given, "backbone"))

@@ -121,7 +121,7 @@ def load(source: str, name: str, settings: Settings, learning_rate: float = 5e-5
     """
     folder = pretrained.transformers_folder(source)
     network = pretrained.load_network(folder)
-    return TransformersImage(name, network, settings, _norm(folder, network.config), learning_rate)
+    return TransformersImage(name, network, settings, norm_of(folder, network.config), learning_rate)
 
 
 def restore(config: Mapping[str, Any], folder: Path) -> TransformersImage:
@@ -131,7 +131,7 @@ def restore(config: Mapping[str, Any], folder: Path) -> TransformersImage:
     return TransformersImage(config["name"], network, settings, config["norm"], config["learning_rate"])
 
 
-def _norm(folder: Path, config: Any) -> dict[str, Any]:
+def norm_of(folder: Path, config: Any) -> dict[str, Any]:
     """Mean, std and size that the model's image processor names, or the usual ones."""
     try:
         found = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
@@ -144,6 +144,8 @@ def _norm(folder: Path, config: Any) -> dict[str, Any]:
         size = size.get("height") or size.get("shortest_edge") or 224
     size = size[0] if isinstance(size, list | tuple) else size
     mean, std = found.get("image_mean") or _IMAGENET["mean"], found.get("image_std") or _IMAGENET["std"]
+    if found.get("do_normalize") is False:
+        mean, std = (0.0,) * 3, (1.0,) * 3
     return {"mean": mean, "std": std, "size": size}
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from acclimate.domains.domain import Modality
 from acclimate.domains.images import to_pixels
@@ -31,7 +31,7 @@ OPERATIONS = 2
 
 def strong(raw: Any, modality: Modality, rng: np.random.Generator, *, still: bool = False) -> Any:
     """Raw inputs of `Rows.take`, strongly augmented; the same kind comes back. ``still``: what is in an image stays
-    where it is: only operations on colours, and the grey square.
+    where it is: only operations on colours, blur, and the grey square.
 
     - image: two operations of RandAugment's list at random strength, then a grey square over a quarter of the side
       (Cutout, DeVries & Taylor 2017), as FixMatch has it (Sohn et al., NeurIPS 2020, section 2.3). Size and channels
@@ -103,7 +103,7 @@ def _sounds(raw: Sequence[Sound], rng: np.random.Generator) -> list[Sound]:
 
 
 def _images(raw: Sequence[np.ndarray], rng: np.random.Generator, still: bool) -> list[np.ndarray]:
-    operations = _OPERATIONS[:_COLOURS] if still else _OPERATIONS
+    operations = [*_OPERATIONS[:_COLOURS], _blurred] if still else _OPERATIONS
     return [_image(np.asarray(image), rng, operations) for image in raw]
 
 
@@ -123,6 +123,10 @@ def _image(array: np.ndarray, rng: np.random.Generator, operations: Sequence[Ope
 
 def _by(image: Image.Image, rng: np.random.Generator, kind: Any) -> Image.Image:
     return kind(image).enhance(float(rng.uniform(0.4, 1.6)))
+
+
+def _blurred(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.1, 2.0))))
 
 
 def _warp(image: Image.Image, x: float, y: float, dx: float, dy: float) -> Image.Image:

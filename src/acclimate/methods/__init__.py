@@ -25,6 +25,7 @@ _EXPORTS = {
     "MCC": "self_training.mcc",
     "BNM": "self_training.bnm",
     "FixMatch": "self_training.fixmatch",
+    "MeanTeacher": "self_training.mean_teacher",
     "SelfTraining": "self_training.self_training",
     "SHOT": "source_free.shot",
     "TENT": "source_free.tent",

@@ -35,6 +35,7 @@ Need = Literal[
     "images",
     "still_views",
     "pseudo_labels",
+    "sure_targets",
 ]
 
 Harmony = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -116,6 +117,7 @@ class Data:
             "tokens": self.source_task.tokenwise,
             "writing": self.source_task.kind == "text" and self.source_task.reads == "states",
             "pseudo_labels": self.source_task.kind == "text" and self.source_task.reads in ("states", "maps"),
+            "sure_targets": self.source_task.teaches,
             "still_views": self.source_task.reads in ("row", "maps") and self.source_task.matched,
             "images": any(d is not None and d.schema.modality == "image" for d in (self.source, self.labelled_target)),
             "users": any(
@@ -212,6 +214,11 @@ class Method:
             return f"method '{self.name}' changes what is written, and task '{data.task.name}' writes nothing here"
         if "pseudo_labels" in lacking:
             return f"method '{self.name}' learns from its own texts, masks or boxes; task '{data.task.name}' gives none"
+        if "sure_targets" in lacking:
+            return (
+                f"method '{self.name}' learns classes, masks or boxes that it is sure of, and task "
+                f"'{data.task.name}' gives none"
+            )
         if "still_views" in lacking:
             return (
                 f"method '{self.name}' needs parts that are found again in another view; texts lose words, and the "

@@ -35,6 +35,7 @@ METHODS: dict[str, str] = {
     "mcc": "self_training.mcc:MCC",
     "bnm": "self_training.bnm:BNM",
     "fixmatch": "self_training.fixmatch:FixMatch",
+    "mean_teacher": "self_training.mean_teacher:MeanTeacher",
     "self_training": "self_training.self_training:SelfTraining",
     "shot": "source_free.shot:SHOT",
     "tent": "source_free.tent:TENT",

@@ -107,7 +107,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     plain = backbones.PLAIN.get(modality) if reads == "row" else None
     unchanged = methods.create("source_only" if carries else "target_only")
     beside = recipe.plain_baseline and (carries or data.has["target_labels"])
-    if beside and data.task.writes and network.spec.pretrained and tune.kind != "frozen":
+    if beside and data.task.writes and reads != "maps" and network.spec.pretrained and tune.kind != "frozen":
         arms.append(Arm("plain", unchanged, found.name, found.settings, Tune("frozen"), training, "plain", steps=True))
     if beside and plain is not None and plain != found.name:
         arms.append(Arm("plain", unchanged, plain, {}, Tune("frozen", bottleneck=0), training, "plain"))

@@ -78,7 +78,7 @@ def _check_reading(data: Data, network: Backbone, tune: Tune) -> None:
     """Refuse a tuning with which the network cannot give what the task reads."""
     task = data.task
     if task.writes:
-        network.writer()
+        task.own_head(network)
         if tune.bottleneck:
             raise SettingsError(f"task '{task.name}' writes with the backbone as it is; leave tune.bottleneck out")
     if task.reads in ("pair", "states") and not task.writes:

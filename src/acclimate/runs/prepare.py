@@ -176,7 +176,7 @@ def _learned(source_task: Task, target_task: Task, source: Domain | None, target
 
 
 def _writes(recipe: Recipe, first: Domain) -> bool:
-    """Whether the task has the form that it takes where the backbone writes texts."""
+    """Whether the task has the form that it takes where the backbone comes with what answers."""
     if recipe.task is None or not tasks.has_written(recipe.task):
         return False
     return backbones.writes(recipe.backbone.get("name") or backbones.default(first.schema.modality))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from torch import Tensor, nn
 
+from acclimate.backbones.base import Backbone
 from acclimate.domains.domain import Domain, Modality, Rows, Shapes
 from acclimate.domains.labels import as_numbers
 from acclimate.errors import SettingsError
@@ -37,7 +38,8 @@ class Task(ABC):
         shapes: what labels of images are where they lie in files of their own; they are found beside the images unless
             the user names others.
         structured: whether a label may be a list or a mapping, as JSON.
-        writes: whether the head is the `Writer` of the backbone, in the place of a fresh one.
+        writes: whether the head is the backbone's own (its `Writer`, or what finds objects), in the place of a fresh
+            one; it is shown the targets that it is to learn.
         likely: whether answers are judged by how likely the model finds the right ones, and not by what it says.
         aligns: whether there are features that an alignment can act on.
         matched: whether each vector of a site has its counterpart in another view of the rows.
@@ -122,6 +124,14 @@ class Task(ABC):
     def head(self, size: Any) -> nn.Module:
         """A fresh head on features of this size; of maps on widths by stride, finest first (`Spec.maps`)."""
 
+    def own_head(self, backbone: Backbone) -> nn.Module:
+        """What of the backbone is the head, of a task whose head is the backbone's own.
+
+        Raises:
+            SettingsError: the backbone has no such head.
+        """
+        raise TypeError(f"task '{self.name}' has a fresh head")
+
     @abstractmethod
     def outputs(self, head: nn.Module, features: Any) -> dict[str, Tensor]:
         """What the head says of features ``[n, size]`` (or `Units`, `Maps`), by name."""
@@ -159,6 +169,20 @@ class Task(ABC):
             labels: of these, canonical.
         """
         return None
+
+    @property
+    def teaches(self) -> bool:
+        """Whether it makes `sure_targets` of outputs."""
+        return False
+
+    def sure_targets(self, outputs: Mapping[str, Tensor], threshold: float) -> tuple[Tensor, Tensor]:
+        """What is sure among the answers of a batch, as targets of its other views ``[n, ...]``, and how much of each
+        row that is ``[n]``, 0 to 1.
+
+        Raises:
+            SettingsError: answers of this task are not learned so.
+        """
+        raise SettingsError(f"answers of task '{self.name}' are no targets of other views")
 
     @abstractmethod
     def sites(self, features: Any, outputs: Mapping[str, Tensor]) -> dict[str, Site]:

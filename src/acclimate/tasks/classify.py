@@ -75,6 +75,16 @@ class Classify(Task):
         owner = torch.arange(len(features), device=features.device)
         return {"features": Site(features, owner, outputs["logits"].softmax(-1))}
 
+    @property
+    def teaches(self) -> bool:
+        """Always."""
+        return True
+
+    def sure_targets(self, outputs: Mapping[str, Tensor], threshold: float) -> tuple[Tensor, Tensor]:
+        """The likeliest class of each row; it counts if its probability reaches the threshold."""
+        confidence, best = outputs["logits"].softmax(-1).max(-1)
+        return best, (confidence >= threshold).to(confidence.dtype)
+
     def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
         """Class indices ``[n]`` int64.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -105,12 +105,13 @@ class Detect(Task):
         return Centers(size, len(self.kinds))
 
     def outputs(self, head: nn.Module, features: Maps) -> dict[str, Tensor]:
-        """``cells``, their ``heat`` and ``boxes`` (see `Centers`), and ``frame``."""
+        """``cells``, their ``heat`` and ``boxes`` (see `Centers`), ``frame``, and ``side``, of the canvas in pixels."""
         cells, heat, boxes = head(features.values)
-        return {"heat": heat, "boxes": boxes, "cells": cells, "frame": features.frames}
+        side = heat.new_full((len(heat),), features.values[0].shape[2])
+        return {"heat": heat, "boxes": boxes, "cells": cells, "frame": features.frames, "side": side}
 
     def brief(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The highest peaks ``[n, 100, 6]``: score, kind, and box in pixels of the canvas; and the frame."""
+        """The highest peaks ``[n, 100, 6]``: score, kind, and box in pixels of the canvas; frame and side."""
         heat = outputs["heat"]
         best, at = peaks(heat, MOST)
         cells = heat.shape[2] * heat.shape[3]
@@ -142,11 +143,7 @@ class Detect(Task):
         """Kind and box of each object on the canvas ``[n, m, 5]``, smaller ones first, filled up with kind -1."""
         side, frames = inputs["pixels"].shape[2], inputs["frame"].numpy()
         found = [self._laid(label, frame, side) for label, frame in zip(labels, frames, strict=True)]
-        targets = np.zeros((len(found), max(1, *map(len, found)), 5), dtype=np.float32)
-        targets[..., 0] = -1
-        for row, objects in enumerate(found):
-            targets[row, : len(objects)] = objects
-        return torch.from_numpy(targets)
+        return _filled(found)
 
     def _laid(self, label: str, frame: np.ndarray, side: int) -> np.ndarray:
         """Kind and box of the objects that a canvas shows ``[m, 5]``, cut off at its border; -1 for no kind."""
@@ -205,16 +202,29 @@ class Detect(Task):
         """
         n = len(outputs["found"])
         said, confidence = np.empty(n, dtype=object), np.zeros(n)
-        for row, (found, frame) in enumerate(zip(outputs["found"], outputs["frame"], strict=True)):
-            found = found[found[:, 0] >= FAINT]
-            boxes = boxes_back(found[:, 2:].astype(np.float64), frame, 0)  # the side matters to flipped images alone
-            solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
-            scores, kinds, boxes = found[solid, 0], found[solid, 1].astype(int), boxes[solid]
-            kept = suppress(boxes, scores, kinds, TOUCHING)
-            said[row] = to_text([(self.kinds[kinds[k]], boxes[k]) for k in kept], scores[kept].tolist())
-            there = scores[kept] >= SAID
-            confidence[row] = scores[kept][there].mean() if there.any() else 1 - scores.max(initial=0.0)
+        for row, (scores, kinds, boxes) in enumerate(_objects(outputs, FAINT)):
+            said[row] = to_text([(self.kinds[k], box) for k, box in zip(kinds, boxes, strict=True)], scores.tolist())
+            there = scores >= SAID
+            confidence[row] = scores[there].mean() if there.any() else 1 - scores.max(initial=0.0)
         return Answers(said, confidence=confidence)
+
+    @property
+    def teaches(self) -> bool:
+        """Always."""
+        return True
+
+    def sure_targets(self, outputs: Mapping[str, Tensor], threshold: float) -> tuple[Tensor, Tensor]:
+        """Boxes whose score reaches the threshold. Those of 0.2 and more that do not are not known; an image without
+        one that does, does not count.
+        """
+        brief = {name: value.float().cpu().numpy() for name, value in self.brief(outputs).items()}
+        found = []
+        for row, (scores, kinds, boxes) in enumerate(_objects(brief, min(SAID, threshold))):
+            laid = boxes_onto(boxes, brief["frame"][row], int(brief["side"][row]))
+            order = np.argsort((laid[:, 2:] - laid[:, :2]).prod(1), kind="stable")
+            found.append(np.column_stack([np.where(scores >= threshold, kinds, -1), laid])[order])
+        targets = _filled(found).to(outputs["frame"].device)
+        return targets, (targets[..., 0] >= 0).any(1).to(targets.dtype)
 
     def surest(self, outputs: Mapping[str, np.ndarray], share: float, rows: Rows) -> Pseudo:
         """Of the boxes of score 0.2 and more of each kind the share with the highest score.
@@ -256,3 +266,25 @@ class Detect(Task):
     def config(self) -> dict[str, Any]:
         """Name, kinds, and what the baselines know."""
         return {"name": self.name, "kinds": list(self.kinds), "usual": self.usual.config()}
+
+
+def _objects(outputs: Mapping[str, np.ndarray], least: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each image the scores, kinds and boxes in its own pixels, surest first: of a score of ``least`` and more, cut
+    off at the image's border, and not covered by a surer one of their kind.
+    """
+    for found, frame, side in zip(outputs["found"], outputs["frame"], outputs["side"], strict=True):
+        found = found[found[:, 0] >= least]
+        boxes = boxes_back(found[:, 2:].astype(np.float64), frame, int(side))
+        solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        scores, kinds, boxes = found[solid, 0], found[solid, 1].astype(int), boxes[solid]
+        kept = suppress(boxes, scores, kinds, TOUCHING)
+        yield scores[kept], kinds[kept], boxes[kept]
+
+
+def _filled(found: Sequence[np.ndarray]) -> Tensor:
+    """Objects of each image ``[m, 5]`` as one tensor ``[n, most, 5]``, filled up with kind -1."""
+    targets = np.zeros((len(found), max([1, *map(len, found)]), 5), dtype=np.float32)
+    targets[..., 0] = -1
+    for row, objects in enumerate(found):
+        targets[row, : len(objects)] = objects
+    return torch.from_numpy(targets)

@@ -24,14 +24,15 @@ class Entry:
         module: of this package.
         cls: its class there.
         about: what it asks.
-        written: its form, a class of the same module, for a backbone that writes texts; None: the one form that it has.
+        written: its form, module and class, for a backbone that comes with what answers (it writes texts, or finds
+            objects); None: the one form that it has.
         several: its form, module and class, for labels that are lists; None: the same.
     """
 
     module: str
     cls: str
     about: str
-    written: str | None = None
+    written: tuple[str, str] | None = None
     several: tuple[str, str] | None = None
 
 
@@ -39,17 +40,27 @@ TASKS: dict[str, Entry] = {
     "classify": Entry("classify", "Classify", "one of several classes for each row"),
     "answer": Entry("answer", "Answer", "a place in a text for each question (input: question, then text)"),
     "command": Entry("command", "Command", "the word or the intent that each sound holds"),
-    "detect": Entry("detect", "Detect", "a box around each object of images (COCO, Pascal VOC, annotations.json)"),
+    "detect": Entry(
+        "detect",
+        "Detect",
+        "a box around each object of images (COCO, Pascal VOC, annotations.json)",
+        ("queries", "DetectByQueries"),
+    ),
     "generate": Entry("generate", "Generate", "what follows each text (a causal language model)"),
     "rank": Entry("rank", "Rank", "the items that each user will like, best first (--user, --item)"),
     "rate": Entry("rate", "Rate", "the rating that each user would give to an item (--user, --item, --rating)"),
     "remaining_life": Entry("remaining_life", "RemainingLife", "how many more steps each machine will run (series)"),
     "segment": Entry("segment", "Segment", "a category for each pixel of images (folders of masks beside them)"),
     "summarize": Entry(
-        "summarize", "Summarize", "the sentences of each text that make a summary, or a text of its own", "WriteSummary"
+        "summarize",
+        "Summarize",
+        "the sentences of each text that make a summary, or a text of its own",
+        ("summarize", "WriteSummary"),
     ),
     "tag": Entry("tag", "Tag", "a tag for each word, such as named entities (input: lists of words)"),
-    "transcribe": Entry("transcribe", "Transcribe", "what is said in each sound", written="TranscribeWritten"),
+    "transcribe": Entry(
+        "transcribe", "Transcribe", "what is said in each sound", written=("transcribe", "TranscribeWritten")
+    ),
     "translate": Entry("translate", "Translate", "each text in another language (an encoder-decoder)"),
     "multilabel": Entry("multilabel", "Multilabel", "several yes-or-no labels for each row, blanks allowed"),
     "regress": Entry(
@@ -115,7 +126,12 @@ def _number(text: str) -> float | None:
 
 
 def find(name: str, writes: bool = False, several: bool = False) -> type[Task]:
-    """The class of a task; ``writes``: for a backbone that writes texts; ``several``: for labels that are lists.
+    """The class of a task.
+
+    Args:
+        name: of the task.
+        writes: for a backbone that comes with what answers.
+        several: for labels that are lists.
 
     Raises:
         SettingsError: no such task; names the nearest.
@@ -123,14 +139,16 @@ def find(name: str, writes: bool = False, several: bool = False) -> type[Task]:
     if name not in TASKS:
         raise SettingsError(unknown("task", name, TASKS))
     entry = TASKS[name]
+    module, cls = entry.module, entry.cls
     if several and entry.several:
-        return getattr(import_module(f"acclimate.tasks.{entry.several[0]}"), entry.several[1])
-    cls = entry.written if writes and entry.written else entry.cls
-    return getattr(import_module(f"acclimate.tasks.{entry.module}"), cls)
+        module, cls = entry.several
+    elif writes and entry.written:
+        module, cls = entry.written
+    return getattr(import_module(f"acclimate.tasks.{module}"), cls)
 
 
 def has_written(name: str) -> bool:
-    """Whether a task has another form for backbones that write texts."""
+    """Whether a task has another form for backbones that come with what answers."""
     return name in TASKS and TASKS[name].written is not None
 
 

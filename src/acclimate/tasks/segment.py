@@ -171,6 +171,22 @@ class Segment(Task):
             "output": Site(patches.mT.reshape(*shown.shape, -1)[shown], owner),
         }
 
+    @property
+    def teaches(self) -> bool:
+        """Always."""
+        return True
+
+    def sure_targets(self, outputs: Mapping[str, Tensor], threshold: float) -> tuple[Tensor, Tensor]:
+        """The likeliest category of each pixel, `VOID` where it is below the threshold; an image counts by the share of
+        its pixels that are not (as in DACS, Tranheden et al., WACV 2021).
+        """
+        confidence, best = outputs["logits"].softmax(1).max(1)
+        side = best.shape[2]
+        shown = inside(outputs["frame"], torch.arange(side, device=best.device) + 0.5, side)
+        sure = (confidence >= threshold) & shown
+        share = sure.sum((1, 2)) / shown.sum((1, 2)).clamp(min=1)
+        return torch.where(sure, best, VOID).to(torch.uint8), share
+
     def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
         raise TypeError("masks are encoded with the inputs that they belong to: `placed`")
 

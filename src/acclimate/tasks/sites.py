@@ -66,10 +66,13 @@ class Maps:
     Attributes:
         values: ``[n, d, h, w]`` each, finest first; the first is the image itself, as the network reads it.
         frames: ``[n, 6]``, how each image lies on the canvas (`acclimate.domains.canvas`).
+        targets: what is to be found in each image, as `Task.placed` gives it, where a head of the backbone's own learns
+            it; else None.
     """
 
     values: tuple[Tensor, ...]
     frames: Tensor
+    targets: Tensor | None = None
 
     @property
     def pooled(self) -> Tensor:

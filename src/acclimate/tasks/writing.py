@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from acclimate.backbones.base import Backbone
 from acclimate.backbones.writer import IGNORED, Writer
 from acclimate.domains.domain import Rows
 from acclimate.errors import SettingsError
@@ -36,6 +37,10 @@ class Write(Task):
     def head(self, size: int) -> nn.Module:
         """Never: what writes is the backbone's own."""
         raise SettingsError(f"task '{self.name}' has no head of its own: the backbone writes")
+
+    def own_head(self, backbone: Backbone) -> nn.Module:
+        """The backbone's `Writer`."""
+        return backbone.writer()
 
     def outputs(self, head: nn.Module, features: Units) -> dict[str, Tensor]:
         """Of a given text ``logits [n, t, vocabulary]`` and ``ids [n, t]``; else, outside of training, what is written:

@@ -141,7 +141,7 @@ class Model(nn.Module):
         self.task = task
         with seeded(self.seed, "head"):
             size = self.backbone.spec.maps if task.reads == "maps" else self.neck.size
-            self.head = self.backbone.writer() if task.writes else task.head(size).to(self.device)
+            self.head = task.own_head(self.backbone) if task.writes else task.head(size).to(self.device)
         ignore_last(self.head, 0 if self.neck.moves else self.idle)
 
     @property
@@ -160,7 +160,8 @@ class Model(nn.Module):
             elif self.task.reads != "row":
                 one = torch.ones(1, 1, dtype=torch.int64, device=self.device)
                 values = Units(values[None], one.bool(), one[..., None].expand(1, 1, 2))
-            sites = self.task.sites(values, {} if self.task.writes else self.task.outputs(self.head, values))
+            silent = self.task.writes and self.task.reads != "maps"  # nothing is written for this
+            sites = self.task.sites(values, {} if silent else self.task.outputs(self.head, values))
         return {
             name: Width(site.values.shape[1], 0 if site.probs is None else site.probs.shape[1])
             for name, site in sites.items()

@@ -42,12 +42,14 @@ class Tuning:
         self.frozen_norms = tune.batch_norm == "frozen" and spec.pretrained
         if tune.kind == "lora":
             add_lora(model, tune.rank)
+        self.fresh = [] if tune.kind == "frozen" else model.backbone.fresh()
         blocks = self._blocks(tune)
         rate = training.learning_rate or spec.learning_rate * (5 if tune.kind == "lora" else 1)
         factor = training.head_factor if spec.pretrained and tune.kind not in ("frozen", "lora") else 1.0
         if tune.kind == "frozen":
             rate = training.learning_rate or 1e-3
-        self.groups = [Group(list(part.parameters()), rate * factor) for part in (model.neck, model.head)]
+        heads = list(model.neck.parameters()), [*model.head.parameters(), *self.fresh]
+        self.groups = [Group(parameters, rate * factor) for parameters in heads]
         for depth, block in enumerate(reversed(blocks)):
             slower = tune.decay**depth if tune.kind == "discriminative" else 1.0
             opens = 0.5 * (depth + 1) / len(blocks) if tune.kind == "gradual" else 0.0
@@ -63,7 +65,7 @@ class Tuning:
             return []
         if tune.kind == "lora":
             return [[p for n, p in self.model.backbone.named_parameters() if "lora_" in n]]
-        used: set[int] = set()
+        used = {id(p) for p in self.fresh}
         blocks = []
         for block in self.model.backbone.blocks():
             fresh = [p for p in block if p.requires_grad and id(p) not in used]
