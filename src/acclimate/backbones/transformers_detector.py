@@ -269,7 +269,7 @@ def restore(config: Mapping[str, Any], folder: Path) -> TransformersDetector:
     from transformers import AutoConfig
 
     try:
-        known = AutoConfig.for_model(**config["network"])
+        known: Any = AutoConfig.for_model(**config["network"])
     except ValueError as error:
         raise DataError(f"{folder}: {pretrained.reason(error)}") from None
     with torch.random.fork_rng(devices=[]):
