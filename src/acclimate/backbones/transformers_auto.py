@@ -43,7 +43,8 @@ class Settings:
 
 
 def create(name: str, modality: Modality, settings: Settings, seed: int) -> Backbone:
-    """The encoder with its weights (safetensors only, no remote code).
+    """The encoder with its weights (safetensors only, no remote code); of a detector that has no encoder by itself, the
+    detector, whose features are its encoder's.
 
     Raises:
         SettingsError: a setting of another modality.
@@ -57,6 +58,8 @@ def create(name: str, modality: Modality, settings: Settings, seed: int) -> Back
         return transformers_text.load(name, name, build(transformers_text.Settings, given, "backbone"))
     if modality == "audio":
         return transformers_audio.load(name, name, build(whisper_writer.Settings, given, "backbone"))
+    if pretrained.writes(name) and pretrained.detects(name):
+        return transformers_detector.load(name, name, build(image.Settings, given, "backbone"))
     return transformers_image.load(name, name, build(image.Settings, given, "backbone"))
 
 
