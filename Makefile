@@ -1,4 +1,4 @@
-# One command each: `make setup`, `make demo`, `make test`, `make lint`, `make bench`, `make atlas`, `make clean`.
+# One command each: `make setup`, `make demo`, `make test`, `make test-browser`, `make lint`, `make bench`, `make atlas`, `make clean`.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ STAMP := .venv/.stamp
 OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
-.PHONY: setup demo test lint bench atlas clean
+.PHONY: setup demo test test-browser lint bench atlas clean
 
 setup: $(STAMP)
 
@@ -25,6 +25,13 @@ demo: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2
+
+# Pages in a real browser: Chromium, as Debian has it or wherever BROWSER says, driven by Playwright.
+BROWSER ?= $(shell command -v chromium)
+test-browser: setup
+	@test -n "$(BROWSER)" || { echo "no Chromium: apt-get install chromium, or make test-browser BROWSER=PATH"; exit 1; }
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q -e '.[browser]'
+	ACCLIMATE_BROWSER="$(BROWSER)" $(BIN)/python -m pytest tests/browser
 
 lint: setup
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from typing import Any
 
 from acclimate.cli import evaluate, options
 from acclimate.cli.inspect import gap_lines
-from acclimate.cli.outcome import found, summary
+from acclimate.cli.outcome import found, report_line, summary
 from acclimate.cli.progress import progress
 from acclimate.cli.show import say
 
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> None:
             show=show,
         )
     evaluate.tell(args, value)
+    say(args, *report_line(args.folder))
 
 
 def _decided(args: argparse.Namespace, result: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acclimate.cli import meta_train, options
-from acclimate.cli.outcome import certainty_lines, direction, group_lines, regret_line
+from acclimate.cli.outcome import certainty_lines, direction, group_lines, regret_line, report_line
 from acclimate.cli.show import between, counts, number, put, say, signed, table
 from acclimate.errors import SettingsError
 
@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
         device=args.device or "auto",
     )
     tell(args, value)
+    say(args, *report_line(args.run))
 
 
 def tell(args: argparse.Namespace, value: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from acclimate.cli.show import between, counts, duration, number, put, say, table
@@ -58,10 +59,18 @@ def outcome(args: argparse.Namespace, result: Mapping[str, Any]) -> None:
     say(
         args,
         "",
-        f"written to {args.folder} in {duration(result['seconds'])}; {_seal(result)}. Next:",
+        f"written to {args.folder} in {duration(result['seconds'])}; {_seal(result)}.",
+        *report_line(args.folder),
+        "Next:",
         f"  acclimate predict {run} --data FILE -o answers.csv",
         *_next(result, run),
     )
+
+
+def report_line(folder: str) -> list[str]:
+    """Where the page is that a person reads, if there is one."""
+    page = Path(folder) / "report.html"
+    return [f"report: {page}"] if page.is_file() else []
 
 
 def summary(result: Mapping[str, Any]) -> list[str]:

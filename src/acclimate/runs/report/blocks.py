@@ -17,9 +17,10 @@ def section(name: str, title: str, lead: Sequence[str], blocks: Iterable[Block |
     return {"id": name, "title": title, "lead": list(lead), "blocks": [block for block in blocks if block is not None]}
 
 
-def paragraphs(*sentences: str) -> Block | None:
-    """A paragraph each; nothing without any."""
-    said = [sentence for sentence in sentences if sentence]
+def paragraphs(*sentences: str | Told) -> Block | None:
+    """A paragraph each, in the page's language unless another is named; nothing without any."""
+    each = [(sentence, "") if isinstance(sentence, str) else sentence for sentence in sentences]
+    said = [one for one in each if one[0]]
     return {"kind": "paragraphs", "sentences": said} if said else None
 
 

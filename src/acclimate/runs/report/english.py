@@ -74,7 +74,7 @@ WORDS = {
     "verdict.helped": "Adapting helped: {metric} on the target {went} from {before} to {after}, by {size} "
     "(95\u00a0% interval {interval}).",
     "verdict.no_evidence": "No evidence that adapting helped: {metric} on the target {went} from {before} to {after}, "
-    "by {size} (95\u00a0% interval {interval}).",
+    "a difference of {size} (95\u00a0% interval {interval}).",
     "verdict.hurt": "Adapting hurt: {metric} on the target {went} from {before} to {after}, by {size} "
     "(95\u00a0% interval {interval}).",
     "verdict.few": "No evidence either way: {metric} on the target {went} from {before} to {after}, on too few rows for "
@@ -272,7 +272,7 @@ WORDS = {
     # several runs
     "several.title": "{n} runs side by side",
     "several.kind": "Comparison of runs",
-    "several.same": "All were evaluated on the same {rows} rows, so their figures can be compared.",
+    "several.same": "All were evaluated on the same {rows}, so their figures can be compared.",
     "several.other": "They were not all evaluated on the same rows: figures of different rows cannot be compared.",
     "several.sealed": "Not all of them were evaluated yet; those without a target figure are still sealed.",
     "several.metrics": "They do not ask for the same metric: {metrics}.",

@@ -262,7 +262,7 @@ def _table(value: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], words: W
         scores = [free.get(name) for name in ("infomax", "agreement", "atc")]
         lines.append(
             [
-                (row["name"] + (" *" if row["name"] == value["model"] else ""), words(f"role.{row['role']}")),
+                (row["name"] + ("\u00a0*" if row["name"] == value["model"] else ""), words(f"role.{row['role']}")),
                 _figure(target, primary, words),
                 "" if against is None else (sign(against["value"]), bounds or ""),
                 _figure(source, primary, words),

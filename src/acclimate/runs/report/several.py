@@ -84,7 +84,7 @@ def write_comparison(folders: Sequence[Path], out: Path, language: str | None) -
         },
         "sections": [
             section("runs", words("several.figures"), [], [split(picture, caption, text) or text, held]),
-            section("verdicts", words("several.verdicts"), [], [table(words("several.verdicts"), named, verdicts)]),
+            section("verdicts", words("several.verdicts"), [], [table(words("several.caption"), named, verdicts)]),
         ],
     }  # fmt: skip
     return put(out, page, words)

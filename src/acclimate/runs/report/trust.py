@@ -12,8 +12,8 @@ from acclimate.runs.report.drawing import CLASSES
 from acclimate.runs.report.sections import sections
 from acclimate.runs.report.words import NOTHING, Words, number
 
-WORSE = 0.05
-"""Points of calibration error more than on the source that are said."""
+WORSE, FAR = 0.05, 0.1
+"""Calibration error, more than on the source or in all, from which confidences are no probabilities."""
 
 
 def trust(value: Mapping[str, Any], kept: Mapping[str, Any], folder: Path, words: Words) -> Block:
@@ -41,7 +41,7 @@ def _calibration(value: Mapping[str, Any], kept: Mapping[str, Any], words: Words
         series.append((words("trust.on_source"), own, "source"))
     level = "info"
     if opened is not None:
-        worse = opened["ece"] > (own["ece"] if own else 0.0) + WORSE
+        worse = opened["ece"] > min((own["ece"] if own else 0.0) + WORSE, FAR)
         level = "caution" if worse else "good"
         said.append(words(f"trust.calibration.{'worse' if worse else 'target'}", ece=number(opened["ece"])))
         series.append((words("trust.on_target"), opened, "target"))
@@ -61,9 +61,9 @@ def _calibration(value: Mapping[str, Any], kept: Mapping[str, Any], words: Words
 def _section(each: Mapping[str, Any], words: Words) -> list[Block | None]:
     """A section of ``RUN/trust``, whatever it is of."""
     level = each.get("level", "info")
-    said = [words.text(sentence) for sentence in each.get("sentences", ())]
+    said = [words.said(sentence) for sentence in each.get("sentences", ())]
     opened = words("trust.opened") if each.get("opened") else ""
-    text = paragraphs(words.text(each.get("summary", "")), *said, opened)
+    text = paragraphs(words.said(each.get("summary", "")), *said, opened)
     caption = words.text((each.get("figure") or {}).get("caption", each["title"]))
     return [
         heading(words.text(each["title"]), level, words(f"level.{level}")),

@@ -52,6 +52,10 @@ class Words:
         """What a section says: a text, or the one in this language."""
         return str(value[self.language]) if isinstance(value, Mapping) else str(value)
 
+    def said(self, value: Any) -> tuple[str, str]:
+        """What a section says in a sentence, and its language: one text alone is taken for English."""
+        return (str(value[self.language]), self.language) if isinstance(value, Mapping) else self.told(str(value))
+
     def told(self, sentence: str) -> tuple[str, str]:
         """A sentence that the run wrote, in English: in this language, and the language that it is in then."""
         if self.language == "en":
