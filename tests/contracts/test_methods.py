@@ -60,12 +60,12 @@ ALIGNING = [name for name in registry.METHODS if issubclass(registry.find(name),
 
 def tried() -> list[tuple[str, str]]:
     """Every method with the cases that it is tried on; those of users are in tests/runs/test_recommend.py, those of
-    what is written in tests/methods.
+    what is written, and of groups of people, in tests/methods.
     """
     usual = [
         name
         for name in registry.METHODS
-        if not {"users", "writing", "pseudo_labels", "tokens"} & set(registry.find(name).needs)
+        if not {"users", "writing", "pseudo_labels", "tokens", "sensitive"} & set(registry.find(name).needs)
     ]
     own = {name: OWN_CASES.get(name, CASES if name in ALL_TUNES else SOME) for name in usual}
     return [(name, case) for name, cases in own.items() for case in cases] + COMPOSED

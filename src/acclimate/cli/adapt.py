@@ -16,9 +16,21 @@ if TYPE_CHECKING:
 
 TUNES = ("frozen", "full", "gradual", "discriminative", "lora", "l2sp")
 NAMES = (
-    *("source", "target", "input", "label", "target_input", "label_map", "group", "sensitive", "task", "modality"),
+    *(
+        "source",
+        "target",
+        "input",
+        "label",
+        "target_input",
+        "label_map",
+        "group",
+        "sensitive",
+        "choose",
+        "task",
+        "modality",
+    ),
     *("target_shares", "target_label", "backbone", "tune", *options.INTERACTIONS),
-    *("split", "validation", "budget", "jobs", "device", "precision", "seed"),
+    *("sensitive", "choose", "split", "validation", "budget", "jobs", "device", "precision", "seed"),
 )
 """Options that are settings of a recipe."""
 
@@ -45,6 +57,11 @@ def declare(parser: Parser) -> None:
     options.settings(parser, "method.strength=0.5 or training.steps=500")
     options.domains(parser)
     options.sensitive(parser)
+    parser.add_argument(
+        "--choose", choices=("evidence", "worst_group"),
+        help="what decides between adapted and source model: label-free evidence (default), or the worst group of "
+        "people on held-out source rows",
+    )  # fmt: skip
     parser.add_argument(
         "--target-shares", metavar="CLASS=SHARE,...",
         help="what is known of the target's class shares, roughly: answers are made to fit, and arms judged by it",

@@ -36,6 +36,7 @@ Need = Literal[
     "still_views",
     "pseudo_labels",
     "sure_targets",
+    "sensitive",
 ]
 
 Harmony = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -120,6 +121,7 @@ class Data:
             "sure_targets": self.source_task.teaches,
             "still_views": self.source_task.reads in ("row", "maps") and self.source_task.matched,
             "images": any(d is not None and d.schema.modality == "image" for d in (self.source, self.labelled_target)),
+            "sensitive": self.source is not None and bool(self.source.sensitive),
             "users": any(
                 d is not None and d.schema.modality in INTERACTIONS for d in (self.source, self.labelled_target)
             ),
@@ -224,6 +226,8 @@ class Method:
                 f"method '{self.name}' needs parts that are found again in another view; texts lose words, and the "
                 "likeliest regions of an image change"
             )
+        if "sensitive" in lacking:
+            return f"method '{self.name}' needs groups of people in the source; name their columns with --sensitive"
         if "images" in lacking:
             return f"method '{self.name}' changes images, and these rows are none"
         if lacking:

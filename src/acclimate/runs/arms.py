@@ -199,8 +199,13 @@ def _check_training(arm: Arm, data: Data, processes: int) -> None:
             "set training.keep to source or infomax"
         )
     loops = [stage for stage in arm.method.stages(data, arm.convex) if isinstance(stage, Loop)]
-    if keep == "source" and any(stage.validation is None for stage in loops):
-        raise SettingsError("training.keep=source needs validation rows; set --validation above 0")
+    people = data.source is not None and data.source.sensitive and data.source_task.kind == "class"
+    if keep == "worst_group" and not people:
+        raise SettingsError(
+            "training.keep=worst_group needs groups of people and classes; name columns with --sensitive"
+        )
+    if keep in ("source", "worst_group") and any(stage.validation is None for stage in loops):
+        raise SettingsError(f"training.keep={keep} needs validation rows; set --validation above 0")
     if keep == "infomax" and (data.target is None or data.target_task.kind != "class"):
         raise SettingsError("training.keep=infomax needs target rows and a classification")
 

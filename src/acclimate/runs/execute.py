@@ -221,6 +221,9 @@ def _write_result(
         voters = []  # those that are averaged would outvote the rest
     decision, scores = weigh(asked, records, folders, data, main.name, reference, recipe.seed, prepared.shares, voters)
     decision = heed_data(decision, data, reference)
+    every = {name: arrays_of(place) for name, place in folders.items()} if recipe.sensitive else {}
+    if recipe.choose == "worst_group":
+        decision = fairness.choose(decision, asked, every, data.source_validation, main.name, reference)
     chosen = records[decision.arm]
     arrays = arrays_of(folders[decision.arm])
     shares = judge(restore(chosen["task"]), data, arrays, chosen["offsets"], prepared.shares, recipe.seed)
@@ -242,7 +245,6 @@ def _write_result(
         seconds=seconds,
     )
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    every = {name: arrays_of(place) for name, place in folders.items()} if recipe.sensitive else {}
     value["fairness"] = fairness.on_source(
         asked,
         every,

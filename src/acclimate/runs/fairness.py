@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from acclimate.domains.domain import Domain
+from acclimate.errors import SettingsError
 from acclimate.runs.report.sections import write_section
+from acclimate.selection.decision import Decision
 from acclimate.tasks.base import Task
-from acclimate.trust.fairness.groups import by_group, columns, gaps, judged, widened
+from acclimate.trust.fairness.groups import Judged, by_group, columns, gaps, judged, widened, worst
 
 KINDS = ("class", "number")
 CHANGES = {
@@ -81,6 +83,40 @@ def on_source(
         return None
     said = {name: answers for name, found in arrays.items() if (answers := _answers(task, found)) is not None}
     return {"columns": list(domain.sensitive), "source": table(task, said, domain, **arms), "target": None}
+
+
+def choose(
+    decision: Decision,
+    task: Task,
+    arrays: Mapping[str, Mapping[str, np.ndarray]],
+    domain: Domain | None,
+    adapted: str,
+    reference: str | None,
+) -> Decision:
+    """The decision by the worst group's accuracy on held-out source rows; *do not deploy* stays what it is.
+
+    It says nothing of the target, where groups may be treated otherwise; `evaluate` shows that.
+
+    Raises:
+        SettingsError: no groups, no classes, or no held-out rows.
+    """
+    if domain is None or not domain.sensitive or domain.labels is None or task.kind != "class" or reference is None:
+        raise SettingsError(
+            "choose=worst_group compares the adapted model with source_only by groups of people on held-out source "
+            "rows: it needs classes, --sensitive, and --validation above 0"
+        )
+    groups = np.array([" & ".join(map(str, row)) for row in zip(*domain.sensitive.values(), strict=True)])
+    found = {}
+    for name in (adapted, reference):
+        said = _answers(task, arrays[name])
+        assert said is not None
+        found[name] = worst(Judged((said == domain.labels).astype(float)), groups)
+    told = f"worst group on held-out source rows: {adapted} {found[adapted]:.4g}, {reference} {found[reference]:.4g}"
+    if decision.choice == "do_not_deploy":
+        return replace(decision, reasons=(*decision.reasons, told))
+    if found[adapted] > found[reference]:
+        return replace(decision, choice="adapt", arm=adapted, reasons=(told,))
+    return replace(decision, choice="keep_source", arm=reference, reasons=(told,))
 
 
 def _answers(task: Task, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:

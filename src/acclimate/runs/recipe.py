@@ -65,6 +65,8 @@ class Recipe:
         calibration: what the confidence of classes is made to fit: the held-out rows of the "source", these "weighted"
             towards the target (Park et al. 2020), or the target's estimated accuracy ("transcal", Wang et al. 2020);
             neither needs target labels. Where labelled target rows are held out, these are taken.
+        choose: what decides between the adapted and the source model: the label-free "evidence", or the "worst_group"
+            of people on held-out source rows (Sagawa et al. 2020).
         plain_baseline: whether the modality's plain baseline is trained too.
         budget: seconds for the training loops of all arms together, or None.
         jobs: arms trained at the same time.
@@ -100,6 +102,7 @@ class Recipe:
     split: Literal["random", "scaffold", "cluster"] = "random"
     validation: float = 0.2
     calibration: Literal["source", "weighted", "transcal"] = "source"
+    choose: Literal["evidence", "worst_group"] = "evidence"
     plain_baseline: bool = True
     budget: float | None = None
     jobs: int = 1

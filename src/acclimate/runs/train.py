@@ -16,6 +16,7 @@ from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
 from acclimate.files import read_json
+from acclimate.methods.fair.groups import codes
 from acclimate.runs.arms import Arm, fitted_backbone
 from acclimate.runs.features import Features
 from acclimate.runs.keep import keep
@@ -36,6 +37,7 @@ from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Convex, Loop
 from acclimate.training.stream import move
 from acclimate.training.tune import merge_lora
+from acclimate.trust.fairness.groups import Judged, worst
 
 JUDGED = 10_000
 """Target rows that score a state after each epoch, at most."""
@@ -245,7 +247,7 @@ class Bench:
     def watch(self, stage: Loop) -> Watch | None:
         """What chooses the kept state: held-out labels that were permitted, or no labels at all."""
         keep = self.arm.training.keep
-        judged = stage.validation if keep == "source" else self.shop.prepared.data.target
+        judged = stage.validation if keep in ("source", "worst_group") else self.shop.prepared.data.target
         if keep in (None, "last") or judged is None:
             return None
 
@@ -258,6 +260,9 @@ class Bench:
                 return infomax(answers.probabilities)
             answers = self.answers(judged)
             assert judged.labels is not None
+            if keep == "worst_group":
+                right = (answers.prediction == judged.labels).astype(float)
+                return worst(Judged(right), codes(judged))
             value = model.task.metrics(answers, judged.labels)[model.task.primary.name]
             return value if model.task.primary.higher_is_better else -value
 

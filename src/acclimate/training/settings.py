@@ -29,7 +29,8 @@ class Training:
         weight_decay: on matrices only.
         clip: largest gradient norm of each player; 0 switches it off.
         accumulate: parts into which a batch is cut to save memory.
-        keep: which state is kept: last, or the best by source validation or by the label-free InfoMax; None is infomax
+        keep: which state is kept: last, or the best by source validation, by its worst_group (the sensitive group with
+            the lowest accuracy there: Sagawa et al. 2020), or by the label-free InfoMax; None is infomax
             for what auto tries, and last otherwise.
         patience: epochs without a better score after which training stops (with keep other than last).
         checkpoint_seconds: time between checkpoints; 0 saves at every step.
@@ -46,7 +47,7 @@ class Training:
     weight_decay: float = 0.01
     clip: float = 1.0
     accumulate: int = 1
-    keep: Literal["last", "source", "infomax"] | None = None
+    keep: Literal["last", "source", "worst_group", "infomax"] | None = None
     patience: int | None = None
     checkpoint_seconds: float = 60.0
 

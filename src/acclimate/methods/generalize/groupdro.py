@@ -1,10 +1,10 @@
-"""GroupDRO: several sources, trained for the worst of them."""
+"""GroupDRO: several sources, or groups of people, trained for the worst of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from acclimate.domains.batch import Batch
 from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.fair.groups import codes
 from acclimate.tasks.sites import Width
 from acclimate.training.stage import Loop, Pass, Stage, Update
 
@@ -89,6 +90,8 @@ class GroupDRO(Method):
     source_only (the mean over rows), importance_weighting (weights by row, towards a target).
 
     Attributes:
+        groups: what is weighed against each other: several "sources", or the "sensitive" groups of people by label (the
+            paper's groups), whatever source they are of.
         rate: how fast weight moves (paper: 0.01; DomainBed searches 0.001 to 0.1). 0 gives each source equal weight.
         adjustment: ``C``; a source of n rows is judged by its loss plus ``C / sqrt(n)``, since few rows are fitted
             soonest (paper, section 3.3: searched 0 to 5).
@@ -96,6 +99,7 @@ class GroupDRO(Method):
 
     rate: float = 0.01
     adjustment: float = 0.0
+    groups: Literal["sources", "sensitive"] = "sources"
 
     name: ClassVar[str] = "groupdro"
     about: ClassVar[str] = "several sources, trained for the worst of them; no target (Sagawa et al. 2020)"
@@ -106,6 +110,10 @@ class GroupDRO(Method):
     def misses(self, data: Data) -> str:
         """Several sources must be there."""
         source = data.source
+        if self.groups == "sensitive":
+            told = "; name their columns with --sensitive"
+            lacking = f"method 'groupdro' with groups=sensitive needs groups of people in the source{told}"
+            return super().misses(data) if data.has["sensitive"] else lacking
         if source is not None and (source.origin is None or len(np.unique(source.origin)) < 2):
             return (
                 f"method 'groupdro' weighs several sources against each other, and there is one ({source.name}); "
@@ -116,7 +124,10 @@ class GroupDRO(Method):
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """One loop over the sources together; the weights change with each step, so that there is no convex form."""
         source = data.source
-        assert source is not None and source.origin is not None
+        assert source is not None
+        if self.groups == "sensitive":
+            source = replace(source, origin=codes(source, by_label=data.task.kind == "class"))
+        assert source.origin is not None
         sizes = tuple(int(count) for count in np.bincount(source.origin))
         return [Loop(self.name, {"source": source}, _Weighing(self, sizes), validation=data.source_validation)]
 
