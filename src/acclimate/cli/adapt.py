@@ -49,7 +49,7 @@ def declare(parser: Parser) -> None:
         "Settings come from the command line, then ACCLIMATE_DEVICE, _PRECISION, _JOBS, _BUDGET and _SEED, then the "
         "recipe, then defaults. Progress goes to stderr (a plain line every few seconds where that is no terminal, "
         "nothing with --quiet or --json) and every step to RUN/metrics.jsonl. Target labels stay sealed until "
-        "`acclimate evaluate`."
+        "`acclimate evaluate`. RUN/report.html is the page to read; ACCLIMATE_REPORT=no leaves it out."
     )
     parser.add_argument("-o", "--out", dest="folder", metavar="RUN", required=True, help="folder of the run")
     parser.add_argument("--force", action="store_true", help="replace the run in that folder")

@@ -55,11 +55,11 @@ def write_card(folder: Path) -> Path:
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
     path = folder / "model" / NAME
     with writing(path) as part:
-        part.write_text(f"---\n{_header(value, recipe, folder)}---\n\n{_body(value, folder)}", encoding="utf-8")
+        part.write_text(f"---\n{_header(value, recipe)}---\n\n{_body(value)}", encoding="utf-8")
     return path
 
 
-def _header(value: Mapping[str, Any], recipe: Mapping[str, Any], folder: Path) -> str:
+def _header(value: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     row = arm(value, value["model"])
@@ -86,13 +86,13 @@ def _header(value: Mapping[str, Any], recipe: Mapping[str, Any], folder: Path) -
         tags=["transfer-learning", "domain-adaptation", value["task"], value["modality"], row["method"]],
         datasets=on_hub or None,
         metrics=[value["primary"]],
-        model_name=folder.resolve().name if results else None,
+        model_name=_title(row) if results else None,
         eval_results=results,
     )
     return data.to_yaml() + "\n"
 
 
-def _body(value: Mapping[str, Any], folder: Path) -> str:
+def _body(value: Mapping[str, Any]) -> str:
     words = Words("en")
     row = arm(value, value["model"])
     assert row is not None
@@ -103,9 +103,8 @@ def _body(value: Mapping[str, Any], folder: Path) -> str:
         for side, found in (("source", source), ("target", target))
         if found is not None
     ]
-    name = _plain(folder.resolve().name)
     parts = [
-        f"# {name}",
+        f"# {_title(row)}",
         f"{_plain(row['name'])}: {row['method']} on {_plain(row['backbone'])} ({row['tune']}), "
         f"{words.maybe('task.' + value['task'], value['task'])} of "
         f"{words.maybe('modality.' + value['modality'], value['modality'])}.",
@@ -123,6 +122,11 @@ def _body(value: Mapping[str, Any], folder: Path) -> str:
         f"Made by Acclimate {value['acclimate']}, seed {value['seed']}; `recipe.yaml` of the run has every setting.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    """What the model is called: not by its folder, on which no bit of a model depends."""
+    return f"{_plain(row['method'])} on {_plain(row['backbone'])}"
 
 
 def _labels(value: Mapping[str, Any]) -> str:

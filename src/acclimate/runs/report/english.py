@@ -257,7 +257,7 @@ WORDS = {
     "changed.series": "Curves of {channels} channels",
     "changed.more": "{n} more columns",
     # reproduce
-    "again.title": "How to make this run again",
+    "again.title": "How to run it again",
     "again.lead": "The same seed, machine, threads and settings give the same bits.",
     "again.command": "Command",
     "again.memory": "The data came from Python, as objects. Read them as then, and give the recipe's settings to "
