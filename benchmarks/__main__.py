@@ -34,6 +34,8 @@ NAMES = (
     "faces",
     "hospitals",
     "xrays",
+    "coverage",
+    "fairness",
     "tutorial",
 )
 
