@@ -96,5 +96,7 @@ def test_a_column_that_is_not_there(tmp_path, capsys):
     ]
     assert main([*options, "--sensitive", "gender"]) == 3
     assert "gender" in capsys.readouterr().err
+    assert main([*options, "--sensitive", "x"]) == 3
+    assert "'x' has 60 different values" in capsys.readouterr().err and not (tmp_path / "r").exists()
     with pytest.raises(DataError, match="sensitive columns are those of tables"):
         ac.read(np.zeros((3, 2)), sensitive=["sex"])

@@ -26,6 +26,7 @@ from acclimate.selection.shares import stated
 from acclimate.selection.shifts import other_units
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.base import Task
+from acclimate.trust.fairness.groups import check as check_groups
 
 FEWEST_PEOPLE = 4
 """Two must be held out to be told apart from each other, and two be left to learn from; of fewer none are held out."""
@@ -95,6 +96,8 @@ def prepare(recipe: Recipe, source: Domain | None, target: Domain | None) -> Pre
             f"{source.name}: the source has no labels; name their column with --label "
             "(NPZ: the array's name, often y; folders, zips and svmlight: label)"
         )
+    if source is not None:
+        check_groups(source.sensitive)
     if source is not None and target is not None:
         check_kinds(source, target)
     usual = {"users": "rank", "pairs": "rate"}.get(first.schema.modality)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ MOST = 20
 REPLICATES = 2000
 CHANCE = 0.05
 BLOCK = 250
+LACKING = "groups of people are told apart with Fairlearn; install it: pip install 'acclimate[fairness]'"
 
 Change = Literal["widened", "narrowed", "no_evidence"]
 
@@ -76,6 +78,18 @@ def columns(sensitive: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(sensitive)
     together = [" & ".join(map(str, row)) for row in zip(*sensitive.values(), strict=True)]
     return {**sensitive, " & ".join(sensitive): np.array(together, dtype=object)}
+
+
+def check(sensitive: Mapping[str, np.ndarray]) -> None:
+    """Refuse columns that hold no groups, and a missing Fairlearn, before anything is trained.
+
+    Raises:
+        DataError: see `columns`.
+        MissingAssetError: Fairlearn is not installed.
+    """
+    columns(sensitive)
+    if sensitive and find_spec("fairlearn") is None:
+        raise MissingAssetError(LACKING)
 
 
 def by_group(metrics: Mapping[str, Judged], sensitive: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -229,9 +243,7 @@ def _frame(metrics: Mapping[str, Judged], groups: np.ndarray) -> Any:
     try:
         from fairlearn.metrics import MetricFrame
     except ImportError:
-        raise MissingAssetError(
-            "groups of people are told apart with Fairlearn; install it: pip install 'acclimate[fairness]'"
-        ) from None
+        raise MissingAssetError(LACKING) from None
 
     def mean(one: Judged) -> Callable[..., float]:
         def metric(y_true: np.ndarray, y_pred: np.ndarray) -> float:
