@@ -248,6 +248,22 @@ def test_what_cannot_be_is_refused(folders, pair):
         adapt(folders["yolos"], pair, "source_only", tune="frozen")
 
 
+def test_answers_that_cannot_be_held_against_other_labels_and_maps_that_are_none_are_refused(folders, pair):
+    with pytest.raises(SettingsError, match="'deepjdot' holds answers for target rows against labels of source rows"):
+        adapt(folders["detr"], pair, "deepjdot")
+    with pytest.raises(SettingsError, match="gives no maps of places by itself"):
+        ac.adapt(str(pair / "source"), task="segment", backbone={"name": str(folders["detr"]), "size": 64},
+                 out=pair / "run")  # fmt: skip
+    assert not (pair / "run").exists()
+
+
+def test_elsewhere_its_features_are_its_encoder_s(folders):
+    backbone = backbones.create(str(folders["detr"]), "image", {"size": 64})
+    inputs = backbone.collate([np.full((16, 32), 90, dtype=np.uint8)])
+    found = backbone.finder(backbone.kinds)(inputs["pixels"])
+    torch.testing.assert_close(backbone(inputs)["encoder"], found["encoder"])
+
+
 def test_images_are_read_as_the_processor_says(folders, tmp_path):
     import shutil
 

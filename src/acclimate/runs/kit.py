@@ -87,6 +87,11 @@ def _check_reading(data: Data, network: Backbone, tune: Tune) -> None:
         network.read_words()
     if task.reads == "maps":
         network.read_maps()
+        if not task.writes and set(network.spec.maps) <= {1}:
+            raise SettingsError(
+                f"backbone '{network.spec.name}' gives no maps of places by itself; take mobilenet_v2 or another "
+                "convolutional network"
+            )
         if tune.kind == "frozen" or tune.bottleneck or tune.layer:
             raise SettingsError(
                 f"task '{task.name}' reads maps of several layers, which are not kept: use --tune full, or lora, and "

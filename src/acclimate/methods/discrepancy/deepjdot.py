@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Align
+from acclimate.methods.base import Align, Data
 from acclimate.methods.discrepancy.transport import sinkhorn_plan
 from acclimate.tasks.sites import Site
 from acclimate.training.model import Step
@@ -116,6 +116,15 @@ class DeepJDOT(Align):
         super().__post_init__()
         if self.alpha == self.label == 0:
             raise SettingsError("alpha and label are both 0, so that nothing is coupled")
+
+    def misses(self, data: Data) -> str:
+        """Answers that can be held against other rows' labels."""
+        if data.task.writes:
+            return (
+                f"method '{self.name}' holds answers for target rows against labels of source rows, and the backbone's "
+                "own head has a loss of its own labels alone"
+            )
+        return super().misses(data)
 
     def terms(self, step: Pass, source: Step, target: Step) -> dict[str, Tensor]:
         """The coupled distance and the coupled label loss of each site."""
