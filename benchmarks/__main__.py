@@ -37,6 +37,7 @@ NAMES = (
     "coverage",
     "fairness",
     "tutorial",
+    "private",
 )
 
 for name in sys.argv[1:] or NAMES:

@@ -79,7 +79,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]]
     numbers = frame.assign(label=frame["a"] / 7)
     amounts = ac.adapt(numbers, numbers + 1, method="joint", backbone="columns", target_label="label",
                        out=folder / "amounts", **columns)  # fmt: skip
-    runs = (plain, permitted, auto, brief, several, narrow, amounts)
+    private = ac.adapt(source, target, method="dann", training={"steps": 6, "batch_size": 16}, out=folder / "private",
+                       privacy={"epsilon": 8, "delta": 1e-3})  # fmt: skip
+    runs = (plain, permitted, auto, brief, several, narrow, amounts, private)
     return [run.result for run in runs], evaluations
 
 

@@ -67,6 +67,11 @@ class Backbone(nn.Module):
         """Whether it can read rows of two domains whose columns differ."""
         return False
 
+    @property
+    def learns(self) -> bool:
+        """Whether `fit` takes statistics of rows: a vocabulary, means."""
+        return type(self).fit is not Backbone.fit
+
     def fit(self, domain: Domain) -> None:
         """Learn the preprocessing (vocabulary, column statistics) from inputs; most have nothing to learn."""
 

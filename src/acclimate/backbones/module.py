@@ -42,6 +42,10 @@ class ModuleBackbone(LayeredBackbone):
         if example is not None:
             self.spec = replace(spec, layers=self.measure(list(places)))
 
+    @property
+    def learns(self) -> bool:
+        return False  # one row tells the width, and nothing else
+
     def fit(self, domain: Domain) -> None:
         if self._example is None:
             self._example = domain.rows.take(domain.order[:1])

@@ -16,21 +16,9 @@ if TYPE_CHECKING:
 
 TUNES = ("frozen", "full", "gradual", "discriminative", "lora", "l2sp")
 NAMES = (
-    *(
-        "source",
-        "target",
-        "input",
-        "label",
-        "target_input",
-        "label_map",
-        "group",
-        "sensitive",
-        "choose",
-        "task",
-        "modality",
-    ),
+    *("source", "target", "input", "label", "target_input", "label_map", "group", "task", "modality"),
     *("target_shares", "target_label", "backbone", "tune", *options.INTERACTIONS),
-    *("sensitive", "choose", "split", "validation", "budget", "jobs", "device", "precision", "seed"),
+    *("sensitive", "choose", "privacy", "split", "validation", "budget", "jobs", "device", "precision", "seed"),
 )
 """Options that are settings of a recipe."""
 
@@ -80,6 +68,10 @@ def declare(parser: Parser) -> None:
         "--split", choices=("random", "scaffold", "cluster"),
         help="of molecules: held-out ones share no scaffold, or no cluster, with those trained on (default random)",
     )  # fmt: skip
+    model.add_argument(
+        "--privacy", metavar="epsilon=E,delta=D",
+        help="train with differential privacy of the source's rows (docs/privacy.md)",
+    )  # fmt: skip
     model.add_argument("--plain-baseline", choices=("yes", "no"), help="train the plain baseline too (default yes)")
     model.add_argument("--budget", metavar="TIME", help="for the training loops: 90s, 5m, 1.5h")
     model.add_argument("--jobs", type=int, metavar="N", help="arms trained at the same time (default 1)")
@@ -103,10 +95,13 @@ def carry_out(args: argparse.Namespace, chosen: dict[str, Any]) -> None:
 
 def _recipe(args: argparse.Namespace, chosen: dict[str, Any]) -> Recipe:
     from acclimate.runs import recipe
+    from acclimate.trust.privacy.settings import parse as parse_privacy
 
     file = recipe.read(args.recipe) if args.recipe else {}
     recipe.parse(file, args.recipe or "recipe")  # so that an error in the file names the file
     chosen = {**options.given(args, *NAMES), **chosen}
+    if "privacy" in chosen:
+        chosen["privacy"] = parse_privacy(chosen["privacy"])
     if args.plain_baseline:
         chosen["plain_baseline"] = args.plain_baseline == "yes"
     return recipe.parse(recipe.merge(file, recipe.environment(), chosen, recipe.assignments(args.set)), "adapt")

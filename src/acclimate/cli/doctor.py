@@ -77,7 +77,18 @@ def _extras() -> dict[str, dict[str, str | None]]:
     found: dict[str, dict[str, str | None]] = {}
     for line in requires("acclimate") or []:
         need = Requirement(line)
-        for extra in ("demo", "datasets", "keras", "timm", "audio", "control", "molecules"):
+        for extra in (
+            "demo",
+            "datasets",
+            "keras",
+            "timm",
+            "audio",
+            "control",
+            "molecules",
+            "vision",
+            "fairness",
+            "privacy",
+        ):
             if need.marker is not None and need.marker.evaluate({"extra": extra}) and not need.extras:
                 found.setdefault(extra, {})[need.name] = _version(need.name)
     return found

@@ -16,6 +16,7 @@ from typing import Any
 from acclimate import __version__
 from acclimate.cli import (
     adapt,
+    audit,
     cache,
     compare,
     control,
@@ -48,6 +49,7 @@ VERBS = (
     evaluate,
     leaderboard,
     report,
+    audit,
     label_plan,
     predict,
     few_shot,

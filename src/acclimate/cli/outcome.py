@@ -86,9 +86,22 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         *forgotten_line(result),
         *opened,
         *members_line(result),
+        *privacy_lines(result.get("privacy")),
         *shares_lines(result.get("shares")),
         *certainty_lines(result.get("certainty")),
         *group_lines(result.get("fairness")),
+    ]
+
+
+def privacy_lines(spent: Mapping[str, Any] | None) -> list[str]:
+    """What a private training has spent, and on what it rests."""
+    if spent is None:
+        return []
+    each = " and ".join(f"epsilon {number(value)} on the {of}" for of, value in spent["spent"].items())
+    free = f"; the {spent['unprotected'][0]}'s rows are not protected" if spent["unprotected"] else ""
+    return [
+        f"privacy: {each} at delta {spent['delta']:g} ({spent['accountant']}, noise {number(spent['noise'])}, clip "
+        f"{spent['clip']:g}, Poisson sampling, one row more or less){free}; only model/ is private"
     ]
 
 

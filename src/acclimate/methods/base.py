@@ -151,6 +151,8 @@ class Method:
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Values of a setting that are worth trying, the default first; settings that matter more come first."""
 
+    rowwise: ClassVar[bool] = False
+    """Whether its loss is a sum over rows, as `each` says, with nothing that is computed from several rows."""
     batched: ClassVar[tuple[str, ...]] = ()
     """Numbers among the settings that may differ between runs which train in one batch (`acclimate.training.fleet`);
     none where that cannot be: several updates a step, or what is computed outside of torch."""
@@ -265,6 +267,12 @@ class Supervised(Method):
             assert loss is not None, "a supervised stream has targets"
             losses["task" if len(batches) == 1 else f"task_{name}"] = loss.mean()
         return losses
+
+    def each(self, step: Pass, name: str, batch: Batch) -> Tensor:
+        """The task's loss of each row ``[n]``."""
+        loss = step.run(batch).loss
+        assert loss is not None, "a supervised stream has targets"
+        return loss
 
     def learn(self, name: str, train: Domain, validation: Domain | None, convex: bool, task: Task | None) -> Stage:
         """A convex stage where only the head learns, else a loop; ``task`` asks for a fresh head."""

@@ -28,6 +28,8 @@ from acclimate.settings import build
 from acclimate.training.device import Place, place
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop
+from acclimate.trust.privacy import budget
+from acclimate.trust.privacy.settings import Privacy
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Arm:
     shape: tuple[Any, ...] | None = None
     """Arms of equal shape train in one loop (`acclimate.training.fleet`); None trains alone."""
     steps: bool = False
-    """Whether the head learns by gradient steps, also where nothing else learns: it reads parts of rows."""
+    """Whether the head learns by gradient steps, also where nothing else learns: it reads parts of rows, or noise."""
+    privacy: Privacy | None = None
 
     @property
     def convex(self) -> bool:
@@ -90,6 +93,8 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         return made
 
     main = arm(method, "adapted")
+    if recipe.privacy:  # every other arm would spend too, or keep a model that is not private beside the one that is
+        return [_private(main, build(Privacy, recipe.privacy, "privacy"), data, network)]
     if data.task.moves and main.tune.kind == "frozen" and not main.tune.bottleneck:
         raise SettingsError(
             f"task '{data.task.name}': this loss teaches features, and frozen ones without a bottleneck cannot learn; "
@@ -112,6 +117,12 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     if beside and plain is not None and plain != found.name:
         arms.append(Arm("plain", unchanged, plain, {}, Tune("frozen", bottleneck=0), training, "plain"))
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
+
+
+def _private(arm: Arm, asked: Privacy, data: Data, network: Backbone) -> Arm:
+    """The arm as it is trained with noise: by gradient steps alone."""
+    budget.check(asked, arm.method, data, network, arm.tune, arm.training)
+    return replace(arm, steps=True, privacy=asked)
 
 
 def _candidates(auto: Auto, data: Data, chosen: Kit) -> dict[str, Method]:
@@ -216,6 +227,8 @@ def fitted_backbone(arm: Arm, prepared: Prepared, seed: int, objects: Mapping[st
     modality, writes = prepared.schema.modality, data.task.writes
     backbone = create_backbone(arm.backbone, modality, arm.backbone_settings, seed, objects, writes)
     first = data.source if "source_labels" in arm.method.needs else data.labelled_target
+    if arm.privacy is not None and data.target is not None:  # a network that reads rows here was refused unless these
+        first = data.target  # are public
     assert first is not None
     backbone.fit(first)
     other = data.target if first is data.source else data.source

@@ -26,7 +26,7 @@ from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
 from acclimate.runs.prepare import Prepared, prepare
 from acclimate.runs.reading import label_map, read_source, read_target
 from acclimate.runs.recipe import Recipe, again
-from acclimate.runs.report import certainty
+from acclimate.runs.report import certainty, privacy
 from acclimate.runs.report import make as report
 from acclimate.runs.shares import contradiction, doubted, gate, judge
 from acclimate.runs.workers import train
@@ -224,6 +224,8 @@ def _write_result(
     every = {name: arrays_of(place) for name, place in folders.items()} if recipe.sensitive else {}
     if recipe.choose == "worst_group":
         decision = fairness.choose(decision, asked, every, data.source_validation, main.name, reference)
+    if main.privacy is not None:
+        decision = replace(decision, reasons=(*decision.reasons, ALONE))
     chosen = records[decision.arm]
     arrays = arrays_of(folders[decision.arm])
     shares = judge(restore(chosen["task"]), data, arrays, chosen["offsets"], prepared.shares, recipe.seed)
@@ -256,11 +258,13 @@ def _write_result(
     )
     fairness.write(folder, value["fairness"])
     certainty.write(folder, value["certainty"])
+    privacy.write(folder, value["privacy"])
     report.keep(folder, value, data, prepared.wholes, records)
     write_json(folder / "result.json", value)
     report.finished(folder)
 
 
+ALONE = "a private run trains this one model: any other would spend of the budget, or be kept beside it in the clear"
 FEWEST = 20
 """Target rows below which scores without labels tell nothing: one row is 5 points of each."""
 
@@ -279,9 +283,11 @@ def heed_data(decision: Decision, data: Data, reference: str | None) -> Decision
 
 
 def _write_rows(path: Path, data: Data) -> None:
-    """Which rows were trained on with labels, and which were seen without, as content hashes."""
+    """Which rows were learned from, which were judged by too, and which were seen without labels, as content hashes."""
     labelled = (data.source, data.source_validation, data.labelled_target, data.labelled_target_validation)
     trained = [domain.ids for domain in labelled if domain is not None]
+    learned = [domain.ids for domain in (data.source, data.labelled_target) if domain is not None]
     seen = [data.target.ids] if data.target is not None else []
     with writing(path, ".npz") as part:
-        np.savez(part, trained=np.unique(np.concatenate(trained)), seen=np.unique(np.concatenate([*seen, *trained])))
+        kinds = {"learned": learned, "trained": trained, "seen": [*seen, *trained]}
+        np.savez(part, **{name: np.unique(np.concatenate(ids)) for name, ids in kinds.items()})

@@ -26,6 +26,7 @@ WRITTEN = (
     "result.json",
     "trust",
     "report.json",
+    "audit.json",
     "report.html",
     "encoder",
     "pretraining.json",

@@ -18,6 +18,7 @@ from acclimate.runs.report import view
 from acclimate.runs.shares import shift_seen
 from acclimate.runs.sites import SiteFeatures
 from acclimate.trust.certainty.certainty import Certainty
+from acclimate.trust.privacy import budget
 
 if TYPE_CHECKING:
     from acclimate.runs.train import Bench
@@ -41,6 +42,9 @@ def keep(bench: Bench, done: Path, stages: list[dict[str, Any]]) -> None:
         "seed": shop.recipe.seed,
         "precision": bench.place.precision,
     }
+    private = None if arm.privacy is None else budget.ledger(arm.privacy, stages)
+    if private is not None:
+        origin["privacy"] = private
     called, columns = shop.prepared.target_inputs(shop.recipe)
     card = store.Card(shop.prepared.schema, evidence.temperature, origin, called, evidence.offsets, columns)
     store.save(model, card, done.parent / "model", judged.certainty)
@@ -58,6 +62,7 @@ def keep(bench: Bench, done: Path, stages: list[dict[str, Any]]) -> None:
         "steps": sum(stage.get("steps", 0) for stage in stages),
         "seconds": round(seconds, 3),
         "stages": stages,
+        "privacy": private,
         "warnings": bench.guard.symptoms.warnings,
         "temperature": evidence.temperature,
         "offsets": list(evidence.offsets),
@@ -138,6 +143,8 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> Judged:
     features = {name: said.pop("features") for name, said in outputs.items() if "features" in said}
     after = takewhile(lambda stage: "steps" not in stage, reversed(stages))  # a loop moves the calibration
     heat = next((stage["temperature"] for stage in after if "temperature" in stage), None)
+    if bench.noise is not None:  # a private model keeps nothing of held-out rows
+        heat = 1.0
     recipe, shares = bench.shop.recipe, bench.shop.prepared.shares
     held = certainty.held_out(task, data, outputs, features, recipe.seed)
     evidence = gather(task, data, outputs, heat, shares)
@@ -147,6 +154,6 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> Judged:
         used = recipe.calibration
         evidence = gather(task, data, outputs, others[used], shares)
     found = None
-    if bench.arm.role != "candidate":
+    if bench.arm.role != "candidate" and bench.noise is None:
         found = certainty.measure(task, outputs, features, held, trained, evidence.temperature, evidence.offsets)
     return Judged(evidence, features, held, found, others, used)

@@ -16,11 +16,12 @@ from acclimate import settings
 from acclimate.domains.labels import SEVERAL, canonical_one, is_number
 from acclimate.errors import DataError, SettingsError, unknown
 from acclimate.files import writing
+from acclimate.trust.privacy import settings as privacy
 
 VERSION = 1
 MEMORY = "memory"
 """What a recipe says of a domain that came as a Python object."""
-SECTIONS = ("backbone", "method", "head", "tune", "training", "episodes")
+SECTIONS = ("backbone", "method", "head", "tune", "training", "episodes", "privacy")
 """Parts of a recipe that are mappings; an option that names one sets its main key."""
 LISTS = ("source", "target", "input", "target_input", "items", "users", "sensitive")
 MAIN_KEY = {"backbone": "name", "method": "name", "tune": "kind"}
@@ -59,6 +60,7 @@ class Recipe:
         tune: kind and settings.
         training: settings of the loop.
         episodes: what the small tasks of meta-training are.
+        privacy: budget of differential privacy, and how it is spent; empty: none.
         split: what the held-out rows share with none that are trained on: "random" groups alone, of molecules also
             "scaffold" or "cluster".
         validation: share of the labelled rows that is held out; of meta-training, share of the classes.
@@ -99,6 +101,7 @@ class Recipe:
     tune: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     episodes: dict[str, Any] = field(default_factory=dict)
+    privacy: dict[str, Any] = field(default_factory=dict)
     split: Literal["random", "scaffold", "cluster"] = "random"
     validation: float = 0.2
     calibration: Literal["source", "weighted", "transcal"] = "source"
@@ -149,6 +152,8 @@ def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
             value = tuple(str(item) for item in value)
         if name in MAIN_KEY and isinstance(value, str):
             value = {MAIN_KEY[name]: value}
+        if name == "privacy" and value is not None:
+            value = privacy.parse(value)
         if name == "label_map" and isinstance(value, Mapping):
             value = {canonical_one(old): canonical_one(new) for old, new in value.items()}
         if name == "budget" and value is not None:

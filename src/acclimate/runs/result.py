@@ -67,6 +67,7 @@ def assemble(
         "arms": [_arm(record, scores[name]) for name, record in records.items()],
         "seal": {"opened": 0, "openings": []},
         "permission": recipe.target_label,
+        "privacy": main["privacy"],
         "data": {**prepared.report, "notes": list(prepared.notes)},
     }
 

@@ -86,6 +86,26 @@ class Run:
         self.result = result.load(self.folder)
         return value
 
+    def audit(
+        self,
+        members: Any,
+        others: Any,
+        *,
+        shadows: int = 0,
+        canaries: int = 0,
+        budget: float | str | None = None,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> dict[str, Any]:
+        """What the models tell of the rows that they were trained on (docs/privacy.md); see `acclimate.runs.audit`."""
+        from acclimate.runs.audit import audit
+        from acclimate.runs.recipe import seconds
+
+        return audit(
+            self.folder, several(members), several(others), partial(self.arm, device=device), shadows=shadows,
+            canaries=canaries, seconds=None if budget is None else seconds(budget), seed=seed,
+        )  # fmt: skip
+
     def label_plan(
         self,
         n: int,

@@ -34,10 +34,12 @@ from acclimate.training.infer import infer, outputs_and_features, together
 from acclimate.training.keep import Watch
 from acclimate.training.loop import Trainer
 from acclimate.training.model import Model
+from acclimate.training.private import PrivateTrainer
 from acclimate.training.stage import Adjust, Convex, Loop
 from acclimate.training.stream import move
 from acclimate.training.tune import merge_lora
 from acclimate.trust.fairness.groups import Judged, worst
+from acclimate.trust.privacy import budget
 
 JUDGED = 10_000
 """Target rows that score a state after each epoch, at most."""
@@ -77,13 +79,23 @@ class Bench:
             layer=arm.tune.layer,
             bottleneck=arm.tune.bottleneck or 0,
             # vectors are compared as the backbone gives them: columns in which known rows hardly differ would rule
-            standardize=self.features is not None and not backbone.spec.sparse and data.task.kind != "vector",
+            standardize=self.features is not None
+            and not backbone.spec.sparse
+            and data.task.kind != "vector"
+            and (arm.privacy is None or self._public is not None),
             seed=recipe.seed,
         )
         if self.features is not None and arm.method.harmony is not None:
             self.features = SiteFeatures(self.features, data, arm.method.harmony)
         self.stages = arm.method.stages(data, arm.convex)
         self.guard = guard(shop.prepared, self.answers)
+        self.noise = None if arm.privacy is None else budget.noise(arm.privacy, self.stages, arm.training)
+
+    @property
+    def _public(self) -> Domain | None:
+        """Rows of which a private training may take statistics."""
+        private = self.arm.privacy
+        return None if private is None or private.of == "both" else self.shop.prepared.data.target
 
     def _backbone(self) -> Backbone:
         return fitted_backbone(self.arm, self.shop.prepared, self.shop.recipe.seed, self.shop.objects)
@@ -97,7 +109,9 @@ class Bench:
             sentences = shop.prepared.data.task.reads == "sentences"
             every = arm.tune.layer is None and not sentences
             layers = tuple(backbone.spec.layers) if every else (backbone.check_layer(arm.tune.layer),)
-            if shop.recipe.precision == "auto":
+            if shop.recipe.precision == "auto" and arm.privacy is not None:
+                where = replace(where, precision="fp32")  # the choice would tell of rows
+            elif shop.recipe.precision == "auto":
                 kind = settled(backbone, shop.prepared.wholes, layers, str(where.device), where.precision)
                 where = replace(where, precision=kind)
             kind_of = SentenceFeatures if sentences else Features
@@ -153,14 +167,16 @@ class Bench:
             return {"stage": stage.name, "steps": 0, "seconds": 0.0}
         stage = self.prepare(stage, number)
         with self.reading():
-            trainer = Trainer(
-                self.model,
-                stage,
-                watch=self.watch(stage),
-                deadline=deadline,
-                report=self.shop.log.report(self.arm.name, stage.name),
-                guard=self.guard,
+            options = {
+                "watch": self.watch(stage),
+                "deadline": deadline,
+                "report": self.shop.log.report(self.arm.name, stage.name),
                 **self.options(f"{number}-{stage.name}"),
+            }
+            trainer = (
+                Trainer(self.model, stage, guard=self.guard, **options)
+                if self.noise is None
+                else PrivateTrainer(self.model, stage, noise=self.noise, **options)
             )
             trainer.train()
         return trainer.record()
@@ -183,14 +199,15 @@ class Bench:
             self._choose_layer(stage)
         streams = {name: self._read(domain) for name, domain in stage.streams.items()}
         if number == 0 and self.model.neck.standardize:
-            known: Any = next(iter(streams.values())).rows
+            first = next(iter(streams.values())) if self._public is None else self._read(self._public)
+            known: Any = first.rows
             self.model.neck.fit(torch.from_numpy(np.asarray(known.values)))
         return replace(stage, streams=streams)
 
     def _choose_layer(self, stage: Loop) -> None:
         """Read the layer whose linear probe is best on validation, as a convex stage would."""
         features, model = self.features, self.model
-        if features is None or len(features.layers) == 1 or stage.validation is None:
+        if features is None or len(features.layers) == 1 or stage.validation is None or self.noise is not None:
             return
         train, task = next(iter(stage.streams.values())), stage.task or model.task
         if train.labels is None:  # a pupil reads the default layer: no probe can be fitted

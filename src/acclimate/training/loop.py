@@ -90,14 +90,18 @@ class Trainer:
         model.to(place.device)
         self.parts = {name: part.to(place.device) for name, part in parts.items()}
         self.tuning = Tuning(model, tune, training)
-        self.stepper = Stepper(
-            model, stage.method, self.parts, tuning=self.tuning, training=training, place=place, seed=seed
-        )
+        self.stepper = self._stepper(
+            model=model, method=stage.method, parts=self.parts, tuning=self.tuning, training=training, place=place,
+            seed=seed,
+        )  # fmt: skip
         self.streams = self._streams(seed)
         self.epoch = next(iter(self.streams.values())).batches
         self.planned = training.steps or max(1, round(training.epochs * self.epoch))
         self.counters = Counters(total=self.planned)
         self.best: Best | None = None
+
+    def _stepper(self, **options: Any) -> Stepper:
+        return Stepper(**options)
 
     def _streams(self, seed: int) -> Mapping[str, Stream | EpisodeStream]:
         backbone, task, stage, size = self.model.backbone, self.model.task, self.stage, self.training.batch_size

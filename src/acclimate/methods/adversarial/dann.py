@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from acclimate.domains.batch import Batch
 from acclimate.errors import SettingsError, unknown
@@ -54,6 +55,7 @@ class DANN(Align):
     about: ClassVar[str] = "domain-adversarial training (Ganin et al. 2016)"
     ranges: ClassVar[Mapping[str, str]] = {"strength": "[0, inf)", "gamma": "(0, inf)", "hidden": "[0, inf)"}
     batched: ClassVar[tuple[str, ...]] = ("strength",)
+    rowwise: ClassVar[bool] = True
     search: ClassVar[Mapping[str, tuple[Any, ...]]] = {"strength": (1.0, 0.3, 3.0, 0.1)}
 
     def __post_init__(self) -> None:
@@ -89,6 +91,20 @@ class DANN(Align):
         yield Update(self._domain(step, source.sites, target.sites, torch.detach), tuple(step.parts))
         fooled = self._domain(step, target.sites, source.sites, lambda values: values)  # domains swapped
         yield Update({"task": source.loss.mean(), **{name: strength * loss for name, loss in fooled.items()}})
+
+    def each(self, step: Pass, name: str, batch: Batch) -> Tensor:
+        """What a row adds to the loss of the form of one update ``[n]``: its task loss, if it has a label, and half of
+        its domain loss at each site.
+        """
+        seen = step.run(batch)
+        strength, label = self.strength * ganin_schedule(step.progress, self.gamma), float(name == "target")
+        losses = [] if seen.loss is None else [seen.loss]
+        for site, values in seen.sites.items():
+            if f"discriminator_{site}" in step.parts:  # of these tasks a site has one vector a row
+                logits = step.parts[f"discriminator_{site}"](reverse(values.values, strength))[:, 0]
+                wrong = F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label), reduction="none")
+                losses.append(0.5 * wrong)
+        return torch.stack(losses).sum(0)
 
     def discriminate(self, parts: Mapping[str, nn.Module], name: str, site: Site) -> Tensor | None:
         """What the discriminator says, ``[n]``; None where it teaches nothing."""

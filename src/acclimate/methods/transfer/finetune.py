@@ -21,6 +21,7 @@ class Finetune(Supervised):
     name: ClassVar[str] = "finetune"
     about: ClassVar[str] = "train on the source, then on labelled target rows (needs --target-label)"
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_labels")
+    rowwise: ClassVar[bool] = True
     same_labels: ClassVar[bool] = False
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:

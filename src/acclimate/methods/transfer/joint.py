@@ -21,6 +21,7 @@ class Joint(Supervised):
     name: ClassVar[str] = "joint"
     about: ClassVar[str] = "train on source and labelled target rows together (needs --target-label)"
     needs: ClassVar[tuple[Need, ...]] = ("source_labels", "target_labels")
+    rowwise: ClassVar[bool] = True
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """One stage on both."""

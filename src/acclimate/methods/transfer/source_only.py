@@ -21,6 +21,7 @@ class SourceOnly(Supervised):
     name: ClassVar[str] = "source_only"
     about: ClassVar[str] = "train on the source, use on the target as it is"
     needs: ClassVar[tuple[Need, ...]] = ("source_labels",)
+    rowwise: ClassVar[bool] = True
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """One stage on the source."""

@@ -20,6 +20,7 @@ class TargetOnly(Supervised):
     name: ClassVar[str] = "target_only"
     about: ClassVar[str] = "train on labelled target rows alone (needs --target-label)"
     needs: ClassVar[tuple[Need, ...]] = ("target_labels",)
+    rowwise: ClassVar[bool] = True
     same_labels: ClassVar[bool] = False
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:

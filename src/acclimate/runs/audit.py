@@ -1,0 +1,224 @@
+"""Auditing a run: what its models tell of the rows that they were trained on."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acclimate.domains.domain import Domain, join
+from acclimate.domains.labels import canonical_one
+from acclimate.errors import DataError, SettingsError
+from acclimate.files import path_name, write_json
+from acclimate.runs import result
+from acclimate.runs.execute import adapt
+from acclimate.runs.predictor import Predictor
+from acclimate.runs.reading import read_source
+from acclimate.runs.recipe import MEMORY, Recipe, parse, read
+from acclimate.runs.report import audit as report
+from acclimate.seeds import generator
+from acclimate.trust.privacy.attacks import least_epsilon, lira, logit, measured, rmia
+
+FEWEST = 20
+"""Members, or others, below which no attack can be judged."""
+AUDITED = ("adapted", "reference", "plain")
+FILE = "audit.json"
+
+Load = Callable[[str], Predictor]
+
+
+def audit(
+    folder: Path,
+    members: Sequence[Any],
+    others: Sequence[Any],
+    load: Load,
+    *,
+    shadows: int = 0,
+    canaries: int = 0,
+    seconds: float | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Membership inference through the models of a run, as `acclimate audit --json`; also kept in ``RUN/audit.json``.
+
+    The attack by loss asks the models alone. With shadow models, trained by the run's own recipe on random halves of
+    all rows, there are also LiRA and RMIA, which know how hard each row is.
+
+    Args:
+        folder: of a finished run.
+        members: labelled rows among which those are looked for that were learned from.
+        others: labelled rows like them that no model of the run has seen.
+        load: the model of an arm by the arm's name.
+        shadows: how many shadow models to train.
+        canaries: rows of ``others`` with wrong labels; a random half is planted among the members, the recipe is
+            carried out once more, and the attack tries to tell which half it was.
+        seconds: for all trainings together, or None.
+        seed: of halves, canaries and trainings.
+
+    Raises:
+        DataError: too few rows, rows without labels, or others that were seen.
+        SettingsError: a task without classes.
+    """
+    value = result.load(folder)
+    if value["task"] != "classify":
+        raise SettingsError(
+            f"audit: members are told by the probability of the right class, and task '{value['task']}' has none"
+        )
+    recipe = parse(read(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
+    inside, outside, notes = _rows(folder, recipe, members, others)
+    pool = join([inside, outside])
+    known = np.arange(len(pool)) < len(inside)
+    arms = [row["name"] for row in value["arms"] if row["role"] in AUDITED]
+    sure = {name: _confidence(load(name), pool) for name in arms}
+    share = None if seconds is None else seconds / max(1, shadows + (canaries > 0))
+    attacks: dict[str, dict[str, np.ndarray]] = {name: {"loss": logit(p)} for name, p in sure.items()}
+    if shadows:
+        probabilities, drawn = _Shadows(recipe, seed, share).halves(pool, arms, shadows)
+        for name in arms:
+            p = probabilities[name]
+            attacks[name] |= {
+                "lira": lira(logit(sure[name]), logit(p), drawn),
+                "rmia": rmia(sure[name], p, drawn, ~known),
+            }
+    planted: dict[str, Any] | None = None
+    delta = 0.0 if value["privacy"] is None else value["privacy"]["delta"]
+    if canaries:
+        planted = _Shadows(recipe, seed, share).planted(inside, outside, arms, canaries, delta)
+    found: dict[str, Any] = {
+        "members": len(inside),
+        "others": len(outside),
+        "shadows": shadows,
+        "claimed": None if value["privacy"] is None else value["privacy"]["spent"].get("source"),
+        "arms": {
+            name: {
+                attack: {**measured(scores, known), "least_epsilon": least_epsilon(*_mixed(scores, known, seed), delta)}
+                for attack, scores in attacks[name].items()
+            }
+            for name in arms
+        },
+        "canaries": planted,
+        "notes": notes,
+    }
+    found["broken"] = _broken(found)
+    write_json(folder / FILE, found)
+    report.write(folder, found)
+    return found
+
+
+def _mixed(scores: np.ndarray, members: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """In random order, so that halves are alike."""
+    order = generator(seed, "audit").permutation(len(scores))
+    return scores[order], members[order]
+
+
+def _broken(found: Mapping[str, Any]) -> bool:
+    """Whether an attack proves more than the ledger claims: then the claim is wrong."""
+    if found["claimed"] is None:
+        return False
+    proofs = [attack["least_epsilon"] for arm in found["arms"].values() for attack in arm.values()]
+    proofs += [each["least_epsilon"] for each in (found["canaries"] or {}).get("arms", {}).values()]
+    return max(proofs) > found["claimed"]
+
+
+def _rows(
+    folder: Path, recipe: Recipe, members: Sequence[Any], others: Sequence[Any]
+) -> tuple[Domain, Domain, list[str]]:
+    """Rows that were learned from, rows that were not seen, and what to know of both."""
+    inside, outside = read_source(recipe, members), read_source(recipe, others)
+    assert inside is not None and outside is not None
+    for domain in (inside, outside):
+        if domain.labels is None:
+            raise DataError(f"{domain.name}: no labels; attacks need the right class of each row")
+    with np.load(folder / "rows.npz", allow_pickle=False) as rows:
+        if "learned" not in rows.files:
+            raise DataError(f"{folder}: an older run, which does not say which rows were learned from; run adapt again")
+        learned, seen = np.isin(inside.ids, rows["learned"]), np.isin(outside.ids, rows["seen"])
+    notes = []
+    if seen.any():
+        notes.append(f"{outside.name}: {int(seen.sum())} of {len(outside)} rows were seen by the run and are left out")
+    if not learned.all():
+        notes.append(
+            f"{inside.name}: {int((~learned).sum())} of {len(inside)} rows were not learned from (held out, or never "
+            "read) and are left out"
+        )
+    inside, outside = inside.select(np.flatnonzero(learned)), outside.select(np.flatnonzero(~seen))
+    if min(len(inside), len(outside)) < FEWEST:
+        raise DataError(
+            f"audit: {len(inside)} rows of {inside.name} were learned from, and {len(outside)} of {outside.name} "
+            f"were not seen; at least {FEWEST} of each are needed, and 1,500 others for a false-positive rate of 1 %"
+        )
+    return inside, outside, notes
+
+
+def _confidence(model: Predictor, rows: Domain) -> np.ndarray:
+    """The probability of the right class of each row ``[n]``; of a class that the model lacks it is 0."""
+    answers = model.answers(rows)
+    assert answers.probabilities is not None and rows.labels is not None
+    place = {name: k for k, name in enumerate(answers.classes)}
+    right = np.array([place.get(label, -1) for label in rows.labels])
+    return np.where(right < 0, 0.0, answers.probabilities[np.arange(len(right)), right])
+
+
+class _Shadows:
+    """Models that are trained as the run was, on rows of which it is known whether they were learned from."""
+
+    def __init__(self, recipe: Recipe, seed: int, seconds: float | None):
+        if MEMORY in recipe.target:
+            raise SettingsError(
+                "audit: the target was a Python object, so that no shadow can be trained; write it to a file"
+            )
+        self.recipe = replace(recipe, source=(MEMORY,), seed=seed, budget=seconds or recipe.budget)
+        self.seed = seed
+
+    def halves(self, pool: Domain, arms: Sequence[str], count: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Probabilities of the right class by arm ``[count, n]``, and which rows each shadow has learned from."""
+        sure: dict[str, list[np.ndarray]] = {name: [] for name in arms}
+        drawn = []
+        for number in range(count):
+            half = generator(self.seed, "shadow", number).random(len(pool)) < 0.5
+            found, learned = self._trained(pool.select(np.flatnonzero(half)), number, pool, arms)
+            drawn.append(np.isin(pool.ids, learned))
+            for name in arms:
+                sure[name].append(found[name])
+        return {name: np.stack(each) for name, each in sure.items()}, np.stack(drawn)
+
+    def planted(self, inside: Domain, outside: Domain, arms: Sequence[str], count: int, delta: float) -> dict[str, Any]:
+        """What is told of rows with wrong labels, of which a random half was planted."""
+        assert outside.labels is not None and inside.labels is not None
+        count = min(count, len(outside))
+        rng = generator(self.seed, "canaries")
+        rows = outside.select(np.sort(rng.permutation(len(outside))[:count]))
+        assert rows.labels is not None
+        classes = np.unique(np.concatenate([inside.labels, outside.labels]).astype(str))
+        wrong = np.array(
+            [canonical_one(rng.choice(classes[classes != str(label)])) for label in rows.labels], dtype=object
+        )
+        rows = replace(rows, labels=wrong)
+        coins = rng.random(count) < 0.5
+        pool = join([inside, rows.select(np.flatnonzero(coins))])
+        found, learned = self._trained(pool, -1, rows, arms)
+        there = np.isin(rows.ids, learned)
+        keep = there | ~coins  # of those planted, a share was held out
+        each = {name: logit(p)[keep] for name, p in found.items()}
+        arms_found = {
+            name: {**measured(scores, there[keep]), "least_epsilon": least_epsilon(scores, there[keep], delta)}
+            for name, scores in each.items()
+        }
+        return {"planted": int(there.sum()), "others": int((~coins).sum()), "arms": arms_found}
+
+    def _trained(
+        self, source: Domain, number: int, asked: Domain, arms: Sequence[str]
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Confidence in the rows asked for, by arm, and the ids that were learned from."""
+        recipe = replace(self.recipe, seed=int(generator(self.seed, "shadow seed", number).integers(2**31)))
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place) / "shadow"
+            adapt(recipe, folder, source=[source])
+            found = {
+                name: _confidence(Predictor.load(folder / "arms" / path_name(name) / "model"), asked) for name in arms
+            }
+            with np.load(folder / "rows.npz", allow_pickle=False) as rows:
+                return found, rows["learned"]

@@ -1,0 +1,1 @@
+"""Differential privacy of the rows that a model learns from, and what an attacker could still tell."""
