@@ -290,4 +290,5 @@ def _write_rows(path: Path, data: Data) -> None:
     seen = [data.target.ids] if data.target is not None else []
     with writing(path, ".npz") as part:
         kinds = {"learned": learned, "trained": trained, "seen": [*seen, *trained]}
-        np.savez(part, **{name: np.unique(np.concatenate(ids)) for name, ids in kinds.items()})
+        arrays: dict[str, Any] = {name: np.unique(np.concatenate(ids)) for name, ids in kinds.items()}
+        np.savez(part, **arrays)
