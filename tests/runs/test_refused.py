@@ -88,7 +88,7 @@ def test_an_empty_folder_will_do_and_force_replaces_a_run(tables, tmp_path):
     again = adapt(tables, tmp_path, method="source_only", seed=1, force=True)
     assert (first.result["seed"], again.result["seed"]) == (0, 1)
     assert {p.name for p in again.folder.iterdir()} == {
-        ".lock", "arms", "data.json", "metrics.jsonl", "model", "recipe.yaml", "result.json", "rows.npz",
+        ".lock", "arms", "data.json", "metrics.jsonl", "model", "recipe.yaml", "result.json", "rows.npz", "trust",
     }  # fmt: skip
 
 
