@@ -307,6 +307,8 @@ class Predictor:
     def read(self, data: Any, *, input: str | list[str] | None = None, **options: Any) -> Domain:
         """Read labelled rows as this model reads them; options as for `acclimate.read`, of a ranking also ``hit``."""
         if self._card.schema.modality in INTERACTIONS:
+            if options.pop("sensitive", ()):
+                raise SettingsError("sensitive columns are those of tables; interactions of users and items have none")
             return recommend.read_labelled(data, self._model, self._card.schema, **options)
         columns = self.columns(data, input)
         like = self._layout(columns or ())[0]

@@ -160,6 +160,8 @@ def interactions(place: Any, recipe: Recipe) -> Domain:
     Raises:
         SettingsError: a column is not named, or the task is another one.
     """
+    if recipe.sensitive:
+        raise SettingsError("sensitive columns are those of tables; interactions of users and items have none")
     if recipe.user is None or recipe.item is None:
         raise SettingsError("interactions of users and items need both --user and --item")
     if recipe.task not in ("rate", "rank"):
