@@ -134,7 +134,7 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> Judged:
     with bench.reading():
         _settle(bench)
         outputs = {name: bench.look(domain) for name, domain in there.items() if name in OF_SOURCE}
-        trained = certainty.bank(bench)
+        trained = certainty.bank(bench) if bench.noise is None else None
     if isinstance(bench.features, SiteFeatures):  # from here on the model is the target's alone, as it will be used
         bench.model.follow(*bench.features.target(bench.model.layer))
         bench.features = bench.features.plain

@@ -12,6 +12,7 @@ from torch import nn
 import acclimate as ac
 from acclimate.errors import SettingsError
 from acclimate.files import read_json
+from acclimate.runs.report.card import write_card
 
 ASKED = {"epsilon": 8, "delta": 1e-4, "seeded": True}
 BOTH = {**ASKED, "of": "both"}
@@ -70,6 +71,16 @@ def test_it_learns_within_its_budget(both, tmp_path, method):
     assert read_json(tmp_path / "run" / "model" / "model.json")["temperature"] == 1.0
     run.evaluate(target)
     assert run.result["arms"][0]["target"]["metrics"]["accuracy"] > 0.9
+
+
+def test_nothing_of_held_out_rows_is_in_the_model(both, tmp_path):
+    source, target = both
+    run = private(source, target, tmp_path / "run", method="source_only")
+    assert not (tmp_path / "run" / "model" / "certainty.npz").exists()
+    card = write_card(run.folder).read_text(encoding="utf-8")
+    assert "Differentially private: epsilon 7.9" in card and "not private" in card  # its noise follows from a seed
+    assert "source, held out" not in card
+    assert run.result["data"]["source"]["hash"] not in card
 
 
 def test_both_domains_are_accounted_for(both, tmp_path):

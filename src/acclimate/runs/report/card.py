@@ -98,8 +98,10 @@ def _body(value: Mapping[str, Any]) -> str:
     assert row is not None
     _, sentence = sentence_of(value, words)
     source, target = (value["data"].get(side) for side in ("source", "target"))
+    private = value.get("privacy")
     trained = [
-        f"- {side}: {_plain(found['name'])}, {found['rows']:,} rows (content {found['hash']})"
+        f"- {side}: {_plain(found['name'])}, {found['rows']:,} rows"
+        + ("" if private else f" (content {found['hash']})")
         for side, found in (("source", source), ("target", target))
         if found is not None
     ]
@@ -113,6 +115,7 @@ def _body(value: Mapping[str, Any]) -> str:
         "## Data",
         "\n".join(trained),
         _labels(value),
+        *(("## Privacy", _privacy(private)) if private else ()),
         "## Figures",
         _figures(value, row, words),
         "## Limits",
@@ -141,14 +144,30 @@ def _labels(value: Mapping[str, Any]) -> str:
     return "Labels of the target played no part in it, and are still sealed."
 
 
+def _privacy(ledger: Mapping[str, Any]) -> str:
+    """What a private training promises, and on what that rests."""
+    each = " and ".join(f"epsilon {spent:.3f} for rows of the {of}" for of, spent in ledger["spent"].items())
+    lines = [
+        f"- Differentially private: {each}, at delta {ledger['delta']:g}; {ledger['neighbours']}.",
+        f"- Noise {ledger['noise']:.4g} times the clip of {ledger['clip']:g}, {ledger['sampling']} sampling, "
+        f"accountant {ledger['accountant']}.",
+        *(f"- Rows of the {of} are not protected." for of in ledger["unprotected"]),
+        *(f"- Not covered: {sentence}." for sentence in ledger["not_covered"]),
+    ]
+    if not ledger["secret"]:
+        lines.append("- **The noise follows from a seed: this model is for tests, and not private.**")
+    return "\n".join(lines)
+
+
 def _figures(value: Mapping[str, Any], row: Mapping[str, Any], words: Words) -> str:
     """A table of metrics with their intervals, where there are rows with labels that were not trained on."""
     lines = ["| rows | metric | value | 95 % interval |", "| --- | --- | --- | --- |"]
-    for name, key in (
+    told = [
         ("target", "target"),
         ("target, held out", "target_validation"),
         ("source, held out", "source_validation"),
-    ):
+    ]
+    for name, key in told[:1] if value.get("privacy") else told:  # held-out rows are private too
         found = row[key] or {"metrics": {}, "intervals": {}}
         lines += [
             f"| {name} | {metric} | {number(amount)} | {words.interval(found['intervals'].get(metric))} |"
