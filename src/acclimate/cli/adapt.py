@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TUNES = ("frozen", "full", "gradual", "discriminative", "lora", "l2sp")
 NAMES = (
-    *("source", "target", "input", "label", "target_input", "label_map", "group", "task", "modality"),
+    *("source", "target", "input", "label", "target_input", "label_map", "site", "group", "task", "modality"),
     *("target_shares", "target_label", "backbone", "tune", *options.INTERACTIONS),
     *("sensitive", "choose", "privacy", "split", "validation", "budget", "jobs", "device", "precision", "seed"),
 )

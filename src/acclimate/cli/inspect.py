@@ -11,7 +11,7 @@ from acclimate.cli.outcome import data_lines, shares_lines
 from acclimate.cli.show import between, duration, put, say
 
 NAMES = (
-    *("source", "target", "input", "label", "target_input", "label_map", "group", "task", "modality"),
+    *("source", "target", "input", "label", "target_input", "label_map", "site", "group", "task", "modality"),
     *("target_label", "target_shares", "backbone", "device", "precision", "seed", *options.INTERACTIONS),
 )
 """Options that are settings of a recipe."""

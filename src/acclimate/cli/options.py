@@ -68,6 +68,9 @@ def domains(parser: Parser) -> None:
         help="input column of the target, if it has another name; +COLUMN for one that only the target has",
     )
     interactions(parser)
+    group.add_argument(
+        "--site", metavar="COLUMN", help="sites in one source file: each value but the target's is a source of its own"
+    )
     group.add_argument("--group", metavar="COLUMN", help="rows with one value here stay together (patient, product)")
     group.add_argument("--label-map", metavar="FILE", help="JSON object that renames labels")
     group.add_argument("--task", choices=TASKS, help="found from the labels where they are unambiguous")

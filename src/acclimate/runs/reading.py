@@ -19,13 +19,14 @@ from acclimate.domains.read import read
 from acclimate.domains.tables import TABLES, TableFile, need_columns, suffix_of
 from acclimate.errors import DataError, SettingsError
 from acclimate.runs.columns import fitted, target_columns, there
+from acclimate.runs.places import of_sites
 from acclimate.runs.recipe import Recipe
 from acclimate.tasks import registry as tasks
 
 
 def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain | None:
     """The labelled source; several are joined."""
-    places = list(objects if objects is not None else recipe.source)
+    places = of_sites(objects if objects is not None else recipe.source, recipe.site, recipe.target)
     if not places:
         return None
     domains: list[Domain] = []

@@ -51,6 +51,7 @@ class Recipe:
         label_map: JSON file that renames labels, or the mapping itself, as a run keeps it.
         sensitive: columns of the source that hold groups of people (sex, race): results are told apart by them, and
             methods against unfairness use them; no inputs unless ``input`` names them.
+        site: column of a source that tells its sites apart: each is a source of its own, but for those of the target.
         group: column whose rows stay together (patient, speaker, product).
         task: classify or regress; None finds it.
         modality: text, image, table, array, audio, series or molecule; None finds it, but for the last two.
@@ -92,6 +93,7 @@ class Recipe:
     target_shares: dict[str, float] | None = None
     label_map: str | dict[str, str] | None = None
     sensitive: tuple[str, ...] = ()
+    site: str | None = None
     group: str | None = None
     task: str | None = None
     modality: Literal["pairs", "users", "text", "image", "table", "array", "audio", "series", "molecule"] | None = None
