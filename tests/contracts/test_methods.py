@@ -36,6 +36,7 @@ OWN_CASES = {
     "bbse": CLOSED,
     "adabn": ["columns-convex", "columns-frozen", "text-frozen"],
     "ot_mapping": ["columns-convex"],
+    "forest": ["columns-convex"],
     "site_standardize": ["columns-convex", "columns-frozen"],
     "combat": ["columns-convex", "text-frozen"],
     "fda": ["small_cnn-full"],

@@ -31,7 +31,7 @@ GOOD = {
 def choose(task: Task = CLASSIFY, **changes: Mapping[str, object]) -> Decision:
     """The decision on GOOD with some evidence changed."""
     arms = {name: replace(arm, **changes.get(name, {})) for name, arm in GOOD.items()}
-    return decide(task, arms, "dann", "source_only", "plain")
+    return decide(task, arms, "dann", "source_only", ("plain",))
 
 
 def test_adapt_if_more_scores_are_won() -> None:

@@ -21,7 +21,7 @@ from acclimate.training.stage import Loop
 TASK = Classify(("no", "yes"))
 OPTIMIZERS = get_args(get_type_hints(Training)["optimizer"])
 OTHERS = {"users", "writing", "pseudo_labels", "images", "sensitive"}
-APART = ("ot_mapping", *(name for name in registry.METHODS if OTHERS & set(registry.find(name).needs)))
+APART = ("ot_mapping", "forest", *(name for name in registry.METHODS if OTHERS & set(registry.find(name).needs)))
 """Methods without a loop, those whose rows are users (tests/runs/test_recommend.py), and of what is written."""
 SCHEDULES = get_args(get_type_hints(Training)["schedule"])
 

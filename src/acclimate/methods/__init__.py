@@ -12,6 +12,7 @@ _EXPORTS = {
     "Finetune": "transfer.finetune",
     "Joint": "transfer.joint",
     "KNNMT": "transfer.knn_mt",
+    "RandomForest": "transfer.forest",
     "DANN": "adversarial.dann",
     "CDAN": "adversarial.cdan",
     "MCD": "adversarial.mcd",

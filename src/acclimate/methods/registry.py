@@ -23,6 +23,7 @@ METHODS: dict[str, str] = {
     "finetune": "transfer.finetune:Finetune",
     "joint": "transfer.joint:Joint",
     "knn_mt": "transfer.knn_mt:KNNMT",
+    "forest": "transfer.forest:RandomForest",
     "dann": "adversarial.dann:DANN",
     "cdan": "adversarial.cdan:CDAN",
     "mcd": "adversarial.mcd:MCD",

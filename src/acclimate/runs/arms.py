@@ -116,6 +116,10 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
         arms.append(Arm("plain", unchanged, found.name, found.settings, Tune("frozen"), training, "plain", steps=True))
     if beside and plain is not None and plain != found.name:
         arms.append(Arm("plain", unchanged, plain, {}, Tune("frozen", bottleneck=0), training, "plain"))
+    forest, taken = methods.create("forest"), {main.name, *(other.name for other in arms)}
+    grows = modality == "molecule" or (modality == "table" and plain == found.name)
+    if beside and carries and plain and grows and forest.name not in taken and not forest.misses(data):
+        arms.append(Arm(forest.name, forest, plain, {}, Tune("frozen", bottleneck=0), training, "beside"))
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
 
 

@@ -157,13 +157,13 @@ def weigh(
     arrays = {name: arrays_of(folder) for name, folder in folders.items()}
     comparable = {name for name, record in records.items() if record["task"] == task.config()}
     key = "target_probabilities" if task.kind == "class" else "target_prediction"
-    target = {name: arrays[name][key] for name in arrays if name in comparable and key in arrays[name]}
+    asked = {name for name in comparable if records[name]["role"] != "beside"}
+    target = {name: arrays[name][key] for name in arrays if name in asked and key in arrays[name]}
     agreement = scores.agreement(target) if len(target) > 1 and task.kind in ("class", "number") else {}
     alone = {name: records[name]["validators"] for name in target}
     rated = rate_together({name: arrays[name] for name in target}, alone, seed) if task.kind == "class" else {}
-    shown = {
-        name: _label_free(task, arrays[name], data, agreement.get(name), rated.get(name, {}), shares) for name in arrays
-    }
+    rated = {name: rated.get(name, records[name]["validators"]) for name in arrays}
+    shown = {name: _label_free(task, arrays[name], data, agreement.get(name), rated[name], shares) for name in arrays}
     polled = _poll(target, voters, adapted, reference) if task.kind == "class" else None
     against = _against(task, arrays, data, adapted, reference)
     if polled:
@@ -185,7 +185,7 @@ def weigh(
         )
         for name, record in records.items()
     }
-    plain = "plain" if "plain" in evidence else None
+    plain = [name for name, record in records.items() if record["role"] in ("plain", "beside")]
     return decide(task, evidence, adapted, reference, plain), shown
 
 

@@ -96,7 +96,7 @@ def _deep(
         weights = importance_weights(source, target, seed) if weights is None else weights
 
     def answers(head: nn.Module, rows: np.ndarray, heat: float = 1.0, plus: Sequence[float] = ()) -> np.ndarray:
-        place = next(head.parameters()).device
+        place = next(iter(head.state_dict().values())).device
         with torch.inference_mode():
             said = task.outputs(head, torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)).to(place))
         found = task.decode({name: value.cpu().numpy() for name, value in said.items()}, heat, plus).probabilities

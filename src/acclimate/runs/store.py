@@ -22,6 +22,7 @@ from acclimate.errors import AcclimateError, DataError, SettingsError
 from acclimate.files import read_json, write_json, writing
 from acclimate.methods import registry as methods
 from acclimate.tasks import registry as tasks
+from acclimate.training.forest import ARRAYS, Forest
 from acclimate.training.model import Model
 from acclimate.trust.certainty.certainty import Certainty
 
@@ -75,6 +76,7 @@ def save(model: Model, card: Card, folder: Path, certainty: Certainty | None = N
         "standardize": standardize,
         "backbone": model.backbone.config(),
         "origin": card.origin,
+        "forest": model.head.link if isinstance(model.head, Forest) else None,
         "at_test": None if model.at_test is None else model.at_test.recipe(),
     }
     with writing(folder) as part:
@@ -117,7 +119,10 @@ def load(folder: Path, backbone: Backbone | None = None) -> tuple[Model, Card]:
             bottleneck=config["bottleneck"],
             standardize=config["standardize"],
         )
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        weights = load_file(folder / WEIGHTS)
+        if link := config.get("forest"):
+            model.head = Forest({name: weights[f"head.{name}"] for name in ARRAYS}, link)
+        model.load_state_dict(weights)
         if settings := dict(config.get("at_test") or {}):
             model.at_test = methods.create(settings.pop("name"), settings)  # type: ignore[assignment]
         modality: Modality = config["modality"]

@@ -42,7 +42,8 @@ def train(arms: Sequence[Arm], shop: Workshop, lock: Lock) -> dict[str, dict[str
         return _train_all(arms, shop, lock, end)
     before = None if end is None else end - (end - time.monotonic()) / len(arms)
     records = _train_all(others, shop, lock, before)
-    whole = [arm.name for arm in others if "left_out" not in records[arm.name] and not arm.method.echoes]
+    heard = [arm for arm in others if arm.role != "beside" and not arm.method.echoes]
+    whole = [arm.name for arm in heard if "left_out" not in records[arm.name]]
     if shop.prepared.data.task.kind != "class":
         return {**records, last.name: pick(last, shop, whole)}
     data = replace(shop.prepared.data, teacher=teacher(last.method, shop, whole))

@@ -17,6 +17,7 @@ from acclimate.runs.recipe import Recipe
 
 MAY_FAIL: dict[str, tuple[type[Exception], ...]] = {
     "plain": (DataError,),
+    "beside": (DataError,),
     "candidate": (DataError, SettingsError, DivergedError),
 }
 """What an arm of a role may fail with and be left out; any other failure ends the run."""

@@ -73,7 +73,7 @@ class Decision:
 
 
 def decide(
-    task: Task, arms: Mapping[str, ArmEvidence], adapted: str, source_only: str | None, plain: str | None = None
+    task: Task, arms: Mapping[str, ArmEvidence], adapted: str, source_only: str | None, plain: Sequence[str] = ()
 ) -> Decision:
     """The decision by the rule above.
 
@@ -83,7 +83,7 @@ def decide(
         adapted: the arm of the method that was asked for.
         source_only: the arm of the same backbone without the target; None if there is none, or
             ``adapted`` itself if nothing was adapted.
-        plain: the modality's plain baseline; it is mentioned where it is better, and never chosen.
+        plain: the modality's plain baselines; they are mentioned where they are better, and never chosen.
     """
     known = arms[adapted].target
     permitted, alike = known is not None, known is not None and known.constant == task.primary.best
@@ -92,7 +92,8 @@ def decide(
         rule = _by_few_target_labels
     decision = rule(task.primary, arms, adapted, source_only)
     remarks: tuple[str, ...] = (ALIKE,) if alike else ()
-    remarks += _plain_is_better(task.primary, arms, decision.arm, plain, "target" if permitted else "source")
+    for name in plain:
+        remarks += _plain_is_better(task.primary, arms, decision.arm, name, "target" if permitted else "source")
     return replace(decision, reasons=decision.reasons + remarks)
 
 
@@ -264,11 +265,9 @@ def _won(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) -> tup
 
 
 def _plain_is_better(
-    metric: Metric, arms: Mapping[str, ArmEvidence], chosen: str, plain: str | None, place: Place
+    metric: Metric, arms: Mapping[str, ArmEvidence], chosen: str, plain: str, place: Place
 ) -> tuple[str, ...]:
     """A remark if the plain baseline scores better where labels are known, or as well and better where none are."""
-    if plain is None:
-        return ()
     mine, other = (_score(metric, _validation(arms[name], place)) for name in (chosen, plain))
     if mine is None or other is None or _gain(metric, other, mine) < 0:
         return ()
