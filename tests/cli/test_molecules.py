@@ -52,7 +52,9 @@ def test_molecules_go_from_adapt_to_a_verdict(acclimate, files, tmp_path):
         "--method", "coral", "--set", "training.steps=30", "-o", run, "--json",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert [(arm["name"], arm["backbone"]) for arm in done.json["arms"]][-1] == ("plain", "morgan")
+    assert [(arm["name"], arm["backbone"], arm["role"]) for arm in done.json["arms"]][2:] == [
+        ("plain", "morgan", "plain"), ("forest", "morgan", "beside"),
+    ]  # fmt: skip
     lines, odd = (files / "source.csv").read_text().splitlines(), ["weird,1,,0", "Brc1ccccc1,0,,0"]
     (tmp_path / "mixed.csv").write_text("\n".join([lines[0], *odd, *lines[4:40]]) + "\n")
     done = acclimate("evaluate", run, "--data", f"{tmp_path / 'mixed.csv'}?site!=4", "--label", "acid")
