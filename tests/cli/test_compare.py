@@ -15,17 +15,19 @@ def test_candidates_are_told_beside_each_other_and_the_last_arm_is_the_model(acc
     done = acclimate("compare", *columns, *QUICK, "--methods", "coral, mlls", "-o", folder, "--jobs", "2")
     assert done.code == 0
     result = json.loads((folder / "result.json").read_text())
-    assert [row["name"] for row in result["arms"]] == ["source_only", "coral", "mlls", "auto"]
+    assert [row["name"] for row in result["arms"]] == ["source_only", "coral", "mlls", "forest", "auto"]
+    assert result["arms"][-1]["stages"][0]["members"] and "forest" not in result["arms"][-1]["stages"][0]["members"]
     assert [row["name"] for row in result["arms"] if row["name"] in done.out] == [
         "source_only",
         "coral",
         "mlls",
+        "forest",
         "auto",
     ]
     assert result["adapted"] == "auto"
     assert "decision: " in done.out
     found = acclimate("evaluate", folder, "--data", tables / "test.csv", "--label", "label", "--json").json
-    assert set(found["arms"]) == {"source_only", "coral", "mlls", "auto"}
+    assert set(found["arms"]) == {"source_only", "coral", "mlls", "forest", "auto"}
 
 
 def test_one_method_is_refused(acclimate, columns, tmp_path):

@@ -129,4 +129,4 @@ def test_numbers_have_no_validators(tmp_path, write_csv, own_cache):
         str(source), str(target), input="x", label="y", task="regress", method="source_only", backbone="columns",
         out=tmp_path / "run",
     )  # fmt: skip
-    assert validators(run) == {"source_only": {}}
+    assert validators(run) == {"source_only": {}, "forest": {}}
