@@ -197,6 +197,7 @@ WORDS = {
     "role.adapted": "适应后",
     "role.reference": "源模型",
     "role.plain": "简单基线",
+    "role.beside": "简单基线，不参与决定",
     "role.candidate": "候选",
     "arms.warnings": "训练中的警告",
     "arms.lower": "{metric}越低越好。",

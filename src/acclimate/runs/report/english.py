@@ -208,6 +208,7 @@ WORDS = {
     "role.adapted": "adapted",
     "role.reference": "source model",
     "role.plain": "plain baseline",
+    "role.beside": "plain, without a say",
     "role.candidate": "candidate",
     "arms.warnings": "Warnings of training",
     "arms.lower": "Of {metric}, lower is better.",
