@@ -16,7 +16,8 @@ def test_candidates_are_told_beside_each_other_and_the_last_arm_is_the_model(acc
     assert done.code == 0
     result = json.loads((folder / "result.json").read_text())
     assert [row["name"] for row in result["arms"]] == ["source_only", "coral", "mlls", "forest", "auto"]
-    assert result["arms"][-1]["stages"][0]["members"] and "forest" not in result["arms"][-1]["stages"][0]["members"]
+    members = result["arms"][-1]["stages"][-1]["members"]
+    assert members and "forest" not in members
     assert [row["name"] for row in result["arms"] if row["name"] in done.out] == [
         "source_only",
         "coral",
