@@ -7,18 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from acclimate.trust.privacy.attacks import clopper_pearson, least_epsilon, lira, logit, measured, rmia
+from acclimate.trust.privacy.attacks import least_epsilon, lira, logit, measured, rmia
 
 
 def test_logit_of_probabilities():
     assert logit(np.array([0.5, 0.9])) == pytest.approx([0.0, math.log(9)])
     assert np.isfinite(logit(np.array([0.0, 1.0]))).all()
-
-
-def test_clopper_pearson_by_hand():
-    """No hit of ten: 1 - 0.025 ** (1 / 10); table values of 5 of 10."""
-    assert clopper_pearson(0, 10) == (0.0, pytest.approx(1 - 0.025**0.1))
-    assert clopper_pearson(5, 10) == (pytest.approx(0.1871, abs=1e-4), pytest.approx(0.8129, abs=1e-4))
 
 
 def test_measures_by_hand():

@@ -15,6 +15,7 @@ from acclimate.trust.certainty.abstain import confidence_bar
 from acclimate.trust.certainty.conformal import class_sets, p_values, supports, thresholds
 from acclimate.trust.certainty.neighbours import distances
 from acclimate.trust.certainty.overlap import Overlap, effective
+from acclimate.trust.shares import clopper_pearson
 
 Promise = Literal["exchangeable", "weighted", "untested", "refused"]
 DIFFERENT = 0.05
@@ -230,13 +231,9 @@ def summary(certainty: Certainty, overlap: Overlap | None) -> dict[str, Any]:
 
 def coverage(inside: np.ndarray, size: np.ndarray | None) -> Mapping[str, Any]:
     """Realised coverage of sets, with its 95 % Clopper-Pearson interval, and their mean size."""
-    from scipy.stats import beta
-
     n, hits = len(inside), int(inside.sum())
-    low = float(beta.ppf(0.025, hits, n - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0
     return {
         "coverage": hits / n,
-        "interval": [low, high],
+        "interval": list(clopper_pearson(hits, n)),
         "size": None if size is None or not np.isfinite(size).all() else float(size.mean()),
     }

@@ -11,6 +11,7 @@ import numpy as np
 
 from acclimate.errors import DataError, MissingAssetError
 from acclimate.seeds import generator
+from acclimate.trust.shares import clopper_pearson
 
 FEWEST = 10
 """Rows below which a group is suppressed: its figures say little, and may tell of single people."""
@@ -261,8 +262,6 @@ def _frame(metrics: Mapping[str, Judged], groups: np.ndarray) -> Any:
 
 def _told(one: Judged, here: np.ndarray, value: float) -> dict[str, float] | None:
     """A figure of one group with its interval; None where too few rows count."""
-    from scipy.stats import beta
-
     here = here if one.counts is None else here & one.counts
     n = int(here.sum())
     if n < FEWEST:
@@ -271,6 +270,5 @@ def _told(one: Judged, here: np.ndarray, value: float) -> dict[str, float] | Non
         reach = 1.96 * float(one.values[here].std(ddof=1)) / np.sqrt(n)
         return {"value": value, "low": value - reach, "high": value + reach}
     hits = round(float(one.values[here].sum()))
-    low = float(beta.ppf(0.025, hits, n - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0
+    low, high = clopper_pearson(hits, n)
     return {"value": value, "low": low, "high": high}

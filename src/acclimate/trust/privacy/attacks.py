@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from acclimate.trust.shares import clopper_pearson
+
 SURE = 1e-7
 """Probabilities are kept this far from 0 and 1."""
 RATES = (0.01, 0.001)
@@ -73,16 +75,6 @@ def _means(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     count = where.sum(0)
     total = np.where(where, values, 0.0).sum(0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def clopper_pearson(hits: int, of: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a share (Clopper & Pearson 1934)."""
-    from scipy.stats import beta
-
-    tail = (1 - level) / 2
-    low = 0.0 if hits == 0 else float(beta.ppf(tail, hits, of - hits + 1))
-    high = 1.0 if hits == of else float(beta.ppf(1 - tail, hits + 1, of - hits))
-    return low, high
 
 
 def measured(scores: np.ndarray, members: np.ndarray) -> dict[str, Any]:
