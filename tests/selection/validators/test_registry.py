@@ -34,8 +34,8 @@ from acclimate.selection.validators import (
     snd,
     structure,
     transfer_score,
-    weighted,
 )
+from acclimate.trust.certainty import overlap
 
 EVEN_HANDED = set(VALIDATORS) - {"rankme", "iwv", "dev", "circular"}  # those do not see what differs here
 
@@ -84,7 +84,7 @@ def test_neither_row_order_nor_the_order_of_arms_matters(build_shift: Callable[.
     monkeypatch.setattr(structure, "NEIGHBOURS", 100)
     monkeypatch.setattr(validators.mixed, "MIXED", 100)
     monkeypatch.setattr(validators.transfer, "CLUSTERED", 100)
-    monkeypatch.setattr(weighted, "LARGEST", 50)
+    monkeypatch.setattr(overlap, "LARGEST", 50)
     order = np.random.default_rng(1).permutation(240)
     arms = build_shift().arms
     there, again = score(arms), score(build_shift(order=order).arms)
