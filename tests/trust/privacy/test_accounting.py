@@ -27,13 +27,13 @@ def test_stages_add_up():
     assert epsilon([Spent(0.1, 1.0, 0)], 1e-5) == 0.0
 
 
-@pytest.mark.parametrize("budget", [1.0, 8.0])
-def test_the_least_noise_that_keeps_the_budget(budget):
+@pytest.mark.parametrize(("budget", "accountant"), [(1.0, "prv"), (8.0, "rdp")])
+def test_the_least_noise_that_keeps_the_budget(budget, accountant):
     ways = [[(0.05, 100)], [(0.1, 50), (0.02, 10)]]
-    noise = noise_for(budget, 1e-5, ways, "prv")
+    noise = noise_for(budget, 1e-5, ways, accountant)
 
     def cost(multiplier: float) -> float:
-        return max(epsilon([Spent(rate, multiplier, steps) for rate, steps in way], 1e-5) for way in ways)
+        return max(epsilon([Spent(rate, multiplier, steps) for rate, steps in way], 1e-5, accountant) for way in ways)
 
     assert cost(noise) <= budget < cost(0.98 * noise)
 
