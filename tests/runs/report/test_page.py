@@ -13,7 +13,7 @@ import yaml
 import acclimate as ac
 from acclimate.errors import SettingsError
 from acclimate.files import read_json
-from acclimate.runs.report import chinese, english
+from acclimate.runs.report import chinese, english, parts
 from acclimate.runs.report.make import careful
 from acclimate.runs.report.sections import write_section
 from acclimate.runs.report.told import FORMS, in_chinese
@@ -252,3 +252,12 @@ def test_the_card_is_what_the_hub_reads(opened, sealed):
     assert "<script>" not in body and "&lt;b" not in header and f"accuracy | {found['metrics']['accuracy']:.3f}" in body
     closed = yaml.safe_load((sealed[0].folder / "model" / "README.md").read_text("utf-8").split("---\n")[1])
     assert "model-index" not in closed
+
+
+def test_too_few_rows_for_a_gap_are_told_as_such():
+    """There is a picture, and no figure beside it."""
+    view = {"gap": None}
+    assert parts._apart([view], Words()) == [
+        "There are too few rows to measure how well the domains can be told apart."
+    ]
+    assert parts._apart([], Words("zh")) == ["没有保留可供作图的特征。"]

@@ -157,6 +157,7 @@ WORDS = {
     "gap.lead.after": "在适应后模型的特征上为 {after}。",
     "gap.lead.closer": "在适应后模型的特征上为 {after}：两个域靠近了。",
     "gap.lead.nothing": "没有保留可供作图的特征。",
+    "gap.lead.few": "样本太少，无法衡量两个域的可区分程度。",
     "gap.by_domain": "按域着色，{arm} 的特征",
     "gap.by_class": "按类别着色，{arm} 的特征",
     "gap.by_domain.desc": "每个点代表一行：源域 {source} 行，目标域 {target} 行，投影到变化最大的两个方向上，这两个方向占总方差的 "

@@ -165,6 +165,7 @@ WORDS = {
     "gap.lead.after": "On the adapted model's features it is {after}.",
     "gap.lead.closer": "On the adapted model's features it is {after}: the domains have moved together.",
     "gap.lead.nothing": "Features of both domains were not kept for a picture.",
+    "gap.lead.few": "There are too few rows to measure how well the domains can be told apart.",
     "gap.by_domain": "Rows by domain, features of {arm}",
     "gap.by_class": "Rows by class, features of {arm}",
     "gap.by_domain.desc": "A point for each of {source} source rows and {target} target rows, on the two directions in "

@@ -105,7 +105,7 @@ def _apart(views: Sequence[Mapping[str, Any]], words: Words) -> list[str]:
     """The gap before and after."""
     found = [view["gap"] for view in views if view["gap"] is not None]
     if not found:
-        return [words("gap.lead.nothing")]
+        return [words("gap.lead.few" if views else "gap.lead.nothing")]
     said = [words("gap.lead.before", before=words.between(found[0]["accuracy"], found[0]["interval"]))]
     if len(found) > 1:
         before, after = found[0], found[1]
