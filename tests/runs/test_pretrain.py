@@ -275,6 +275,7 @@ def test_a_budget_ends_it_early(teach):
         ({"training": {"batch_size": 64}}, "more than the 54 rows of a domain"),
         ({"target_label": "label"}, "reads no labels: leave target_label out"),
         ({"task": "classify"}, "reads no labels: leave task out"),
+        ({"privacy": {"epsilon": 8, "delta": 1e-5}}, "pretraining is never private"),
     ],
 )
 def test_what_cannot_be_is_refused_before_a_folder_is_made(tables, tmp_path, options, match):

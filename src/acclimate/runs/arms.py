@@ -94,7 +94,7 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
 
     main = arm(method, "adapted")
     if recipe.privacy:  # every other arm would spend too, or keep a model that is not private beside the one that is
-        return [_private(main, build(Privacy, recipe.privacy, "privacy"), data, network)]
+        return [_private(main, build(Privacy, recipe.privacy, "privacy"), data, network, where)]
     if data.task.moves and main.tune.kind == "frozen" and not main.tune.bottleneck:
         raise SettingsError(
             f"task '{data.task.name}': this loss teaches features, and frozen ones without a bottleneck cannot learn; "
@@ -123,8 +123,12 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
 
 
-def _private(arm: Arm, asked: Privacy, data: Data, network: Backbone) -> Arm:
-    """The arm as it is trained with noise: by gradient steps alone."""
+def _private(arm: Arm, asked: Privacy, data: Data, network: Backbone, where: Place) -> Arm:
+    """The arm as it is trained with noise: by gradient steps alone, in one process."""
+    if where.world > 1 or where.precision == "fp16":
+        raise SettingsError(
+            "privacy: several processes, and --precision fp16, are not supported; use one, in bf16 or fp32"
+        )
     budget.check(asked, arm.method, data, network, arm.tune, arm.training)
     return replace(arm, steps=True, privacy=asked)
 

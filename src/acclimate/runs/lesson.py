@@ -86,6 +86,8 @@ def prepare(recipe: Recipe, source: Sequence[Any] | None = None, target: Sequenc
     for key in SPEAK_OF_LABELS:
         if getattr(recipe, key):
             raise SettingsError(f"pretraining reads no labels: leave {key} out (label keeps a column from the inputs)")
+    if recipe.privacy:
+        raise SettingsError("privacy: pretraining is never private; only adapt is")
     wholes = _read(recipe, source, target)
     modality = next(iter(wholes.values())).schema.modality
     method = _method(recipe, modality)

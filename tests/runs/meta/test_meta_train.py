@@ -185,6 +185,7 @@ def test_other_data_are_not_resumed(meta, classes, tmp_path):
         ({"turns": True}, SettingsError, "rotates images"),
         ({"task": "regress"}, SettingsError, "--groups tasks"),
         ({"target_label": "label"}, SettingsError, "leave target_label out"),
+        ({"privacy": {"epsilon": 8, "delta": 1e-5}}, SettingsError, "meta-training is never private"),
         ({"training": {"keep": "infomax"}}, SettingsError, "keeps its last state"),
         ({"tune": "lora"}, SettingsError, "LoRA"),
         ({"label": "nothing"}, DataError, "nothing"),

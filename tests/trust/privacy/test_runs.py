@@ -81,6 +81,7 @@ def test_nothing_of_held_out_rows_is_in_the_model(both, tmp_path):
     assert "Differentially private: epsilon 7.9" in card and "not private" in card  # its noise follows from a seed
     assert "source, held out" not in card
     assert run.result["data"]["source"]["hash"] not in card
+    assert run.reasons and not any(reason in card for reason in run.reasons)
 
 
 def test_both_domains_are_accounted_for(both, tmp_path):
@@ -161,6 +162,7 @@ def test_the_report_and_the_command_line_say_it(both, tmp_path, capsys):
         ({"method": "source_only+mlls"}, "mlls"),
         ({"method": {"name": "dann", "form": "alternating"}}, "one update"),
         ({"training": {"keep": "source"}}, "keep"),
+        ({"precision": "fp16"}, "fp16"),
         ({"training": {"batch_size": 400}}, "more than the 320 rows"),
         ({"privacy": {**ASKED, "of": "both"}, "backbone": "mlp"}, "learns its preprocessing"),
     ],

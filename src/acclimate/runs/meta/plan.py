@@ -118,6 +118,8 @@ def prepare(recipe: Recipe, source: Sequence[Any] | None = None) -> Plan:
     for key in FOREIGN:
         if getattr(recipe, key):
             raise SettingsError(f"meta-training has no target: leave {key} out")
+    if recipe.privacy:
+        raise SettingsError("privacy: meta-training is never private; only adapt is")
     shape = build(Shape, recipe.episodes, "episodes")
     domain = read(recipe, source, shape.groups)
     if shape.groups != "ignore" and len(set(domain.groups if domain.groups is not None else ())) < 2:

@@ -111,7 +111,7 @@ def _body(value: Mapping[str, Any]) -> str:
         f"{words.maybe('task.' + value['task'], value['task'])} of "
         f"{words.maybe('modality.' + value['modality'], value['modality'])}.",
         f"**{sentence}**",
-        "\n".join(f"- {_plain(reason)}" for reason in value["reasons"]),
+        "" if private else "\n".join(f"- {_plain(reason)}" for reason in value["reasons"]),
         "## Data",
         "\n".join(trained),
         _labels(value),
@@ -186,7 +186,8 @@ def _limits(value: Mapping[str, Any]) -> list[str]:
     if value["verdict"] == "hurt":
         limits.append("Adapting made the model worse than the one of the source.")
     limits.append("It knows the domains above; on rows from elsewhere, measure before you rely on it.")
-    limits += [_plain(note) for note in value["data"].get("notes", ())]
+    if value.get("privacy") is None:  # notes tell of rows, as reasons do
+        limits += [_plain(note) for note in value["data"].get("notes", ())]
     return limits
 
 

@@ -22,6 +22,8 @@ NOT_COVERED = (
     "names of classes and columns, and the number of rows, are taken for public",
     "result.json, metrics.jsonl, data.json and arms/ tell of held-out and training rows: only model/ is private",
     "a row is protected, and not all rows of a person or group together",
+    "the decision, to use the model or not, looked at held-out rows",
+    "a backbone that was trained on these rows before tells of them",
 )
 
 
