@@ -13,7 +13,8 @@ from acclimate.backbones.module import from_module
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
 from acclimate.methods import SourceOnly
-from acclimate.methods.base import Align, Data, Method
+from acclimate.methods.base import Align, Method
+from acclimate.methods.data import Data
 from acclimate.tasks.classify import Classify
 from acclimate.training.device import place
 from acclimate.training.infer import infer

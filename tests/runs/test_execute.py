@@ -13,7 +13,7 @@ from torch import nn
 
 import acclimate as ac
 from acclimate.errors import DataError, SettingsError
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.runs.execute import heed_data
 from acclimate.selection.decision import Decision
 from acclimate.tasks.classify import Classify

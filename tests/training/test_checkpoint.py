@@ -11,7 +11,7 @@ from torch import nn
 
 from acclimate.domains.domain import join
 from acclimate.methods import registry
-from acclimate.methods.base import Data, Teacher
+from acclimate.methods.data import Data, Teacher
 from acclimate.tasks.classify import Classify
 from acclimate.training import checkpoint
 from acclimate.training.keep import Watch

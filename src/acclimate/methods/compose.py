@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Align, Data, Harmony, Method, Need, Tail
+from acclimate.methods.base import Align, Harmony, Method, Tail
+from acclimate.methods.data import Data, Need
 from acclimate.methods.harmonize.base import Harmonize
 from acclimate.methods.transfer.joint import Joint
 from acclimate.methods.transfer.source_only import SourceOnly

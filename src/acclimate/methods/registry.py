@@ -13,7 +13,8 @@ from acclimate.errors import SettingsError, unknown
 from acclimate.settings import build
 
 if TYPE_CHECKING:
-    from acclimate.methods.base import Data, Method
+    from acclimate.methods.base import Method
+    from acclimate.methods.data import Data
     from acclimate.methods.meta.base import Learner
     from acclimate.methods.pretrain.base import Pretraining
 

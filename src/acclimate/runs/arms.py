@@ -10,7 +10,8 @@ from acclimate.backbones import registry as backbones
 from acclimate.backbones.base import Backbone
 from acclimate.errors import SettingsError
 from acclimate.methods import registry as methods
-from acclimate.methods.base import Data, Method
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data
 from acclimate.methods.ensemble.auto import FROZEN, PICKED, TRAINED, Auto
 from acclimate.runs.kit import (
     Kit,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.selection.validators.weighted import tell_apart
 from acclimate.tasks.answers import Answers
 from acclimate.tasks.base import Task

@@ -15,7 +15,7 @@ from acclimate.domains.rows import row_of
 from acclimate.domains.schema import Difference, difference
 from acclimate.domains.tables import need_columns
 from acclimate.errors import DataError, SettingsError
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.runs.recipe import Recipe
 
 UNLINKED = "source and target share no column: without target labels nothing tells which class is which"

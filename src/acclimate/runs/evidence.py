@@ -11,7 +11,7 @@ import numpy as np
 
 from acclimate.domains.domain import Domain
 from acclimate.files import writing
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.runs.rating import rate_together
 from acclimate.selection import scores
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate

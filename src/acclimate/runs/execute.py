@@ -15,7 +15,7 @@ import numpy as np
 from acclimate import settings
 from acclimate.errors import DataError, SettingsError
 from acclimate.files import path_name, read_json, write_json, writing
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.methods.ensemble.auto import Auto
 from acclimate.runs import fairness, result, store
 from acclimate.runs.arms import Arm, plan

@@ -10,7 +10,8 @@ from acclimate.backbones import registry as backbones
 from acclimate.backbones.base import Backbone
 from acclimate.errors import AcclimateError, SettingsError
 from acclimate.methods import registry as methods
-from acclimate.methods.base import Data, Method
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data
 from acclimate.runs.prepare import Prepared
 from acclimate.runs.recipe import Recipe
 from acclimate.settings import build

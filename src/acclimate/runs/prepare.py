@@ -17,7 +17,7 @@ from acclimate.domains.molecules import LIKE, grouped, smiles_like
 from acclimate.domains.schema import check_kinds
 from acclimate.domains.split import split
 from acclimate.errors import DataError, SettingsError
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.runs.columns import differing, target_columns
 from acclimate.runs.reading import known
 from acclimate.runs.recipe import Recipe

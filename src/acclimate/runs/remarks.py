@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from acclimate.domains.domain import Domain
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 
 SHOWN = 5
 """Classes that a remark names."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.methods.label_shift.pieces import correct
 from acclimate.selection.decision import Decision
 from acclimate.selection.gap import SMALLEST

@@ -8,7 +8,8 @@ import numpy as np
 
 from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains.domain import ArrayRows, Domain
-from acclimate.methods.base import Data, Harmony
+from acclimate.methods.base import Harmony
+from acclimate.methods.data import Data
 from acclimate.runs.features import Features
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from acclimate.files import read_json
-from acclimate.methods.base import Teacher
+from acclimate.methods.data import Teacher
 from acclimate.methods.ensemble.auto import Auto
 from acclimate.methods.label_shift.pieces import correct
 from acclimate.runs.evidence import arrays_of

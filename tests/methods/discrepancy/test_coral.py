@@ -15,7 +15,7 @@ import acclimate as ac
 from acclimate.backbones import registry as backbones
 from acclimate.errors import SettingsError
 from acclimate.methods import SourceOnly, registry
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.methods.discrepancy.coral import CORAL, coral_loss, coral_map
 from acclimate.tasks.classify import Classify
 from acclimate.tasks.regress import Regress

@@ -11,7 +11,7 @@ import acclimate as ac
 from acclimate.backbones.module import from_module
 from acclimate.errors import SettingsError
 from acclimate.methods import SourceOnly
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.methods.discrepancy.mmd import MMD, mmd
 from acclimate.tasks.regress import Regress
 from acclimate.training.device import place

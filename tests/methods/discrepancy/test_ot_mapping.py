@@ -8,7 +8,7 @@ import pytest
 import acclimate as ac
 from acclimate.errors import SettingsError
 from acclimate.methods import registry
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.methods.discrepancy import ot_mapping
 from acclimate.methods.discrepancy.ot_mapping import OTMapping, barycentric_map, class_regularised_plan
 from acclimate.settings import build

@@ -14,7 +14,7 @@ from acclimate.backbones.module import from_module
 from acclimate.domains.domain import Domain, join
 from acclimate.errors import SettingsError
 from acclimate.methods import registry
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.methods.generalize.groupdro import GroupDRO, group_losses, group_weights_step
 from acclimate.settings import build
 from acclimate.tasks.classify import Classify

@@ -11,7 +11,7 @@ from torch import nn
 
 import acclimate as ac
 from acclimate.methods import SourceOnly, registry
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.methods.label_shift.bbse import BBSE
 from acclimate.methods.label_shift.mlls import MLLS
 from acclimate.methods.label_shift.pieces import calibrate, correct, mlls, soften

@@ -11,7 +11,7 @@ from torch import nn
 
 import acclimate as ac
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.methods.self_training.mean_teacher import Average, MeanTeacher
 from acclimate.tasks.regress import Regress
 from acclimate.training import checkpoint

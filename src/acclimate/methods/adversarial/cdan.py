@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from acclimate.methods.adversarial.pieces import discriminator, domain_loss, ganin_schedule, reverse
-from acclimate.methods.base import Align, Need
+from acclimate.methods.base import Align
+from acclimate.methods.data import Need
 from acclimate.tasks.sites import Site, Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Pass

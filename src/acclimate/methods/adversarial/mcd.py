@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.tasks.sites import Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Loop, Pass, Stage, Update

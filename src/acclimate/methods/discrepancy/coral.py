@@ -10,7 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Align, Data
+from acclimate.methods.base import Align
+from acclimate.methods.data import Data
 from acclimate.training.model import Step
 from acclimate.training.stage import Convex, Pass, Stage
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Align, Data
+from acclimate.methods.base import Align
+from acclimate.methods.data import Data
 from acclimate.methods.discrepancy.transport import sinkhorn_plan
 from acclimate.tasks.sites import Site
 from acclimate.training.model import Step

@@ -10,7 +10,8 @@ import numpy as np
 
 from acclimate.domains.ids import hash_array
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.methods.discrepancy.transport import sinkhorn_plan
 from acclimate.training.stage import Convex, Stage
 

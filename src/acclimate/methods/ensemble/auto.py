@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Convex, Loop, Pass, Reader, Stage, Update
 

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from acclimate.domains.batch import Batch
 from acclimate.methods.adversarial.pieces import ganin_schedule, reverse
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.methods.fair.groups import codes
 from acclimate.tasks.sites import Site, Width
 from acclimate.training.stage import Loop, Pass, Stage, Update

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.methods.fair.groups import balanced, codes
 from acclimate.methods.transfer.source_only import SourceOnly
 from acclimate.training.model import Model

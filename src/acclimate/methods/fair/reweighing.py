@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.methods.fair.groups import codes, reweighing
 from acclimate.tasks.sites import Width
 from acclimate.training.stage import Convex, Loop, Pass, Stage, Update

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.methods.fair.groups import codes
 from acclimate.tasks.sites import Width
 from acclimate.training.stage import Loop, Pass, Stage, Update

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from acclimate.backbones.base import Backbone
-from acclimate.methods.base import Data, Harmony, Method, Need
+from acclimate.methods.base import Harmony, Method
+from acclimate.methods.data import Data, Need
 from acclimate.training.stage import Stage
 
 

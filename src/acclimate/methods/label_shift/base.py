@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Data, Need, Tail
+from acclimate.methods.base import Tail
+from acclimate.methods.data import Data, Need
 from acclimate.methods.label_shift.pieces import calibrate, soften, weights
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Reader, Stage

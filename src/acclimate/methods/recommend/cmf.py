@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Need
+from acclimate.methods.data import Need
 from acclimate.methods.transfer.joint import Joint
 from acclimate.training.stage import Pass
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from acclimate.methods.base import Data, Need, Supervised
+from acclimate.methods.base import Supervised
+from acclimate.methods.data import Data, Need
 from acclimate.methods.recommend.pieces import Memory, apart, fitted, towers
 from acclimate.training.model import Model, seeded
 from acclimate.training.stage import Adjust, Reader, Stage

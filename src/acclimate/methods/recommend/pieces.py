@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from acclimate.backbones.towers import Tower
 from acclimate.backbones.two_tower import TwoTower
 from acclimate.domains.domain import Domain
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Loop, Reader, Stage, Updates
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Data, Need, Supervised
+from acclimate.methods.base import Supervised
+from acclimate.methods.data import Data, Need
 from acclimate.methods.recommend.pieces import Memory, apart, towers
 from acclimate.tasks.sites import Width
 from acclimate.training.stage import Loop, Pass, Stage, Update

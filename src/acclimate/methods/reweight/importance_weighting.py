@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from acclimate.domains.batch import Batch
 from acclimate.domains.ids import hash_array
 from acclimate.methods.adversarial.pieces import discriminator, domain_loss
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.tasks.sites import Site, Width
 from acclimate.training.convex import effective_rows as effective_rows
 from acclimate.training.stage import Convex, Loop, Pass, Stage, Update

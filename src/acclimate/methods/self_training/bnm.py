@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from acclimate.methods.base import Align, Need
+from acclimate.methods.base import Align
+from acclimate.methods.data import Need
 from acclimate.training.model import Step
 from acclimate.training.stage import Pass
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from acclimate.domains.augment import View
-from acclimate.methods.base import Align, Need
+from acclimate.methods.base import Align
+from acclimate.methods.data import Need
 from acclimate.tasks.sites import Width
 from acclimate.training.model import Step
 from acclimate.training.stage import Pass

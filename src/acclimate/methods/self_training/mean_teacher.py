@@ -13,7 +13,8 @@ from torch.func import functional_call
 
 from acclimate.domains.augment import View
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Align, Need
+from acclimate.methods.base import Align
+from acclimate.methods.data import Need
 from acclimate.tasks.sites import Width
 from acclimate.training.model import Model, Step
 from acclimate.training.stage import Pass

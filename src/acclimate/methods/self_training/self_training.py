@@ -12,7 +12,8 @@ from torch import Tensor
 from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
 from acclimate.domains.domain import Domain
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.methods.transfer.source_only import SourceOnly
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Loop, Pass, Reader, Stage

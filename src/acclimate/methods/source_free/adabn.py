@@ -12,7 +12,8 @@ import torch
 from acclimate.backbones.base import Backbone
 from acclimate.domains.domain import Domain
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Data, Tail
+from acclimate.methods.base import Tail
+from acclimate.methods.data import Data
 from acclimate.methods.label_shift.pieces import calibrate
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Reader, Stage

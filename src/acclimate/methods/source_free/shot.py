@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Data, Need, Tail
+from acclimate.methods.base import Tail
+from acclimate.methods.data import Data, Need
 from acclimate.methods.source_free.pieces import TINY, centroids, diversity, entropy, nearest
 from acclimate.tasks.sites import Width
 from acclimate.training.stage import Loop, Pass, Stage, Update

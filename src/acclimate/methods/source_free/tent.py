@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Data, Need, Tail
+from acclimate.methods.base import Tail
+from acclimate.methods.data import Data, Need
 from acclimate.methods.source_free.adabn import take_statistics
 from acclimate.methods.source_free.pieces import entropy
 from acclimate.training.stage import Adjust, Loop, Pass, Stage, Update

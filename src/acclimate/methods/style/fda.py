@@ -11,7 +11,8 @@ from torch import Tensor
 
 from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.training.stage import Loop, Pass, Stage
 
 

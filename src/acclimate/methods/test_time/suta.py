@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from acclimate.backbones.base import Backbone
 from acclimate.domains.batch import Batch
-from acclimate.methods.base import Data, Need, Tail
+from acclimate.methods.base import Tail
+from acclimate.methods.data import Data, Need
 from acclimate.methods.self_training.mcc import class_confusion
 from acclimate.training.model import Model, Step
 from acclimate.training.stage import Adjust, Reader, Stage

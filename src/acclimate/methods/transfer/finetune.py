@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from acclimate.methods.base import Data, Need, Supervised
+from acclimate.methods.base import Supervised
+from acclimate.methods.data import Data, Need
 from acclimate.training.stage import Loop, Stage
 
 

@@ -11,7 +11,8 @@ import torch
 
 from acclimate.backbones.base import Backbone
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.training.forest import LINKS, grow
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Reader, Stage

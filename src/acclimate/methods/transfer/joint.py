@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from acclimate.domains.domain import join
-from acclimate.methods.base import Data, Need, Supervised
+from acclimate.methods.base import Supervised
+from acclimate.methods.data import Data, Need
 from acclimate.training.stage import Loop, Stage
 
 

@@ -14,7 +14,8 @@ from acclimate.backbones.base import Backbone
 from acclimate.backbones.datastore import Datastore, shares
 from acclimate.backbones.writer import Writer
 from acclimate.domains.domain import Domain
-from acclimate.methods.base import Data, Method, Need
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data, Need
 from acclimate.methods.transfer.source_only import SourceOnly
 from acclimate.training.model import Model
 from acclimate.training.stage import Adjust, Reader, Stage

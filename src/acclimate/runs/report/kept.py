@@ -13,7 +13,7 @@ import numpy as np
 from acclimate.domains.domain import INTERACTIONS, Domain
 from acclimate.errors import DataError
 from acclimate.files import path_name, read_json
-from acclimate.methods.base import Data
+from acclimate.methods.data import Data
 from acclimate.runs.columns import shared
 from acclimate.runs.evidence import arrays_of
 from acclimate.runs.report.shown import show

@@ -13,7 +13,7 @@ from acclimate.runs.report.view import wanted
 
 if TYPE_CHECKING:
     from acclimate.domains.domain import Domain
-    from acclimate.methods.base import Data
+    from acclimate.methods.data import Data
     from acclimate.tasks.answers import Answers
     from acclimate.tasks.base import Task
 

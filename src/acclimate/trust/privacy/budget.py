@@ -8,7 +8,8 @@ from typing import Any
 from acclimate.backbones.base import Backbone
 from acclimate.domains.domain import INTERACTIONS, Domain
 from acclimate.errors import SettingsError
-from acclimate.methods.base import Data, Method
+from acclimate.methods.base import Method
+from acclimate.methods.data import Data
 from acclimate.training.private import Noise
 from acclimate.training.settings import Training, Tune
 from acclimate.training.stage import Loop, Stage
