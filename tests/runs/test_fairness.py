@@ -10,7 +10,7 @@ import pytest
 
 import acclimate as ac
 from acclimate.cli.main import main
-from acclimate.errors import DataError
+from acclimate.errors import DataError, SettingsError
 from acclimate.files import read_json
 
 
@@ -73,6 +73,34 @@ def test_the_target_is_told_apart_once_the_seal_is_open(run, tmp_path):
     assert read_json(tmp_path / "run" / "trust" / "fairness.json")["opened"] is True
     without = again.evaluate(new.drop(columns="sex"), label="label")
     assert any("no table of groups" in note for note in without["notes"])
+
+
+def test_a_threshold_for_each_group_makes_the_positive_answer_as_frequent_for_those_who_deserve_it(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "run")
+    again, new = ac.Run(tmp_path / "run"), people(800, 3)
+    plain, fair = again.predict(new), again.predict(new, equal_opportunity="sex")
+    known = read_json(run.folder / "model" / "fairness.json")["columns"]["sex"]
+    bar = new["sex"].map(known)
+    assert ((fair["prediction"] == "yes") == (fair["probability_yes"] >= bar)).all()
+    assert (plain["prediction"] != fair["prediction"]).any()
+    found = again.evaluate(new, label="label")["fairness"]["target"]
+    deserving = new["label"] == "yes"
+    rates = [(fair["prediction"] == "yes")[deserving & (new["sex"] == group)].mean() for group in "ab"]
+    assert found["with_thresholds"]["sex"]["gaps"]["true_positive_rate"] == pytest.approx(abs(rates[0] - rates[1]))
+    assert found["gaps"]["sex"]["true_positive_rate"] > 0.8
+    assert abs(rates[0] - rates[1]) < 0.2
+
+
+def test_thresholds_are_not_guessed(run):
+    new = people(20, 3)
+    with pytest.raises(SettingsError, match=r"no thresholds for groups by 'race' \(there are: sex\)"):
+        run.predict(new, equal_opportunity="race")
+    with pytest.raises(DataError, match="no column 'sex'"):
+        run.predict(new[["x", "z"]], equal_opportunity="sex")
+    with pytest.raises(
+        DataError, match=r"has the group '\(missing\)', for which there is no threshold; known are a, b"
+    ):
+        run.predict(new.assign(sex=None), equal_opportunity="sex")
 
 
 def test_a_column_that_is_named_as_input_is_one(tmp_path):

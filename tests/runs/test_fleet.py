@@ -78,7 +78,8 @@ def test_what_a_fleet_cannot_do_is_trained_alone(compare, training):
 
 
 def test_processes_train_the_same_fleets(compare):
-    one, two = compare("one", METHODS[:4]), compare("two", METHODS[:4], jobs=2)
+    options = {"methods": METHODS[:4], "training": {**TRAINING, "steps": 6}}
+    one, two = compare("one", **options), compare("two", jobs=2, **options)
     for name in (*METHODS[:4], "auto"):
         left, right = weights(one, name), weights(two, name)
         assert all(np.array_equal(left[key], right[key]) for key in left), name

@@ -23,7 +23,7 @@ def test_a_warning_is_said_once_and_kept(tmp_path, points, write_csv, jobs):
     with pytest.warns(UserWarning, match="arm 'dann': the discriminator is always right") as caught:
         run = ac.adapt(
             str(source), str(target), input=["x0", "x1"], label="label", method={"name": "dann", "strength": 1e-6},
-            training={"steps": 300}, plain_baseline=False, jobs=jobs, out=tmp_path / "run",
+            training={"steps": 200}, plain_baseline=False, jobs=jobs, out=tmp_path / "run",
         )  # fmt: skip
     arms = {row["name"]: row["warnings"] for row in run.result["arms"]}
     assert arms["source_only"] == []

@@ -214,7 +214,7 @@ def test_plain_boxes_by_hand():
 def test_another_light_is_mended_that_source_only_fails_at(tmp_path):
     write(tmp_path / "source", 32)
     write(tmp_path / "target", 32, "glare", seed=1)
-    training = {"steps": 120, "batch_size": 8, "learning_rate": 3e-3}
+    training = {"steps": 80, "batch_size": 8, "learning_rate": 3e-3}
     run = adapt(tmp_path, {"name": "fda", "band": 0.02}, training=training)
     found = run.evaluate(tmp_path / "target")
     ap50 = {name: arm["metrics"]["ap50"] for name, arm in found["arms"].items()}

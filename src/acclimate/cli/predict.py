@@ -37,6 +37,10 @@ def add(verbs: options.Verbs) -> None:
         "--abstain", type=float, metavar="ERROR_RATE",
         help="leave rows unanswered so that at most this share of the answers is wrong, such as 0.05",
     )  # fmt: skip
+    parser.add_argument(
+        "--equal-opportunity", metavar="COLUMN",
+        help="of two classes: a threshold for each group of people in this column, one of adapt's --sensitive",
+    )  # fmt: skip
     options.place(parser, precision=False)
 
 
@@ -49,7 +53,9 @@ def run(args: argparse.Namespace) -> None:
         say(args, f"warning: the decision of {args.run} was do_not_deploy; do not rely on these answers")
     said: dict[str, Any] = {"task": model.task, "classes": list(model.classes), "model": model.origin}
     said |= {"masks": args.masks} if args.masks else {}
-    asked: dict[str, Any] = {name: getattr(args, name) for name in ("input", "k", "masks", "sets", "abstain")}
+    asked: dict[str, Any] = {
+        name: getattr(args, name) for name in ("input", "k", "masks", "sets", "abstain", "equal_opportunity")
+    }
     if args.out:
         model.predict(args.data, output=args.out, **asked)
         say(args, *(f"note: {note}" for note in model.notes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -226,3 +226,10 @@ def _as_text(value: Any) -> str:
     import json
 
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """The name of an added column, which must not replace one of the input's."""
+    while name in taken:
+        name = f"acclimate_{name}"
+    return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,11 @@ def canonical_one(value: Any) -> str:
         return canonical_one(value.decode("utf-8", "replace"))
     text = str(value).strip()
     return "" if text in ("NaT", "<NA>", "nan") else text
+
+
+def canonical_groups(values: Iterable[Any]) -> np.ndarray:
+    """Groups of people ``[n]`` as canonical strings; what is missing is a group of its own, ``(missing)``."""
+    return np.array([canonical_one(value) or "(missing)" for value in values], dtype=object)
 
 
 def _signed(sign: str, digits: str) -> str:

@@ -127,10 +127,7 @@ def side_columns(frame: pd.DataFrame, wanted: Request, where: str) -> tuple[np.n
 
 
 def sensitive_columns(frame: pd.DataFrame, wanted: Request) -> dict[str, np.ndarray]:
-    """The groups of people by column, as canonical strings; what is missing is a group of its own, ``(missing)``."""
-    from acclimate.domains.labels import canonical_one
+    """The groups of people by column, as canonical strings; see `canonical_groups`."""
+    from acclimate.domains.labels import canonical_groups
 
-    return {
-        name: np.array([canonical_one(value) or "(missing)" for value in frame[name]], dtype=object)
-        for name in wanted.sensitive
-    }
+    return {name: canonical_groups(frame[name]) for name in wanted.sensitive}

@@ -20,7 +20,8 @@ from acclimate.errors import DataError
 from acclimate.files import write_json
 from acclimate.runs import fairness, result
 from acclimate.runs.evidence import scored
-from acclimate.runs.predictor import Predictor, columns_of
+from acclimate.runs.layout import names_in
+from acclimate.runs.predictor import Predictor
 from acclimate.runs.reading import label_map
 from acclimate.runs.recipe import Recipe, parse
 from acclimate.runs.recipe import read as read_recipe
@@ -31,6 +32,7 @@ from acclimate.selection.bootstrap import ArmScores, Difference, evaluate, verdi
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.answers import Answers
 from acclimate.tasks.base import Task
+from acclimate.trust.fairness.thresholds import Thresholds
 
 LISTED = 8
 """Names that a sentence lists."""
@@ -120,7 +122,11 @@ def open_seal(
         arms_of = {"model": value["model"], "adapted": value["adapted"], "reference": reference, "seed": recipe.seed}
         said_of = {name: each.prediction for name, each in answers.items()}
         before = value.get("fairness") or {"columns": list(domain.sensitive), "source": None}
-        value["fairness"] = {**before, "target": fairness.table(task, said_of, domain, **arms_of)}
+        here = fairness.table(task, said_of, domain, **arms_of)
+        if here is not None:
+            apart = Thresholds.load(folder / "model")
+            here["with_thresholds"] = fairness.with_thresholds(apart, answers[value["model"]], domain)
+        value["fairness"] = {**before, "target": here}
         fairness.write(folder, value["fairness"])
     write_json(folder / "result.json", value)
     report.evaluated(folder, value, task, answers, domain)
@@ -204,7 +210,7 @@ def _read(
 
 def _there(data: Any, asked: Sequence[str], recipe: Recipe) -> tuple[str, ...]:
     """The columns of groups to read: those asked for here must be there, those of the recipe need not."""
-    known = columns_of(data)
+    known = names_in(data)
     lacking = known is not None and tuple(asked) == recipe.sensitive and not set(asked) <= set(known)
     return () if lacking else tuple(asked)
 

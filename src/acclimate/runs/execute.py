@@ -226,6 +226,9 @@ def _write_result(
         decision = fairness.choose(decision, asked, every, data.source_validation, main.name, reference)
     if main.privacy is not None:
         decision = replace(decision, reasons=(*decision.reasons, ALONE))
+    if main.privacy is None:  # what held-out rows say does not go out with a private model
+        for name, known in every.items():
+            fairness.write_thresholds(folders[name] / "model", records[name], known, data.source_validation)
     chosen = records[decision.arm]
     arrays = arrays_of(folders[decision.arm])
     shares = judge(restore(chosen["task"]), data, arrays, chosen["offsets"], prepared.shares, recipe.seed)

@@ -13,8 +13,11 @@ from acclimate.domains.domain import Domain
 from acclimate.errors import SettingsError
 from acclimate.runs.report.sections import write_section
 from acclimate.selection.decision import Decision
+from acclimate.tasks.answers import Answers
 from acclimate.tasks.base import Task
+from acclimate.tasks.registry import restore
 from acclimate.trust.fairness.groups import Judged, by_group, columns, gaps, judged, widened, worst
+from acclimate.trust.fairness.thresholds import Thresholds, fit
 
 KINDS = ("class", "number")
 CHANGES = {
@@ -126,6 +129,44 @@ def _answers(task: Task, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
     return arrays.get("source_prediction")
 
 
+def write_thresholds(
+    folder: Path, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain | None
+) -> None:
+    """A threshold for each group, from held-out source rows, beside an arm's model; nothing where none can be fitted.
+
+    The probabilities of held-out rows are moved by the arm's offsets, as those of `predict` are: a true positive rate
+    is the same under a label shift.
+    """
+    task = restore(record["task"])
+    classes = task.config().get("classes", ())
+    if task.kind != "class" or len(classes) != 2 or "source_probabilities" not in arrays:
+        return
+    assert domain is not None and domain.labels is not None
+    logits = np.log(np.maximum(arrays["source_probabilities"].astype(np.float64), 1e-300))
+    said = task.decode({"logits": logits}, 1.0, record["offsets"]).probabilities
+    assert said is not None
+    found = fit(said, domain.labels, classes, domain.sensitive)
+    if found.columns:
+        found.write(folder)
+
+
+def with_thresholds(found: Thresholds | None, answers: Answers, domain: Domain) -> dict[str, Any]:
+    """By column, accuracy and gaps of the deployed model on labelled rows if it used its thresholds."""
+    value: dict[str, Any] = {}
+    for column, known in (found.columns if found is not None else {}).items():
+        groups = domain.sensitive.get(column)
+        if groups is None or answers.probabilities is None or domain.labels is None or set(groups) - set(known):
+            continue
+        assert found is not None
+        said = found.answers(column, answers.probabilities, answers.classes, groups)
+        seen = judged(said, domain.labels, answers.classes)
+        value[column] = {
+            "accuracy": float(seen["accuracy"].values.mean()),
+            "gaps": gaps(seen, {column: groups})[column],
+        }
+    return value
+
+
 def lines(value: Mapping[str, Any] | None) -> list[str]:
     """What is said of groups on the terminal: the last table's worst and best group by column, and the change."""
     found = None if value is None else value["target"] or value["source"]
@@ -150,6 +191,12 @@ def lines(value: Mapping[str, Any] | None) -> list[str]:
             told.append(
                 f"  {CHANGES[change['change']]['en']}: {change['value']:+.3f} ({change['low']:+.3f} to "
                 f"{change['high']:+.3f}), p {change['p_value']:.2g}"
+            )
+        if other := found.get("with_thresholds", {}).get(column):
+            told.append(
+                f"  a threshold for each group (predict --equal-opportunity {column}): accuracy "
+                f"{other['accuracy']:.3f}"
+                + "".join(f", {metric} gap {size:.3f}" for metric, size in other["gaps"].items() if metric != primary)
             )
     return told
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acclimate.domains.domain import Domain
-from acclimate.domains.frames import stream
+from acclimate.domains.frames import free_name, stream
 from acclimate.errors import DataError, SettingsError
 from acclimate.files import path_name, read_json
 from acclimate.runs import result
 from acclimate.runs.evidence import arrays_of
 from acclimate.runs.execute import fingerprints
-from acclimate.runs.predictor import Predictor, free_name
+from acclimate.runs.predictor import Predictor
 from acclimate.runs.prepare import Prepared, prepare
 from acclimate.runs.reading import read_source, read_target
 from acclimate.runs.recipe import again

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +12,18 @@ import numpy as np
 
 from acclimate.backbones.base import Backbone
 from acclimate.domains import audio
-from acclimate.domains.domain import INTERACTIONS, Domain, Schema
-from acclimate.domains.frames import stream
-from acclimate.domains.labels import as_json
+from acclimate.domains.domain import INTERACTIONS, Domain
+from acclimate.domains.frames import free_name, stream
+from acclimate.domains.labels import as_json, canonical_groups
 from acclimate.domains.locator import parse
 from acclimate.domains.mask_writer import MaskWriter
 from acclimate.domains.read import read
-from acclimate.domains.tables import TABLES, TableFile, suffix_of
 from acclimate.domains.writer import FrameWriter
 from acclimate.errors import DataError, SettingsError
 from acclimate.runs import recommend, result, store
 from acclimate.runs.certainty import realised
-from acclimate.runs.columns import fitted
 from acclimate.runs.features import Features
+from acclimate.runs.layout import Layout
 from acclimate.runs.sentences import SentenceFeatures
 from acclimate.runs.sure import Sure
 from acclimate.tasks.answers import Answers
@@ -32,9 +32,20 @@ from acclimate.training.device import Place, place
 from acclimate.training.infer import Want, features, infer, outputs, outputs_and_features
 from acclimate.training.model import Model
 from acclimate.trust.certainty.certainty import Certainty
+from acclimate.trust.fairness.thresholds import Thresholds
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class Also:
+    """What is asked of answers beside themselves; see `Predictor.predict`."""
+
+    k: int | None
+    masks: MaskWriter | None
+    sure: Sure | None
+    equal_opportunity: str | None
 
 
 class Predictor:
@@ -55,8 +66,10 @@ class Predictor:
         device: str = "auto",
         precision: str | None = None,
         certainty: Certainty | None = None,
+        thresholds: Thresholds | None = None,
     ):
         self._model, self._card, self.certainty = model, card, certainty
+        self._layout, self._thresholds = Layout(card), thresholds
         self._place = _place(device, precision, card.origin.get("precision", "auto"))
         model.to(self._place.device)
         self.task = model.task.name
@@ -85,7 +98,7 @@ class Predictor:
         if (folder / "meta.json").is_file() or not (inner / store.CONFIG).is_file():
             result.check_finished(folder)
             inner = folder
-        return cls(*store.load(inner, backbone), device, precision, Certainty.load(inner))
+        return cls(*store.load(inner, backbone), device, precision, Certainty.load(inner), Thresholds.load(inner))
 
     def __repr__(self) -> str:
         origin = self.origin
@@ -110,7 +123,7 @@ class Predictor:
 
     def _infer(self, domain: Domain, want: Want, wholes: Sequence[Domain] | None) -> dict[str, np.ndarray]:
         """What is wanted of every row; features of a frozen backbone through the cache unless ``wholes`` is None."""
-        model, domain = self._model, self._fitting(domain)
+        model, domain = self._model, self._layout.fit(domain)
         sentences = model.task.reads == "sentences"
         frozen = self.origin.get("tune") == "frozen" and model.task.reads in KEPT
         if not sentences and (wholes is None or not frozen):
@@ -155,6 +168,7 @@ class Predictor:
         masks: str | Path | None = None,
         sets: float | None = None,
         abstain: float | None = None,
+        equal_opportunity: str | None = None,
     ) -> pd.DataFrame | Path:
         """Predict new rows; keeps their columns and order and adds the answers.
 
@@ -169,6 +183,9 @@ class Predictor:
             abstain: error rate, such as 0.05: only rows sure enough that at most this share of the answers is wrong
                 are answered, others get an empty ``prediction``. With either, ``in_place`` is the share of held-out
                 rows that are as far from what was trained on (0.01 and less: out of place).
+            equal_opportunity: a column of the data with groups of people, one of ``sensitive`` in `adapt`: the answer
+                of two classes is the second one from a probability that is the group's own, so that those who deserve
+                it get it equally often (Hardt et al. 2016, on held-out source rows).
 
         Returns:
             A frame with the input's columns and ``prediction``, ``confidence`` and ``probability_CLASS``
@@ -180,18 +197,24 @@ class Predictor:
         self._unseen, self._odd = {}, ()
         if k is not None and self._card.schema.modality != "users":
             raise SettingsError(f"-k is how many items a ranking offers; this model is of task {self.task}")
+        if equal_opportunity is not None:
+            if self._thresholds is None:
+                raise SettingsError(
+                    "equal_opportunity: this model has no thresholds for groups; adapt two classes with --sensitive "
+                    "and --validation above 0"
+                )
+            self._thresholds.of(equal_opportunity)
         asked = sets is not None or abstain is not None
         self._sure = sure = Sure(self._model, self.certainty, sets, abstain) if asked else None
         with ExitStack() as stack:
             drawn = None if masks is None else stack.enter_context(self._mask_writer(masks))
+            also = Also(k, drawn, sure, equal_opportunity)
             if output is None:
-                return pd.concat(
-                    list(self._frames(data, input, typed=False, k=k, masks=drawn, sure=sure)), ignore_index=True
-                )
+                return pd.concat(list(self._frames(data, input, False, also)), ignore_index=True)
             writer = FrameWriter(output)
             if isinstance(data, str | Path) and Path(parse(data).path).resolve() == writer.path.resolve():
                 raise SettingsError(f"{output} is the input; write the answers to another file")
-            frames = self._frames(data, input, typed=writer.typed, k=k, masks=drawn, sure=sure)
+            frames = self._frames(data, input, writer.typed, also)
             first = next(frames)  # what is wrong with the input shows before a file is begun
             stack.enter_context(writer)
             writer.write(first)
@@ -217,25 +240,19 @@ class Predictor:
         chunks = [self.answers(domain).probabilities for _, domain in self._stream(data, input, False)]
         return np.concatenate([chunk for chunk in chunks if chunk is not None])
 
-    def _frames(
-        self,
-        data: Any,
-        input: str | list[str] | None,
-        typed: bool,
-        k: int | None = None,
-        masks: MaskWriter | None = None,
-        sure: Sure | None = None,
-    ) -> Iterator[pd.DataFrame]:
+    def _frames(self, data: Any, input: str | list[str] | None, typed: bool, also: Also) -> Iterator[pd.DataFrame]:
         if self._card.schema.modality == "users":
             users = recommend.offered(data, self._model, self._card.schema)
             self._look(users)
-            yield recommend.listed(users, self.answers(users), k)
+            yield recommend.listed(users, self.answers(users), also.k)
             return
         for frame, domain in self._stream(data, input, typed):
-            answers, features = self._answered(domain, sure)
-            if masks is not None:
+            answers, features = self._answered(domain, also.sure)
+            if also.equal_opportunity is not None:
+                answers = self._by_group(answers, frame, also.equal_opportunity)
+            if also.masks is not None:
                 for place, label in zip(frame.iloc[:, 0], answers.prediction, strict=True):
-                    masks.write(str(place), label)
+                    also.masks.write(str(place), label)
             several = answers.prediction.ndim == 2  # numbers, written as their labels are
             said = [as_json(row) for row in answers.prediction] if several else answers.prediction
             added: dict[str, Any] = {"prediction": said}
@@ -243,9 +260,19 @@ class Predictor:
                 added["confidence"] = answers.confidence
             if answers.probabilities is not None:
                 added |= {f"probability_{name}": answers.probabilities[:, k] for k, name in enumerate(answers.classes)}
-            if sure is not None:
-                added |= sure.columns(answers, features)
+            if also.sure is not None:
+                added |= also.sure.columns(answers, features)
             yield frame.assign(**{free_name(name, frame.columns): values for name, values in added.items()})
+
+    def _by_group(self, answers: Answers, frame: pd.DataFrame, column: str) -> Answers:
+        """Answers by the thresholds of the groups in a column."""
+        assert self._thresholds is not None and answers.probabilities is not None
+        if column not in frame:
+            raise DataError(f"no column '{column}', whose groups have thresholds of their own")
+        groups = canonical_groups(frame[column])
+        said = self._thresholds.answers(column, answers.probabilities, answers.classes, groups)
+        of = np.where(said == answers.classes[1], answers.probabilities[:, 1], answers.probabilities[:, 0])
+        return replace(answers, prediction=said, confidence=of)
 
     def _answered(self, domain: Domain, sure: Sure | None) -> tuple[Answers, np.ndarray | None]:
         """Answers, and what the head reads of the rows where that is asked for."""
@@ -256,53 +283,25 @@ class Predictor:
         return self._model.task.decode(said, self._card.temperature, self._card.offsets, domain.rows), features
 
     def _stream(self, data: Any, input: str | list[str] | None, typed: bool) -> Iterator[tuple[pd.DataFrame, Domain]]:
-        columns = self.columns(data, input)
+        columns = self._layout.columns(data, input)
         if self._card.schema.modality == "pairs":
             for frame, domain in recommend.rated(data, columns, self._card.schema, typed=typed):
                 self._look(domain)
                 yield frame, domain
             return
-        like = self._layout(columns or ())[0]
+        like = self._layout.of(columns or ())[0]
         shapes = self._model.task.shapes
         for frame, domain in stream(data, columns, like.modality, typed=typed, like=like, shapes=shapes):
             if like.modality == "audio" and not self._odd:
                 self._odd = audio.remarks(domain)
             if like.modality == "series":
                 self._odd = domain.notes
-            yield frame, self._fitting(domain, self._named(data, domain, input))
+            yield frame, self._layout.fitted(data, domain, input)
 
     def _look(self, domain: Domain) -> None:
         """Remember which users and items are new."""
         for what, names in recommend.unseen(self._model, domain).items():
             self._unseen.setdefault(what, set()).update(names)
-
-    def columns(self, data: Any, input: str | list[str] | None) -> list[str] | None:
-        """The input columns of ``data``: those asked for, else the target's or the source's names for them.
-
-        None where data have no columns, or the modality needs none.
-        """
-        asked = [input] if isinstance(input, str) else input
-        if asked is not None and list(asked) != ["*"]:
-            return list(asked)
-        known = columns_of(data)
-        if known is None or self._card.schema.modality not in ("text", "table", "molecule"):
-            return None
-        return list(self._layout(known)[1] or self.inputs)
-
-    def _layout(self, known: Sequence[str]) -> tuple[Schema, Sequence[str]]:
-        """Of rows with these columns, what is read, and their names for it; no names where they are the source's.
-
-        They are the target's where all of its columns are there, unless only columns of the source are lacking and
-        all of these are there too.
-        """
-        card, found = self._card, set(known)
-        names = [card.target_inputs, *([] if card.target is None else [card.target.inputs])]
-        there = next((columns for columns in names if columns and found.issuperset(columns)), ())
-        if not there or card.target is None:
-            return card.schema, there
-        own = set(card.target.inputs) - set(card.schema.inputs)
-        whole = not own and found.issuperset(card.schema.inputs)
-        return (card.schema, ()) if whole else (card.target, there)
 
     def read(self, data: Any, *, input: str | list[str] | None = None, **options: Any) -> Domain:
         """Read labelled rows as this model reads them; options as for `acclimate.read`, of a ranking also ``hit``."""
@@ -310,37 +309,12 @@ class Predictor:
             if options.pop("sensitive", ()):
                 raise SettingsError("sensitive columns are those of tables; interactions of users and items have none")
             return recommend.read_labelled(data, self._model, self._card.schema, **options)
-        columns = self.columns(data, input)
-        like = self._layout(columns or ())[0]
+        columns = self._layout.columns(data, input)
+        like = self._layout.of(columns or ())[0]
         options["structured"], options["shapes"] = self._model.task.structured, self._model.task.shapes
         domain = read(data, input=columns, modality=like.modality, like=like, **options)
         domain = domain if domain.labels is not None else self._model.task.self_labelled(domain)
-        return self._fitting(domain, self._named(data, domain, input))
-
-    def _named(self, data: Any, domain: Domain, input: str | list[str] | None) -> Sequence[str]:
-        """The columns that stand for the model's, in its order: those just read, or those asked for of a Domain."""
-        return self.columns(data, input) or () if isinstance(data, Domain) else domain.schema.inputs
-
-    def _fitting(self, domain: Domain, named: Sequence[str] = ()) -> Domain:
-        schema = self._card.schema
-        if domain.schema.modality != schema.modality:
-            raise DataError(f"{domain.name} is {domain.schema.modality}, but the model reads {schema.modality}")
-        like, called = self._layout(named or domain.schema.inputs)
-        return fitted(domain, like, called if self._card.target is not None and like is self._card.target else named)
-
-
-def columns_of(data: Any) -> Sequence[str] | None:
-    """The names of the columns of data, empty if they have some that cannot be told beforehand; None: no columns."""
-    if isinstance(data, Domain):
-        return data.schema.inputs or None
-    if isinstance(data, str | Path):
-        place = parse(data)
-        table = not place.on_hub and suffix_of(Path(place.path)) in TABLES
-        return TableFile(place.existing()).columns if table else ()
-    if isinstance(data, list):
-        return list(data[0]) if data and isinstance(data[0], dict) else None
-    names = getattr(data, "columns", getattr(data, "column_names", None))
-    return None if names is None else [str(name) for name in names]
+        return self._layout.fitted(data, domain, input)
 
 
 def _place(device: str, precision: str | None, trained: str) -> Place:
@@ -348,10 +322,3 @@ def _place(device: str, precision: str | None, trained: str) -> Place:
     if precision is None and trained == "fp16" and place(device).device.type == "cpu":
         precision = "fp32"
     return place(device, precision or trained)  # type: ignore[arg-type]
-
-
-def free_name(name: str, taken: Container[str]) -> str:
-    """The name of an added column, which must not replace one of the input's."""
-    while name in taken:
-        name = f"acclimate_{name}"
-    return name

@@ -143,9 +143,19 @@ class Run:
         masks: str | Path | None = None,
         sets: float | None = None,
         abstain: float | None = None,
+        equal_opportunity: str | None = None,
     ) -> pd.DataFrame | Path:
         """See `Predictor.predict`."""
-        return self.model.predict(data, input=input, output=output, k=k, masks=masks, sets=sets, abstain=abstain)
+        return self.model.predict(
+            data,
+            input=input,
+            output=output,
+            k=k,
+            masks=masks,
+            sets=sets,
+            abstain=abstain,
+            equal_opportunity=equal_opportunity,
+        )
 
     def predict_proba(self, data: Any, *, input: str | list[str] | None = None) -> np.ndarray:
         """See `Predictor.predict_proba`."""

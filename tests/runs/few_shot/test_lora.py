@@ -63,10 +63,10 @@ def test_the_backbone_that_came_in_stays_as_it_was(tiny_text):
 
 
 def test_held_out_rows_choose_the_rate(tiny_text):
-    level = {"name": "lora", "rates": [0.0, 0.01], "steps": 150}
+    level = {"name": "lora", "rates": [0.0, 0.01], "steps": 80}
     new = told(40, seed=1)
     model = learn(told(20), backbone=str(tiny_text), level=level, precision="fp32")
-    assert model.report["level"] == {"name": "lora", "rate": 0.01, "steps": 150, "rank": 8, "scale": Prototypes.scale}
+    assert model.report["level"] == {"name": "lora", "rate": 0.01, "steps": 80, "rank": 8, "scale": Prototypes.scale}
     assert [each["level"]["rate"] for each in model.report["candidates"]] == [0.0, 0.01]
     said = model.say(new.sealed()).probabilities
     assert (np.array(["no", "yes"])[said.argmax(1)] == new.labels).mean() > 0.8

@@ -145,14 +145,14 @@ def test_killed_and_resumed_is_the_same_to_the_bit(tmp_path, classes, processes,
     given = {
         "source": str(classes(0)), "input": [f"x{k}" for k in range(6)], "label": "label", "ways": 3, "shots": 2,
         "queries": 5, "backbone": {"name": "mlp", "dropout": 0.2}, "precision": "fp32", "device": "cpu",
-        "training": {"steps": 40, "checkpoint_seconds": 0},
+        "training": {"steps": 16, "checkpoint_seconds": 0},
     }  # fmt: skip
     for method in ("meta_sgd", "protonet"):
         whole = ac.meta_train(**given, method=method, out=tmp_path / method)
         folder = tmp_path / f"killed-{method}"
 
         def reached(at=folder) -> bool:
-            return any(int(p.parent.name) >= 9 for p in at.glob("checkpoints/*/*/[0-9]*/state.json"))
+            return any(int(p.parent.name) >= 5 for p in at.glob("checkpoints/*/*/[0-9]*/state.json"))
 
         environment = {"XDG_CACHE_HOME": str(own_cache)}
         status = processes.run("meta_train", reached, environment=environment, out=str(folder), method=method, **given)

@@ -15,8 +15,10 @@ import acclimate as ac
 SCRIPT = """
 import json, sys
 import acclimate as ac
-ac.meta_train(**json.loads(sys.argv[1]))
+for given in json.loads(sys.argv[1]):
+    ac.meta_train(**given)
 """
+METHODS = ("maml", "protonet")
 
 
 def test_two_processes_learn_as_one(classes, tmp_path, own_cache):
@@ -26,18 +28,18 @@ def test_two_processes_learn_as_one(classes, tmp_path, own_cache):
         "queries": 5, "backbone": {"name": "mlp"}, "training": {"steps": 12, "batch_size": 4}, "precision": "fp32",
         "device": "cpu",
     }  # fmt: skip
-    for method in ("maml", "protonet"):
-        one = ac.meta_train(**given, method=method, out=tmp_path / f"one-{method}")
-        two = tmp_path / f"two-{method}"
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                str(tmp_path / "train.py"), json.dumps({**given, "method": method, "out": str(two)}),
-            ],
-            capture_output=True, text=True, timeout=300, env={**os.environ, "XDG_CACHE_HOME": str(own_cache)},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        left, right = (load_file(folder / "model" / "weights.safetensors") for folder in (one.folder, two))
+    both = [{**given, "method": method, "out": str(tmp_path / f"two-{method}")} for method in METHODS]
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+            str(tmp_path / "train.py"), json.dumps(both),
+        ],
+        capture_output=True, text=True, timeout=300, env={**os.environ, "XDG_CACHE_HOME": str(own_cache)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for method in METHODS:
+        one, two = ac.meta_train(**given, method=method, out=tmp_path / method), ac.MetaRun(tmp_path / f"two-{method}")
+        left, right = (load_file(run.folder / "model" / "weights.safetensors") for run in (one, two))
         for name, value in left.items():
             np.testing.assert_allclose(value, right[name], rtol=1e-4, atol=1e-5, err_msg=f"{method} {name}")
-        assert ac.MetaRun(two).result["held_out"].keys() == one.result["held_out"].keys()
+        assert two.result["held_out"].keys() == one.result["held_out"].keys()

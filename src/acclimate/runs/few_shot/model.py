@@ -18,7 +18,7 @@ from acclimate.backbones.agreement import settled
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.cache import embed
 from acclimate.domains.domain import Domain, Modality, Schema
-from acclimate.domains.frames import stream
+from acclimate.domains.frames import free_name, stream
 from acclimate.domains.locator import parse
 from acclimate.domains.read import read
 from acclimate.domains.writer import FrameWriter
@@ -30,7 +30,6 @@ from acclimate.runs.few_shot.learned import LearnedLevel, find, reads
 from acclimate.runs.few_shot.lora import LoRA, Workbench, tune
 from acclimate.runs.log import Show, silent
 from acclimate.runs.meta.learned import Learned
-from acclimate.runs.predictor import free_name
 from acclimate.settings import build
 from acclimate.training.device import place
 

@@ -84,27 +84,9 @@ def _opened(target: Mapping[str, Any]) -> dict[str, Any]:
         language: ", ".join(f"{HEATS[name][language]} {value:.3f}" for name, value in calibration["ece"].items())
         for language in ("en", "zh")
     }
-    bins = calibration["bins"]
     found["sentences"] = [
         {"en": f"Calibration error on the target: {errors['en']}.", "zh": f"目标域上的校准误差：{errors['zh']}。"}
     ]
-    found["figure"] = {
-        "kind": "lines",
-        "caption": {
-            "en": "Reliability on the target: how often answers of a confidence are right. On the diagonal they fit.",
-            "zh": "目标域上的可靠性：某一置信度的答案有多少是对的。落在对角线上即为校准。",
-        },
-        "x_label": {"en": "confidence", "zh": "置信度"},
-        "y_label": {"en": "accuracy", "zh": "准确率"},
-        "diagonal": True,
-        "series": [
-            {
-                "name": HEATS["deployed"],
-                "x": [each["confidence"] for each in bins],
-                "y": [each["accuracy"] for each in bins],
-            }
-        ],
-    }
     return found
 
 

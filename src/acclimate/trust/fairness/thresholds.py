@@ -2,9 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 
+from acclimate.errors import DataError, SettingsError
+from acclimate.files import read_json, write_json
+from acclimate.trust.fairness.groups import FEWEST
+
 STEPS = 101
+FILE = "fairness.json"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What is kept beside a model of two classes, for `predict` to use on request.
+
+    Attributes:
+        positive: the answer that people wish for: the second class.
+        columns: column to group to the probability from which the answer is the positive one; see `equal_opportunity`.
+    """
+
+    positive: str
+    columns: Mapping[str, Mapping[str, float]]
+
+    def of(self, column: str) -> Mapping[str, float]:
+        """Of one column.
+
+        Raises:
+            SettingsError: nothing was fitted for it.
+        """
+        if column not in self.columns:
+            raise SettingsError(
+                f"no thresholds for groups by '{column}' (there are: {', '.join(self.columns) or 'none'}): adapt fits "
+                f"them for the columns of --sensitive, where each group has {FEWEST} held-out rows of '{self.positive}'"
+            )
+        return self.columns[column]
+
+    def answers(self, column: str, probabilities: np.ndarray, classes: Sequence[str], groups: np.ndarray) -> np.ndarray:
+        """The answers ``[n]``, of probabilities ``[n, 2]`` and the groups ``[n]`` of the rows.
+
+        Raises:
+            DataError: a group that was not among the held-out rows.
+        """
+        known = self.of(column)
+        if strange := sorted(set(map(str, groups)) - set(known)):
+            raise DataError(
+                f"column '{column}' has the group '{strange[0]}', for which there is no threshold; known are "
+                f"{', '.join(known)}: leave these rows out, or predict them without thresholds"
+            )
+        names = np.array(classes, dtype=object)
+        return names[given(probabilities[:, 1], groups, known).astype(int)]
+
+    def write(self, folder: Path) -> None:
+        """A file in a model's folder."""
+        write_json(folder / FILE, {"positive": self.positive, "columns": self.columns})
+
+    @classmethod
+    def load(cls, folder: Path) -> Thresholds | None:
+        """Of a model's folder; None where there are none."""
+        return cls(**read_json(folder / FILE)) if (folder / FILE).is_file() else None
+
+
+def fit(
+    probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], columns: Mapping[str, np.ndarray]
+) -> Thresholds:
+    """Thresholds for each column of which every group has 10 positive rows.
+
+    Args:
+        probabilities: ``[n, 2]`` of held-out rows, as `predict` gives them.
+        labels: ``[n]``.
+        classes: two; the second is the positive one.
+        columns: groups ``[n]`` by column.
+    """
+    positive = np.asarray(labels) == classes[1]
+    enough = {
+        name: groups
+        for name, groups in columns.items()
+        if min(int(positive[groups == group].sum()) for group in np.unique(groups.astype(str))) >= FEWEST
+    }
+    scores = probabilities[:, 1]
+    return Thresholds(
+        str(classes[1]), {name: equal_opportunity(scores, positive, groups) for name, groups in enough.items()}
+    )
 
 
 def equal_opportunity(scores: np.ndarray, positive: np.ndarray, groups: np.ndarray) -> dict[str, float]:
@@ -32,8 +114,7 @@ def equal_opportunity(scores: np.ndarray, positive: np.ndarray, groups: np.ndarr
         found = {}
         for name in names:
             own = np.sort(scores[(owner == name) & positive])[::-1]
-            count = round(rate * len(own))
-            found[str(name)] = float(own[count - 1]) if count else float("inf")
+            found[str(name)] = float(own[max(1, round(rate * len(own))) - 1])
         return found
 
     def accuracy(rate: float) -> float:
@@ -42,6 +123,6 @@ def equal_opportunity(scores: np.ndarray, positive: np.ndarray, groups: np.ndarr
     return at(max(np.linspace(0, 1, STEPS), key=accuracy))
 
 
-def given(scores: np.ndarray, groups: np.ndarray, thresholds: dict[str, float]) -> np.ndarray:
+def given(scores: np.ndarray, groups: np.ndarray, thresholds: Mapping[str, float]) -> np.ndarray:
     """Which rows ``[n]`` bool get the positive answer."""
     return scores >= np.array([thresholds[str(name)] for name in groups])
