@@ -31,6 +31,7 @@ _EXPORTS = {
     "compare": "api",
     "control": "api",
     "embed": "api",
+    "explain": "api",
     "inspect": "api",
     "load": "api",
     "meta_train": "api",
@@ -56,6 +57,7 @@ __all__ = [
     "compare",
     "control",
     "embed",
+    "explain",
     "inspect",
     "load",
     "meta_train",
@@ -68,7 +70,19 @@ __all__ = [
 
 if TYPE_CHECKING:
     from acclimate.adapter import Adapter
-    from acclimate.api import adapt, compare, control, embed, inspect, load, meta_train, pretrain, report, resume
+    from acclimate.api import (
+        adapt,
+        compare,
+        control,
+        embed,
+        explain,
+        inspect,
+        load,
+        meta_train,
+        pretrain,
+        report,
+        resume,
+    )
     from acclimate.domains.domain import Domain
     from acclimate.domains.interactions import read_interactions
     from acclimate.domains.read import read

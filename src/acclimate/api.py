@@ -1,10 +1,10 @@
-"""The ten-line program: read, inspect, pretrain, meta_train, adapt, compare, control, report, load, embed."""
+"""The ten-line program: read, inspect, pretrain, meta_train, adapt, compare, control, report, explain, load, embed."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from acclimate.runs import execute, given
 from acclimate.runs import inspect as inspection
 from acclimate.runs import pretrain as pretraining
 from acclimate.runs.encoder import Encoder
+from acclimate.runs.explain import LIMIT
 from acclimate.runs.lesson import HELD_OUT
 from acclimate.runs.log import Found, Show, silent, unsaid
 from acclimate.runs.meta import train as meta
@@ -39,6 +40,7 @@ __all__ = [
     "compare",
     "control",
     "embed",
+    "explain",
     "inspect",
     "load",
     "meta_train",
@@ -327,6 +329,51 @@ def report(
     named: list[Any] = list(run) if isinstance(run, list | tuple) else [run]
     folders = [Path(getattr(one, "folder", one)) for one in named]
     return write(folders, language=lang, out=None if out is None else Path(out))[0]
+
+
+def explain(
+    run: Run | str | Path,
+    data: Any,
+    *,
+    out: str | Path | None = None,
+    input: str | list[str] | None = None,
+    rows: Sequence[int] | None = None,
+    limit: int = LIMIT,
+    answer: str | None = None,
+    seed: int = 0,
+    lang: str | None = None,
+    device: str = "auto",
+    tell: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Which parts of rows speak for the answers of a model, and whether these explanations are faithful to it.
+
+    Args:
+        run: a run or its folder, or the folder of a model.
+        data: rows as for `Predictor.predict`; labels that they may carry are not read.
+        out: folder for ``explanations.json`` and ``explanations.html``; a fresh temporary one by default.
+        input: input columns where they are named otherwise than in training.
+        rows: numbers of rows, from 0; None: the first ``limit``.
+        limit: rows at most.
+        answer: the class, or label, that is explained in the place of what the model answers.
+        seed: of random orders and random weights.
+        lang: of the page, "en" or "zh".
+        device: where to run.
+        tell: called with steps done and steps in all.
+
+    Returns:
+        What ``explanations.json`` holds; docs/explanation.md lists it.
+
+    Raises:
+        AcclimateError: what is wrong, and what to do.
+    """
+    from acclimate.runs.explain import explain as write
+
+    folder = run.folder if isinstance(run, Run) else Path(run)
+    model = run.model if isinstance(run, Run) else Predictor.load(folder, device)
+    return write(
+        folder, model, data, _fresh(out), input=input, rows=rows, limit=limit, answer=answer, seed=seed,
+        language=lang, tell=tell,
+    )  # fmt: skip
 
 
 def load(folder: str | Path, *, device: str = "auto", backbone: Backbone | None = None) -> Predictor:

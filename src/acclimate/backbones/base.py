@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from acclimate.backbones.hashing import weights_key
+from acclimate.backbones.parts import Parts
 from acclimate.backbones.writer import Writer
 from acclimate.domains.domain import Domain, Modality, Rows
 from acclimate.errors import SettingsError, unknown
@@ -159,6 +160,17 @@ class Backbone(nn.Module):
         raise SettingsError(
             f"backbone '{self.spec.name}' is no detector; take RT-DETR, D-FINE, YOLOS or another of transformers, "
             "from its folder or as hf:NAME"
+        )
+
+    def parts(self, raw: Any) -> Parts:
+        """The parts of the only row of raw inputs, by which an answer is explained; in eval mode.
+
+        Raises:
+            SettingsError: this backbone does not know any.
+        """
+        raise SettingsError(
+            f"backbone '{self.spec.name}' does not say what the parts of a row are, so that answers of models on it "
+            "cannot be explained"
         )
 
     def lengths(self, rows: Rows) -> np.ndarray | None:

@@ -95,6 +95,13 @@ class ColumnEncoder:
         """Names of the columns of a table."""
         return [*self.names, *self.categories]
 
+    @property
+    def owners(self) -> list[str]:
+        """The name of the raw column that each column which comes out is of; of arrays its number, from 1."""
+        numbers = self.names if self.kind == "table" else [str(k + 1) for k in range(len(self.numbers.fill))]
+        found = [*numbers, *(numbers[k] for k in self.numbers.flag)]
+        return [*found, *(name for name, known in self.categories.items() for _ in range(len(known) + 1))]
+
     def typical(self) -> dict[str, Any] | np.ndarray:
         """What stands for columns that rows cannot have: by name, or a row of an array.
 
@@ -105,6 +112,16 @@ class ColumnEncoder:
             return np.array(numbers).reshape(self.shape)
         words = {name: next((k for k in known if k != _MISSING), None) for name, known in self.categories.items()}
         return {**dict(zip(self.names, numbers, strict=True)), **words}
+
+    @property
+    def blank(self) -> np.ndarray:
+        """`typical` as it comes out, ``[size]`` float32; of sparse matrices zeros."""
+        numbers = np.zeros(len(self.numbers.fill)) if self.standardize else np.asarray(self.numbers.fill)
+        flags = np.zeros(len(self.numbers.flag))
+        words = [
+            np.eye(len(known) + 1)[int(len(known) > 1 and known[0] == _MISSING)] for known in self.categories.values()
+        ]
+        return np.concatenate([numbers, flags, *words]).astype(np.float32)
 
     def encode(self, raw: Any) -> np.ndarray | sparse.csr_matrix:
         """Raw rows -> ``[n, size]`` float32; sparse rows stay sparse.

@@ -16,6 +16,7 @@ from acclimate.backbones import column_encoder, linked_columns
 from acclimate.backbones.base import Identity, Spec
 from acclimate.backbones.column_encoder import ColumnEncoder
 from acclimate.backbones.linked_columns import LinkedEncoder
+from acclimate.backbones.parts import Parts
 from acclimate.backbones.passthrough import csr_tensor
 from acclimate.domains.domain import Domain, Modality
 from acclimate.errors import DataError
@@ -55,10 +56,17 @@ class Columns(Identity):
         self._set(linked_columns.link(self.encoder, domain))
 
     def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
+        values = self._known().encode(raw)
+        return csr_tensor(values) if sparse.issparse(values) else torch.from_numpy(values)
+
+    def parts(self, raw: Any) -> Parts:
+        """Columns."""
+        return linked_columns.parts(self._known(), raw)
+
+    def _known(self) -> ColumnEncoder | LinkedEncoder:
         if self.encoder is None:
             raise DataError("columns does not know its columns yet: call fit(domain) first")
-        values = self.encoder.encode(raw)
-        return csr_tensor(values) if sparse.issparse(values) else torch.from_numpy(values)
+        return self.encoder
 
     def config(self) -> dict[str, Any]:
         return {

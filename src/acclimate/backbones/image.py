@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from acclimate.backbones.layers import LayeredBackbone, first_tensor, image_layout, watching
+from acclimate.backbones.parts import Parts, of_pixels
 from acclimate.backbones.preprocess import Augment, Crop, ImagePreprocess, Square
 from acclimate.errors import AcclimateError, DataError, SettingsError
 
@@ -59,6 +60,22 @@ class ImageBackbone(LayeredBackbone):
             pixels, frames = self.preprocess.whole(raw, training=training, rng=rng)
             return {"pixels": pixels, "frame": frames}
         return self.preprocess(raw, training=training, rng=rng)
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the network has gradients with respect to pixels."""
+        return True
+
+    def parts(self, raw: Sequence[np.ndarray]) -> Parts:
+        """Patches of the image as the network sees it."""
+        found, look = self.collate(raw), self.preprocess
+        if not self.spec.maps:
+            return of_pixels(found, look.mean, look.std, smooth=self.smooth)
+
+        def framed(pixels: Tensor) -> dict[str, Tensor]:
+            return {"pixels": pixels, "frame": found["frame"].to(pixels.device).expand(len(pixels), -1)}
+
+        return of_pixels(found["pixels"], look.mean, look.std, inputs=framed, smooth=self.smooth)
 
     def read_maps(self) -> None:
         """Of the whole image on a canvas; the last layer of each size, and the image itself as the finest map.

@@ -108,6 +108,11 @@ class KerasModel(ImageBackbone):
         self.spec = Spec(name, "image", {}, "final", pretrained=pretrained, learning_rate=1e-4)
         self.spec = replace(self.spec, layers=self.measure(["final"]))
 
+    @property
+    def smooth(self) -> bool:
+        """What Keras prepares may be computed outside of torch: patches are left out instead."""
+        return False
+
     def read_maps(self) -> None:
         Backbone.read_maps(self)  # its size is fixed, and its maps have their channels last
 

@@ -8,9 +8,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
+from scipy import sparse
 
 from acclimate.backbones import column_encoder
 from acclimate.backbones.column_encoder import ColumnEncoder
+from acclimate.backbones.parts import Parts, of_numbers
 from acclimate.domains.domain import Domain
 from acclimate.errors import DataError
 
@@ -49,6 +52,16 @@ class LinkedEncoder:
     def size(self) -> int:
         """Number of columns that come out."""
         return self.first.size + self._more
+
+    @property
+    def owners(self) -> list[str]:
+        """See `ColumnEncoder.owners`; the last column, which tells whose a row is, is of none."""
+        return [*self.first.owners, *([] if self.own is None else self.own.owners), ""]
+
+    @property
+    def blank(self) -> np.ndarray:
+        """See `ColumnEncoder.blank`; the other's own columns are zero."""
+        return np.concatenate([self.first.blank, np.zeros(self._more, dtype=np.float32)])
 
     @property
     def idle(self) -> int:
@@ -112,6 +125,23 @@ def link(first: ColumnEncoder, other: Domain) -> LinkedEncoder:
     own = [name for name in theirs if name not in mine]
     encoder = fit(only=own) if own else None
     return LinkedEncoder(first, encoder, [name for name in mine if name not in theirs])
+
+
+def parts(encoder: ColumnEncoder | LinkedEncoder, raw: Any) -> Parts:
+    """Raw columns of one row, of a sparse one those that are not zero; one that is left out is at its typical value."""
+    encoded: Any = encoder.encode(raw)
+    found = encoded.toarray() if sparse.issparse(encoded) else encoded
+    of = [name if found[0, k] or encoder.kind != "sparse" else "" for k, name in enumerate(encoder.owners)]
+    names = list(dict.fromkeys(name for name in of if name))
+    place = {name: k for k, name in enumerate(names)}
+    owner = torch.tensor([place.get(name, -1) for name in of], dtype=torch.int64)
+    values, blank = torch.from_numpy(found), torch.from_numpy(encoder.blank)[None]
+    if encoder.kind == "table":
+        cells = [raw[name].iloc[0] for name in names]
+    else:  # columns of an array are called by their numbers
+        flat = (raw.toarray() if sparse.issparse(raw) else np.asarray(raw)).reshape(-1)
+        cells = [flat[int(name) - 1] for name in names]
+    return of_numbers("columns", names, names, values, blank, owner, shown={"cells": cells})
 
 
 def restore(value: Mapping[str, Any]) -> ColumnEncoder | LinkedEncoder:

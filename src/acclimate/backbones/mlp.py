@@ -17,6 +17,7 @@ from acclimate.backbones.base import Backbone, Spec
 from acclimate.backbones.column_encoder import ColumnEncoder
 from acclimate.backbones.layers import ignore_last
 from acclimate.backbones.linked_columns import LinkedEncoder
+from acclimate.backbones.parts import Parts
 from acclimate.domains.domain import Domain, Modality
 from acclimate.errors import DataError, SettingsError
 from acclimate.settings import as_dict, build
@@ -75,10 +76,17 @@ class MLP(Backbone):
         self._build(linked_columns.link(self.encoder, domain))
 
     def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
+        values = self._known().encode(raw)
+        return torch.from_numpy(values if isinstance(values, np.ndarray) else values.toarray())
+
+    def parts(self, raw: Any) -> Parts:
+        """Columns."""
+        return linked_columns.parts(self._known(), raw)
+
+    def _known(self) -> ColumnEncoder | LinkedEncoder:
         if self.encoder is None:
             raise DataError("mlp does not know its columns yet: call fit(domain) first")
-        values = self.encoder.encode(raw)
-        return torch.from_numpy(values if isinstance(values, np.ndarray) else values.toarray())
+        return self.encoder
 
     def forward(self, inputs: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         asked = [self.check_layer(layer) for layer in (layers or [self.spec.default])]

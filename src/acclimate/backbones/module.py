@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from acclimate.backbones.base import Spec
 from acclimate.backbones.hashing import weights_key
 from acclimate.backbones.layers import LayeredBackbone, image_layout, pool
+from acclimate.backbones.parts import Parts, of_numbers, of_pixels, of_words
 from acclimate.domains.domain import Domain, Modality
 from acclimate.errors import SettingsError
 
@@ -61,6 +62,27 @@ class ModuleBackbone(LayeredBackbone):
                 "in a list or array) to from_module, or call fit(domain)"
             )
         return self.collate(self._example)
+
+    def parts(self, raw: Any) -> Parts:
+        """Words of texts, patches of images that become one tensor, columns of arrays."""
+        modality, look = self.spec.modality, self._collate
+        if modality == "text":
+            return of_words(raw[0], self.collate)
+        values = self.collate(raw)
+        if (
+            modality == "image"
+            and isinstance(values, Tensor)
+            and values.ndim == 4
+            and values.shape[2] == values.shape[3]
+        ):
+            return of_pixels(values, getattr(look, "mean", (0.0,)), getattr(look, "std", (1.0,)))
+        if modality == "array" and isinstance(values, Tensor):
+            flat = values.flatten(1)
+            names = [str(k + 1) for k in range(flat.shape[1])]
+            owner = torch.arange(flat.shape[1]).reshape(values.shape[1:])
+            blank = torch.zeros_like(values)
+            return of_numbers("columns", names, names, values, blank, owner, shown={"cells": flat[0].tolist()})
+        return super().parts(raw)
 
     def run(self, inputs: Any) -> Any:
         if isinstance(inputs, Mapping):

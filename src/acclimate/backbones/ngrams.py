@@ -14,6 +14,7 @@ from scipy import sparse
 from torch import Tensor
 
 from acclimate.backbones.base import Identity, Spec
+from acclimate.backbones.parts import Parts, of_words
 from acclimate.backbones.passthrough import csr_tensor
 from acclimate.backbones.text import readable
 from acclimate.domains.domain import Domain, Modality
@@ -75,6 +76,10 @@ class Ngrams(Identity):
 
     def collate(self, raw: Sequence[str], *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
         return csr_tensor(self.features_sparse(raw))
+
+    def parts(self, raw: Sequence[str]) -> Parts:
+        """Words."""
+        return of_words(raw[0], self.collate)
 
     def config(self) -> dict[str, Any]:
         return {"kind": self.kind, "settings": as_dict(self.settings)}

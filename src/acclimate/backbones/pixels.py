@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from acclimate.backbones.base import Identity, Spec
+from acclimate.backbones.parts import Parts, of_pixels
 from acclimate.backbones.preprocess import Crop, ImagePreprocess
 from acclimate.domains.domain import Domain, Modality
 from acclimate.settings import as_dict, build
@@ -46,6 +47,11 @@ class Pixels(Identity):
         self, raw: Sequence[np.ndarray], *, training: bool = False, rng: np.random.Generator | None = None
     ) -> Tensor:
         return self.preprocess(raw).flatten(1)
+
+    def parts(self, raw: Sequence[np.ndarray]) -> Parts:
+        """Patches of the small image."""
+        look = self.preprocess
+        return of_pixels(look(raw), look.mean, look.std, inputs=lambda pixels: pixels.flatten(1))
 
     def config(self) -> dict[str, Any]:
         return {"kind": self.kind, "settings": as_dict(self.settings)}

@@ -16,6 +16,7 @@ from acclimate.backbones import packaged, pretrained
 from acclimate.backbones.base import Spec
 from acclimate.backbones.hashing import weights_key
 from acclimate.backbones.layers import LayeredBackbone, blocks_by_prefix, pool
+from acclimate.backbones.parts import Parts, of_tokens, of_words
 from acclimate.backbones.text import CHARACTERS_PER_TOKEN, character_lengths, load_tokenizer, readable, rules
 from acclimate.backbones.windows import windows
 from acclimate.backbones.words import first_tokens
@@ -88,6 +89,28 @@ class TransformersText(LayeredBackbone):
             return {**encoded, "inside": inside, "places": torch.where(inside[..., None], places, -1)}
         first, places = first_tokens(texts, places, inside)
         return {**encoded, "inside": inside, "first": first, "places": places}
+
+    def parts(self, raw: Sequence[str]) -> Parts:
+        """Words; one that is left out is as many masks as it has tokens, so that others stay where they are."""
+        if not self.tokenizer.is_fast:
+            return of_words(raw[0], self.collate)
+        inputs = self.collate(raw)
+        return of_tokens(raw[0], inputs, self._ends(raw, inputs), self.tokenizer, self.network)
+
+    def _ends(self, raw: Sequence[str], inputs: Mapping[str, Tensor]) -> list[tuple[int, int]]:
+        """Where in the text each token begins and ends; nowhere, where it is none of its own."""
+        count = inputs["input_ids"].shape[1]
+        text = readable(raw, (self.settings.max_length if self.units is None else MOST_TOKENS) * CHARACTERS_PER_TOKEN)[
+            0
+        ]
+        form: dict[str, Any] = {"truncation": True, "max_length": count, "return_offsets_mapping": True}
+        if self.units != "pair":
+            return [(int(a), int(b)) for a, b in self.tokenizer(text, **form)["offset_mapping"]]
+        asked, told = text.split("\n", 1) if "\n" in text else ("", text)
+        found = self.tokenizer(self._short([asked])[0], told, **{**form, "truncation": "only_second"})
+        after = len(text) - len(told)
+        parts = zip(found["offset_mapping"], found.sequence_ids(0), strict=True)
+        return [(int(a) + after * int(of == 1), int(b) + after * int(of == 1)) for (a, b), of in parts]
 
     def _short(self, questions: Sequence[str]) -> list[str]:
         """The questions, each cut to less than half a window: the rest is the text's."""

@@ -142,6 +142,16 @@ class Predictor:
         return (*self._odd, *never, *(() if self._sure is None else (self._sure.note,)))
 
     @property
+    def network(self) -> Model:
+        """The network itself, for whoever looks into it: on `place`, in any mode."""
+        return self._model
+
+    @property
+    def place(self) -> Place:
+        """Where it computes."""
+        return self._place
+
+    @property
     def width(self) -> int:
         """Number of features that the head reads."""
         return self._model.neck.size

@@ -289,6 +289,26 @@ class Task(ABC):
         """
         raise SettingsError(f"task '{self.name}' has no convex head; use --tune full")
 
+    explained: ClassVar[str] = ""
+    """What `score` gives, in words; empty where answers have no score that an explanation could follow."""
+
+    @property
+    def explainable(self) -> tuple[str, ...]:
+        """The names that may be explained in the place of what was answered, as a class that was not."""
+        return ()
+
+    def score(self, outputs: Mapping[str, Tensor], answer: Any) -> Tensor:
+        """How strongly outputs of ``n`` versions of a row say an answer that was given to it, ``[n]``; differentiable.
+
+        Args:
+            outputs: of the versions.
+            answer: a prediction of `decode`, or a name of `explainable`.
+
+        Raises:
+            SettingsError: answers of this task have no such score.
+        """
+        raise SettingsError(f"answers of task '{self.name}' have no score that an explanation could follow")
+
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """JSON that rebuilds the task."""

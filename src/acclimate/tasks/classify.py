@@ -28,6 +28,7 @@ class Classify(Task):
     name: ClassVar[str] = "classify"
     kind: ClassVar[Kind] = "class"
     primary: ClassVar[Metric] = Metric("accuracy")
+    explained: ClassVar[str] = "log-odds of the class"
 
     @classmethod
     def from_domain(cls, domain: Domain) -> Self:
@@ -129,6 +130,17 @@ class Classify(Task):
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """`metrics` as a function of the rows' weights, for resampling."""
         return weighted_classification(answers.prediction, answers.probabilities, labels, self.classes)
+
+    @property
+    def explainable(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.classes
+
+    def score(self, outputs: Mapping[str, Tensor], answer: Any) -> Tensor:
+        """Log-odds: a shift of all logits is none of it, and of two classes it is the difference of their logits."""
+        own = self.classes.index(answer)
+        others = [k for k in range(len(self.classes)) if k != own]
+        return outputs["logits"][:, own] - outputs["logits"][:, others].logsumexp(1)
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """Multinomial logistic regression with ``penalty / (2 n) * ||W||^2`` beside the mean loss.

@@ -41,6 +41,7 @@ class Multilabel(Task):
     name: ClassVar[str] = "multilabel"
     kind: ClassVar[Kind] = "labels"
     primary: ClassVar[Metric] = Metric("roc_auc")
+    explained: ClassVar[str] = "log-odds of the label, or the mean over the labels that were answered"
     structured: ClassVar[bool] = True
 
     @classmethod
@@ -137,6 +138,18 @@ class Multilabel(Task):
             return {**found, **{f"roc_auc_{self.names[k]}": area["roc_auc"] for k, area in each.items()}}
 
         return metrics
+
+    @property
+    def explainable(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.names
+
+    def score(self, outputs: Mapping[str, Tensor], answer: Any) -> Tensor:
+        """Log-odds of a label; of an answer the mean over its labels, or, where it has none, that of none."""
+        if answer in self.names:
+            return outputs["logits"][:, self.names.index(answer)]
+        said = np.flatnonzero(json.loads(answer))
+        return outputs["logits"][:, said].mean(1) if len(said) else -outputs["logits"].mean(1)
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """A logistic regression for each label, on the rows of which it is known; see `Classify.solve`."""

@@ -29,6 +29,7 @@ class Regress(Task):
     name: ClassVar[str] = "regress"
     kind: ClassVar[Kind] = "number"
     primary: ClassVar[Metric] = Metric("mae", higher_is_better=False)
+    explained: ClassVar[str] = "the number"
 
     @classmethod
     def from_domain(cls, domain: Domain) -> Self:
@@ -85,6 +86,10 @@ class Regress(Task):
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """`metrics` as a function of the rows' weights, for resampling."""
         return weighted_regression(answers.prediction, as_numbers(labels))
+
+    def score(self, outputs: Mapping[str, Tensor], answer: Any) -> Tensor:
+        """The number in the unit of the labels."""
+        return outputs["value"] * self.scale + self.mean
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """Ridge regression with ``penalty * ||w||^2`` beside the summed squared error."""

@@ -1,0 +1,1 @@
+"""What ``acclimate explain`` explains, one file a ``--kind``."""

@@ -1,0 +1,189 @@
+"""The page of explanations, and their section of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from acclimate.runs.report import figures
+from acclimate.runs.report.blocks import Block, section
+from acclimate.runs.report.blocks import figures as beside
+from acclimate.runs.report.explained import row
+from acclimate.runs.report.page import put
+from acclimate.runs.report.sections import write_section
+from acclimate.runs.report.words import Words, number, sign
+from acclimate.trust.explain.explain import Explanation
+from acclimate.trust.explain.faithful import FEWEST
+
+SHOWN = 3
+"""Rows of the section."""
+STRONGEST = 3
+"""Parts of such a row."""
+Said = dict[str, str]
+
+
+def told(value: Mapping[str, Any]) -> list[Said]:
+    """What the measures of faithfulness say, a sentence each."""
+    found = value["faithfulness"]
+    return [
+        _order(found),
+        *_areas(found, value["score"]),
+        *_weights(found),
+        *({"en": note, "zh": note} for note in value["notes"]),
+    ]
+
+
+def _order(found: Mapping[str, Any]) -> Said:
+    """Whether the order of the parts is better than a random one."""
+    return {
+        "yes": _said(
+            "These explanations say what the model does: they do better than a random order of the parts.",
+            "这些解释反映了模型的行为：优于随机顺序。",
+        ),
+        "partly": _said(
+            "Read these explanations with care: they do better than a random order of the parts in one way only.",
+            "请谨慎解读这些解释：它们只在一个方面优于随机顺序。",
+        ),
+        "no": _said(
+            "Do not rely on these explanations: they do no better than a random order of the parts.",
+            "请勿依赖这些解释：它们并不优于随机顺序。",
+        ),
+        "unknown": _said(
+            "Whether these explanations do better than a random order of the parts cannot be said: "
+            f"{found['rows']} rows have two parts or more, and {FEWEST} are needed.",
+            f"无法判断这些解释是否优于随机顺序：只有 {found['rows']} 行含有两个以上的部分，至少需要 {FEWEST} 行。",
+        ),
+    }[found["better_than_random"]]
+
+
+def _areas(found: Mapping[str, Any], score: str) -> list[Said]:
+    """By how much."""
+    if found["better_than_random"] == "unknown":
+        return []
+    out, into = (_interval(found[name]) for name in ("deletion", "insertion"))
+    return [
+        _said(
+            f"Parts are left out or put in, the highest scores first: the {score} falls faster by {out[0]}, and rises "
+            f"faster by {into[0]}, than in random order (mean area between the curves, {found['rows']} rows).",
+            f"按得分从高到低删除或加入部分：与随机顺序相比，下降更快 {out[1]}，上升更快 {into[1]}"
+            f"（曲线间平均面积，{found['rows']} 行）。",
+        )
+    ]
+
+
+def _weights(found: Mapping[str, Any]) -> list[Said]:
+    """Whether they would be the same with random weights."""
+    names = {"random_head": ("a random head", "随机输出层"), "random_backbone": ("a random backbone", "随机骨干网络")}
+    known = {name: found[name] for name in names if found[name]["value"] is not None}
+    if not known or found["follows_weights"] == "unknown":
+        return []
+    each_en = ", ".join(f"{number(value['value'])} with {names[name][0]}" for name, value in known.items())
+    each_zh = "，".join(f"{names[name][1]} {number(value['value'])}" for name, value in known.items())
+    if found["follows_weights"] == "yes":
+        return [
+            _said(
+                f"They depend on what was learned: with random weights they are others (rank correlation {each_en}).",
+                f"它们取决于模型学到的内容：换成随机权重后解释不同（秩相关：{each_zh}）。",
+            )
+        ]
+    return [
+        _said(
+            f"With random weights they are much the same (rank correlation {each_en}): they tell of the rows more than "
+            "of what was learned.",
+            f"换成随机权重后解释几乎不变（秩相关：{each_zh}）：它们更多反映数据本身，而非模型学到的内容。",
+        )
+    ]
+
+
+def _said(english: str, chinese: str) -> Said:
+    return {"en": english, "zh": chinese}
+
+
+def _interval(found: Mapping[str, float]) -> tuple[str, str]:
+    low, high = sign(found["low"]), sign(found["high"])
+    return f"{sign(found['value'])} ({low} to {high})", f"{sign(found['value'])}（{low} 至 {high}）"
+
+
+def level(value: Mapping[str, Any]) -> str:
+    """How the explanations stand."""
+    found = value["faithfulness"]
+    if found["better_than_random"] == "no":
+        return "bad"
+    return "good" if (found["better_than_random"], found["follows_weights"]) == ("yes", "yes") else "caution"
+
+
+def write(folder: Path, value: Mapping[str, Any]) -> None:
+    """Write the section of a run."""
+    first, *more = told(value)
+    rows = [[_name(each), str(each["answer"]), _strongest(each)] for each in value["rows"][:SHOWN]]
+    write_section(
+        folder,
+        {
+            "name": "explain",
+            "title": _said("What speaks for the answers", "答案的依据"),
+            "summary": first,
+            "level": level(value),
+            "sentences": more,
+            "table": {
+                "caption": _said("The strongest parts of the first rows", "前几行中影响最大的部分"),
+                "columns": [_said("row", "行"), _said("explained", "被解释的答案"), _said("parts", "部分")],
+                "rows": rows,
+            },
+        },
+    )
+
+
+def _name(each: Mapping[str, Any]) -> str:
+    return each["file"] or str(each["row"])
+
+
+def _strongest(each: Mapping[str, Any]) -> str:
+    parts = sorted(each["parts"], key=lambda part: -abs(part["score"]))[:STRONGEST]
+    return ", ".join(f"{part['name']} {sign(part['score'])}" for part in parts)
+
+
+def write_page(
+    path: Path, folder: Path, value: Mapping[str, Any], found: Sequence[Explanation], language: str | None
+) -> Path:
+    """Write the page of explanations: what they are worth first, then every row."""
+    words, name = Words(language or "en"), folder.resolve().name
+    first, *more = (words.text(sentence) for sentence in told(value))
+    mark = level(value)
+    top = {
+        **{"mark": mark, "badge": words(f"level.{mark}"), "sentence": first, "figure": "", "caption": ""},
+        **{"more": more, "why": [], "next": [], "tiles": []},
+    }
+    shown = [row(each, own, words) for each, own in zip(value["rows"], found, strict=True)]
+    title = words("explain.rows")
+    forms = dict.fromkeys(each.parts.form for each in found)
+    lead = [words("explain.rows.lead", score=value["score"]), words("explain.colours")]
+    lead += [words(f"explain.without.{form}") for form in forms]
+    page = {
+        "title": words("explain.page", run=name),
+        "kind": words("explain.kind"),
+        "run": name,
+        "kicker": words.maybe(f"task.{value['task']}", value["task"].replace("_", " ")),
+        "verdict": top,
+        "sections": [
+            section("rows", title, lead, [{"kind": "explained", "rows": shown}]),
+            section("faithful", words("explain.faithful"), [words("explain.faithful.lead")], _faithful(value, words)),
+        ],
+    }
+    return put(path, page, words)
+
+
+def _faithful(value: Mapping[str, Any], words: Words) -> list[Block | None]:
+    """The curves of deletion and insertion beside random order."""
+    found = value["faithfulness"]["curves"]
+    drawn = []
+    for name in ("deletion", "insertion") if found else ():
+        caption = words(f"explain.{name}")
+        series = [
+            {"name": words(f"explain.{order}"), "x": found["share"], "y": found[key]}
+            for order, key in (("own", name), ("random", f"random_{name}"))
+        ]
+        shape = {"kind": "lines", "series": series, "x_label": words("explain.share"), "y_label": value["score"]}
+        ends = f"{number(found[name][0])} → {number(found[name][-1])}"
+        drawn.append((figures.lines(f"explain-{name}", caption, f"{caption} {ends}", shape), caption))
+    return [beside(*drawn)]
