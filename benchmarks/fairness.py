@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 import acclimate as ac
+from acclimate.domains.labels import canonical_groups, canonical_one
 from acclimate.errors import AcclimateError
 from acclimate.seeds import generator
+from acclimate.trust.fairness.groups import columns, gaps, judged
 from benchmarks.common import DATA, RESULTS, SEEDS, say, write
 
 TABULAR = DATA / "tabular"
@@ -106,10 +108,12 @@ def cell(name: str, method: str, seed: int) -> dict[str, Any]:
             method={"name": method, **METHODS[method]}, seed=seed, out=Path(folder) / "run",
         )  # fmt: skip
         found = run.evaluate(tested, label="label", force=True)  # some people have all columns in common
-        arms = {}
-        for arm in run.result["arms"]:
-            metrics = arm["target"]["metrics"]
-            arms[arm["name"]] = {key: round(metrics[key], 4) for key in ("accuracy", "balanced_accuracy")}
+        arms = {row["name"]: judge(run.arm(row["name"]), tested, sensitive) for row in run.result["arms"]}
+        if method == next(iter(METHODS)):
+            for column in sensitive.split(","):
+                known = run.arm("source_only")._thresholds
+                if known is not None and set(known.columns.get(column, ())) >= set(tested[column]):
+                    arms[f"thresholds by {column}"] = judge(run.arm("source_only"), tested, sensitive, column)
     groups = found["fairness"]["target"]
     return {
         "cell": name,
@@ -120,10 +124,18 @@ def cell(name: str, method: str, seed: int) -> dict[str, Any]:
         "deployed": groups["arm"],
         "arms": arms,
         "groups": groups["groups"],
-        "gaps": groups["gaps"],
         "widened": groups["widened"],
         "on_source": found["fairness"]["source"]["widened"],
     }
+
+
+def judge(model: ac.Predictor, tested: pd.DataFrame, sensitive: str, threshold: str | None = None) -> dict[str, Any]:
+    """Accuracy of one model, and its gaps by column and by all columns together."""
+    said = model.predict(tested.drop(columns="label"), equal_opportunity=threshold)["prediction"].to_numpy(object)
+    labels = np.array([canonical_one(value) for value in tested["label"]], dtype=object)
+    seen = judged(said, labels, model.classes)
+    groups = columns({name: canonical_groups(tested[name]) for name in sensitive.split(",")})
+    return {"accuracy": round(float(seen["accuracy"].values.mean()), 4), "gaps": gaps(seen, groups)}
 
 
 if __name__ == "__main__":

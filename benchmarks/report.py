@@ -10,7 +10,15 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks import language_page, recommend_page, sites_page, speech_page, transcription_page, translation_page
+from benchmarks import (
+    language_page,
+    recommend_page,
+    sites_page,
+    speech_page,
+    transcription_page,
+    translation_page,
+    trust_page,
+)
 from benchmarks.common import RESULTS, ROOT, table
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -257,6 +265,9 @@ SECTIONS = {
     "generation": language_page.generation,
     "xrays": sites_page.xrays,
     "tutorial": sites_page.tutorial,
+    "private": trust_page.private,
+    "coverage": trust_page.coverage,
+    "fairness": trust_page.fairness,
     "startup": _startup,
 }
 
