@@ -133,29 +133,9 @@ class Run:
             writer.write(frame)
         return {"output": str(output), **report}
 
-    def predict(
-        self,
-        data: Any,
-        *,
-        input: str | list[str] | None = None,
-        output: str | Path | None = None,
-        k: int | None = None,
-        masks: str | Path | None = None,
-        sets: float | None = None,
-        abstain: float | None = None,
-        equal_opportunity: str | None = None,
-    ) -> pd.DataFrame | Path:
-        """See `Predictor.predict`."""
-        return self.model.predict(
-            data,
-            input=input,
-            output=output,
-            k=k,
-            masks=masks,
-            sets=sets,
-            abstain=abstain,
-            equal_opportunity=equal_opportunity,
-        )
+    def predict(self, data: Any, **options: Any) -> pd.DataFrame | Path:
+        """The answers of the model to use; arguments as for `Predictor.predict`."""
+        return self.model.predict(data, **options)
 
     def predict_proba(self, data: Any, *, input: str | list[str] | None = None) -> np.ndarray:
         """See `Predictor.predict_proba`."""
