@@ -41,6 +41,7 @@ __all__ = [
     "control",
     "embed",
     "explain",
+    "influence",
     "inspect",
     "load",
     "meta_train",
@@ -306,6 +307,19 @@ def resume(
         show=show,
     )
     return Run(folder, next(iter(objects.values()))() if objects else None)
+
+
+def influence(run: Run | str | Path, **options: Any) -> dict[str, Any]:
+    """Which source rows helped or hurt on the target, and what training again without them does.
+
+    Args:
+        run: a finished run or its folder.
+        **options: see `Run.influence`: ``data``, ``label``, ``arm``, ``remove``, ``out``, ...
+
+    Raises:
+        AcclimateError: what is wrong, and what to do.
+    """
+    return (run if isinstance(run, Run) else Run(run)).influence(**options)
 
 
 def report(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ import numpy as np
 from acclimate.domains.domain import Domain
 from acclimate.domains.labels import apply_label_map
 from acclimate.domains.locator import named_label
-from acclimate.domains.rows import place_of
 from acclimate.errors import DataError
 from acclimate.files import write_json
-from acclimate.runs import fairness, result
+from acclimate.runs import fairness, result, seal
 from acclimate.runs.evidence import scored
 from acclimate.runs.layout import names_in
 from acclimate.runs.predictor import Predictor
@@ -36,9 +34,6 @@ from acclimate.trust.fairness.thresholds import Thresholds
 
 LISTED = 8
 """Names that a sentence lists."""
-
-FIRST = 3
-"""Rows that are named of those that were trained on."""
 
 
 def open_seal(
@@ -90,19 +85,10 @@ def open_seal(
         domain = replace(domain, groups=domain.labels if domain.groups is None else domain.groups)
     task.check(domain, learned=False)
     names = _names(task, domain.name, labels)
-    seen = _check_rows(folder, domain, force)
+    seen = seal.check_rows(folder, domain, force)
     domain = domain.select(domain.order)  # the order of the file must not change an interval
     assert domain.labels is not None
-    opening = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "data": domain.name,
-        "label": label,
-        "rows": len(domain),
-        "hash": domain.fingerprint,
-        **seen,
-    }
-    value["seal"] = {"opened": value["seal"]["opened"] + 1, "openings": [*value["seal"]["openings"], opening]}
-    write_json(folder / "result.json", value)  # that labels were opened stays true whatever fails after this
+    seal.record(folder, value, domain, label, seen)
 
     comparable = {name: arm for name, arm in arms.items() if arm._model.task.config() == task.config()}
     answers = {name: arm.answers(domain, cached=True) for name, arm in comparable.items()}
@@ -237,25 +223,6 @@ def _check_people(task: Task, domain: Domain, force: bool) -> list[str]:
             "names if they are others, or --force"
         )
     return [f"{said}: what is measured on them flatters"]
-
-
-def _check_rows(folder: Path, domain: Domain, force: bool) -> dict[str, int]:
-    """How many of the rows training has seen.
-
-    Raises:
-        DataError: some were trained on with labels, unless forced.
-    """
-    with np.load(folder / "rows.npz", allow_pickle=False) as rows:
-        trained = np.flatnonzero(np.isin(domain.ids, rows["trained"]))
-        seen = int(np.isin(domain.ids, rows["seen"]).sum())
-    if len(trained) and not force:
-        first = ", ".join(place_of(domain, int(k)).removeprefix(f"{domain.name}, ") for k in trained[:FIRST])
-        told = f"{first}, ..." if len(trained) > FIRST else first
-        raise DataError(
-            f"{domain.name}: {len(trained)} of {len(domain)} rows were trained on with their labels ({told}); "
-            "take others, or --force to evaluate all the same"
-        )
-    return {"trained_on": len(trained), "seen_unlabelled": seen - len(trained)}
 
 
 def _verdict(task: Task, found: Mapping[str, ArmScores], adapted: str, reference: str | None) -> str:

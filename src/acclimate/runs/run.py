@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,38 @@ class Run:
             self.folder, several(members), several(others), partial(self.arm, device=device), shadows=shadows,
             canaries=canaries, seconds=None if budget is None else seconds(budget), seed=seed,
         )  # fmt: skip
+
+    def influence(
+        self,
+        *,
+        data: Any = None,
+        label: str | None = None,
+        input: str | list[str] | None = None,
+        arm: str | None = None,
+        remove: float = 0.05,
+        source: Any = None,
+        target: Any = None,
+        out: str | Path | None = None,
+        force: bool = False,
+        device: str = "auto",
+        say: Callable[[str], None] = lambda sentence: None,
+    ) -> dict[str, Any]:
+        """Which source rows helped or hurt on the target, checked by training again without some (docs/influence.md).
+
+        See `acclimate.runs.influence.influence`. ``label`` names the labels of ``data`` (or of the run's target) and
+        opens the seal for them, which is recorded; without it no sealed label is read. ``source`` and ``target`` are
+        given again where they came from Python. ``influence.json`` goes into ``out``, or into the run.
+        """
+        from acclimate.runs.influence.influence import influence
+
+        networks = None if self._backbone is None else {self.result["backbone"]: partial(deepcopy, self._backbone)}
+        value = influence(
+            self.folder, partial(self.arm, device=device), self.folder if out is None else Path(out),
+            data=several(data), label=label, input=input, arm=arm, remove=remove, source=several(source) or None,
+            target=several(target) or None, backbones=networks, force=force, say=say,
+        )  # fmt: skip
+        self.result = result.load(self.folder)
+        return value
 
     def label_plan(
         self,

@@ -309,6 +309,13 @@ class Task(ABC):
         """
         raise SettingsError(f"answers of task '{self.name}' have no score that an explanation could follow")
 
+    def ridge(self, penalty: float, labels: np.ndarray) -> float | None:
+        """What `solve` minimises with this penalty: ``ridge / 2 * ||W||^2`` beside the *sum* of `loss` over rows.
+
+        None where that is not so: no convex head, or one that weighs rows otherwise than the loss does.
+        """
+        return None
+
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """JSON that rebuilds the task."""

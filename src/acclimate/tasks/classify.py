@@ -163,6 +163,10 @@ class Classify(Task):
         every[0][fitted.classes_], every[1][fitted.classes_] = weight, bias
         return _linear(*every)
 
+    def ridge(self, penalty: float, labels: np.ndarray) -> float:
+        """The penalty; twice that of two classes, of which scikit-learn keeps one row of weights, and we two halves."""
+        return penalty * (2.0 if len(np.unique(self.encode(labels))) == 2 else 1.0)
+
     def config(self) -> dict[str, Any]:
         """Name and classes."""
         return {"name": self.name, "classes": list(self.classes)}

@@ -81,9 +81,9 @@ def fit_convex(
         key = f"{layer} {penalty:g}"
         if key not in scores:
             assert validation is not None
-            _solve(model, layer, small[layer], penalty)
+            fit_at(model, layer, small[layer], penalty)
             held_out = validation[layer]
-            outputs = task.outputs(model.head, model.neck(_tensor(_values(held_out))))
+            outputs = task.outputs(model.head, model.neck(_tensor(values_of(held_out))))
             answers = task.decode({name: value.numpy() for name, value in outputs.items()})
             assert held_out.labels is not None
             value = task.metrics(answers, held_out.labels)[task.primary.name]
@@ -98,8 +98,8 @@ def fit_convex(
         if validation and len(next(iter(validation.values()))):
             layer = max(reversed(layers), key=lambda name: score(name, middle))
             penalty = max(sorted(penalties, reverse=True), key=lambda value: score(layer, value))
-        towards = None if target is None else _values(target[layer])
-        weight = _solve(model, layer, features[layer], penalty, carry, towards)
+        towards = None if target is None else values_of(target[layer])
+        weight = fit_at(model, layer, features[layer], penalty, carry, towards)
         if soft is not None:
             penalty = _distil(model, towards, soft)
     model.eval()
@@ -107,10 +107,23 @@ def fit_convex(
     return Chosen(layer, penalty, {name: value for name, (value, _) in scores.items()}, worth)
 
 
-def _solve(
+def fit_at(
     model: Model, layer: str, train: Domain, penalty: float, carry: Carry | None = None, target: Any = None
 ) -> np.ndarray | None:
-    values, weight = _values(train), None
+    """Give ``model``, on the CPU, the convex head of one layer and penalty.
+
+    Args:
+        model: its layer, neck and head are set.
+        layer: which is read.
+        train: labelled features of that layer.
+        penalty: see `Task.solve`.
+        carry: see `Convex`.
+        target: features of the target ``[m, d]`` for ``carry``.
+
+    Returns:
+        The rows' weights ``[n]``, or None for ones.
+    """
+    values, weight = values_of(train), None
     model.use_layer(layer)
     if model.neck.standardize:
         model.neck.fit(torch.from_numpy(values))
@@ -133,7 +146,8 @@ def _distil(model: Model, values: Any, soft: np.ndarray) -> float:
     return penalty
 
 
-def _values(domain: Domain) -> Any:
+def values_of(domain: Domain) -> Any:
+    """The features of a domain that has such as inputs: an array ``[n, d]``, or a sparse matrix."""
     values = domain.rows.take(np.arange(len(domain)))
     return np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values
 

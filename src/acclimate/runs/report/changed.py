@@ -13,6 +13,7 @@ from acclimate.runs.recipe import MEMORY
 from acclimate.runs.report.blocks import Block, code, facts, paragraphs, section, table
 from acclimate.runs.report.parts import duration
 from acclimate.runs.report.words import NOTHING, Words, percent
+from acclimate.runs.seal import evaluations
 
 HEIGHT, WIDTH = 40.0, 160.0
 """Of the drawing of a sound or of a channel, in its own units."""
@@ -91,10 +92,7 @@ def again(value: Mapping[str, Any], recipe: Mapping[str, Any], folder: Path, wor
         for side in ("source", "target")
         if side in value["data"]
     ]
-    data += [
-        [words("honesty.evaluation", data=""), opening["data"], opening["hash"]]
-        for opening in value["seal"]["openings"]
-    ]
+    data += [[words("honesty.evaluation", data=""), opening["data"], opening["hash"]] for opening in evaluations(value)]
     columns = [words(f"again.data.{name}") for name in ("side", "name", "hash")]
     machine = [("acclimate", value["acclimate"]), ("seed", value["seed"])]
     machine += [(name, NOTHING if found is None else found) for name, found in value["environment"].items()]

@@ -132,6 +132,8 @@ WORDS = {
     "honesty.labelled_target_validation.use": "用于选择，已获您的允许（{column} 列）",
     "honesty.evaluation": "检验：{data}",
     "honesty.evaluation.use": "得出结论（启封于 {when}）",
+    "honesty.influence": "源样本的影响：{data}",
+    "honesty.influence.use": "找出有益的源样本（启封于 {when}）",
     "yes": "是",
     "no": "否",
     "honesty.sealed": "目标域的标签处于封存状态：训练、选择和本页的任何数字都与它们无关。",

@@ -137,6 +137,8 @@ WORDS = {
     "honesty.labelled_target_validation.use": "choosing, as you permitted (column {column})",
     "honesty.evaluation": "Evaluation on {data}",
     "honesty.evaluation.use": "the verdict (opened {when})",
+    "honesty.influence": "Influence of source rows on {data}",
+    "honesty.influence.use": "which source rows helped (opened {when})",
     "yes": "yes",
     "no": "no",
     "honesty.sealed": "The labels of the target are sealed: no training, no choice and no figure on this page depends on "

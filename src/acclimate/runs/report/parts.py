@@ -10,6 +10,7 @@ from acclimate.runs.report.blocks import Block, bullets, listed, paragraphs, sec
 from acclimate.runs.report.blocks import figures as drawn
 from acclimate.runs.report.drawing import CLASSES
 from acclimate.runs.report.words import NOTHING, Words, number, percent, sign
+from acclimate.runs.seal import evaluations
 
 USES = ("source", "source_validation", "target", "labelled_target", "labelled_target_validation")
 UNLABELLED = "target"
@@ -28,8 +29,9 @@ def honesty(value: Mapping[str, Any], words: Words) -> Block:
     ]  # fmt: skip
     for opening in seal["openings"]:
         when = opening["when"].replace("T", " ").replace("+00:00", " UTC")
-        name = words("honesty.evaluation", data=opening["data"])
-        rows.append([name, f"{opening['rows']:,}", words("honesty.evaluation.use", when=when), words("yes")])
+        use = "evaluation" if opening.get("for", "evaluate") == "evaluate" else opening["for"]
+        name = words(f"honesty.{use}", data=opening["data"])
+        rows.append([name, f"{opening['rows']:,}", words(f"honesty.{use}.use", when=when), words("yes")])
     columns = [words(f"honesty.{name}") for name in ("what", "rows", "used", "labels")]
     said = [*_seal(value, words), *_seen(value, words), *_overlaps(data, words)]
     return section(
@@ -56,9 +58,9 @@ def _seal(value: Mapping[str, Any], words: Words) -> list[str]:
 
 
 def _seen(value: Mapping[str, Any], words: Words) -> list[str]:
-    if not value["seal"]["openings"]:
+    if not (evaluated := evaluations(value)):
         return []
-    last = value["seal"]["openings"][-1]
+    last = evaluated[-1]
     said = [
         words(f"honesty.{key}", n=f"{last[name]:,}")
         for key, name in (("trained_on", "trained_on"), ("seen", "seen_unlabelled"))

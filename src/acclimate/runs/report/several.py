@@ -12,6 +12,7 @@ from acclimate.runs.report.blocks import arm, listed, paragraphs, section, split
 from acclimate.runs.report.page import put
 from acclimate.runs.report.verdict import sentence_of
 from acclimate.runs.report.words import NOTHING, Words, number
+from acclimate.runs.seal import evaluations
 
 
 def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -26,7 +27,7 @@ def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
 def _row(folder: Path, value: Mapping[str, Any]) -> dict[str, Any]:
     used = arm(value, value["model"])
     assert used is not None
-    found, last = used["target"], (value["seal"]["openings"] or [None])[-1]
+    found, last = used["target"], (evaluations(value) or [None])[-1]
     return {
         "run": str(folder),
         "method": value["method"],

@@ -1,0 +1,231 @@
+"""``acclimate explain RUN --kind influence``: scores of source rows, and whether removing them shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acclimate.domains.domain import Domain
+from acclimate.errors import DataError, SettingsError
+from acclimate.files import read_json, write_json
+from acclimate.methods.ensemble.auto import Auto
+from acclimate.runs import result
+from acclimate.runs.arms import Arm, plan
+from acclimate.runs.execute import fingerprints
+from acclimate.runs.influence.asked import Asked, asked
+from acclimate.runs.influence.study import FORMS, Study, check
+from acclimate.runs.predictor import Predictor
+from acclimate.runs.prepare import Prepared, prepare
+from acclimate.runs.reading import read_source, read_target
+from acclimate.runs.recipe import Recipe, again
+from acclimate.runs.report import influence as report
+from acclimate.runs.report.shown import show
+from acclimate.selection.bootstrap import interval
+from acclimate.trust.influence.removal import Removed, answer, chosen
+
+FILE = "influence.json"
+TOP = 10
+REMOVE = 0.05
+Said = Callable[[str], None]
+
+
+def influence(
+    folder: Path,
+    load: Callable[[str], Predictor],
+    out: Path,
+    *,
+    data: Sequence[Any] = (),
+    label: str | None = None,
+    input: str | list[str] | None = None,
+    arm: str | None = None,
+    remove: float = REMOVE,
+    source: Sequence[Any] | None = None,
+    target: Sequence[Any] | None = None,
+    backbones: Mapping[str, Any] | None = None,
+    force: bool = False,
+    say: Said = lambda sentence: None,
+) -> dict[str, Any]:
+    """Which source rows helped or hurt on the target, checked by training again without them (docs/influence.md).
+
+    Writes ``influence.json`` with the score of every row into ``out``, and a section of the run's report.
+
+    Args:
+        folder: of a finished run.
+        load: the model of an arm by the arm's name.
+        out: folder of the file.
+        data: rows of the target to judge by; the run's target by default.
+        label: their column of labels: opens the seal, which is recorded. Without it no sealed label is read.
+        input: input columns of ``data`` where they are named otherwise.
+        arm: whose rows; that of the deployed model by default, or its reference where it learns from other arms.
+        remove: share of the source that is removed for the check, from the top, the bottom and at random; 0: no check.
+        source: objects in the place of the recipe's source locators.
+        target: the same of the target.
+        backbones: networks from Python, as in `execute.adapt`.
+        force: judge also by rows that were trained on with labels.
+        say: called with what is going on.
+
+    Returns:
+        What `acclimate explain --kind influence --json` prints.
+
+    Raises:
+        DataError: an unfinished run, rows that are gone or changed, too few of them.
+        SettingsError: an arm or task of which no influence can be told.
+    """
+    value = result.load(folder)
+    if value["privacy"] is not None:
+        raise SettingsError(f"influence: {folder} was trained privately, and this tells of single rows of its source")
+    recipe = again(folder, "ac.influence", source=source, target=target)
+    prepared, whole = _read(folder, recipe, source, target)
+    one, record, note = _arm(value, plan(recipe, prepared, backbones), arm, load)
+    model = load(one.name)
+    study = Study(one, recipe, prepared, model, record, backbones)
+    if remove:
+        chosen(np.zeros(len(study.source)), remove, recipe.seed)  # what is wrong with it shows before labels are opened
+    judges = asked(folder, value, recipe, prepared, model, study.task, data=data, label=label, input=input, force=force)
+    say(f"scoring {len(study.source)} source rows by {len(judges.domain)} rows of the target")
+    scores = study.scores(judges.domain)
+    found = {
+        "kind": "influence",
+        "arm": one.name,
+        "form": study.form,
+        "about": FORMS[study.form],
+        "source": {"name": whole.name, "rows": len(study.source)},
+        "target": {
+            "name": judges.domain.name, "rows": len(judges.domain), "labels": judges.origin, "column": judges.column
+        },
+        "loss": float(study.losses(judges.domain)[0].mean()),
+        **_extremes(study, whole, scores),
+        "check": _check(study, judges, remove, recipe.seed, say) if remove else None,
+        "notes": [*note, *judges.notes],
+        "output": str(out / FILE),
+    }  # fmt: skip
+    rows = _rows(study, whole, scores, np.arange(len(scores)))
+    write_json(out / FILE, {**found, "rows": sorted(rows, key=lambda row: (row["domain"], row["row"]))})
+    report.write(folder, found)
+    return found
+
+
+def _read(
+    folder: Path, recipe: Recipe, source: Sequence[Any] | None, target: Sequence[Any] | None
+) -> tuple[Prepared, Domain]:
+    """The run's data as training was handed them, and the source as it is read."""
+    try:
+        whole = read_source(recipe, source)
+        prepared = prepare(recipe, whole, read_target(recipe, whole, target))
+    except DataError as error:
+        raise DataError(
+            f"{error}. Influence reads the rows of the run again: put the file back, or say with --source where it is"
+        ) from None
+    if whole is None:
+        raise DataError(f"{folder}: the run learned from the target alone; there are no source rows to score")
+    if not prepared.data.same_task:
+        raise SettingsError(f"{folder}: source and target have other labels, so that no source row bears on the head")
+    if read_json(folder / "data.json") != fingerprints(prepared.data):
+        raise DataError(f"{folder}: the data have changed since the run; adapt anew")
+    return prepared, whole
+
+
+def _arm(
+    value: Mapping[str, Any], arms: Sequence[Arm], name: str | None, load: Callable[[str], Predictor]
+) -> tuple[Arm, Mapping[str, Any], list[str]]:
+    """The arm, its record, and a note where it is not the deployed one."""
+    records, plans = {row["name"]: row for row in value["arms"]}, {arm.name: arm for arm in arms}
+    wanted, notes = name or value["model"], []
+    if name is None and isinstance(plans[wanted].method, Auto) and value["reference"] is not None:
+        notes = [f"'{wanted}' learns from other arms: the rows of '{value['reference']}' are told, on which these rest"]
+        wanted = value["reference"]
+    if wanted not in records or wanted not in plans:
+        known = ", ".join(sorted(records.keys() & plans.keys()))
+        raise SettingsError(f"--arm {wanted}: no such arm; there are {known}")
+    network = load(wanted)._model
+    check(plans[wanted], network.head, network.task.reads)
+    return plans[wanted], records[wanted], notes
+
+
+def _check(study: Study, judges: Asked, share: float, seed: int, say: Said) -> dict[str, Any]:
+    """What removing rows does: chosen by one half of the target's rows, judged by the other."""
+    first, judged = judges.halves(seed)
+    scores = study.scores(first)
+    before, metric = study.losses(judged)
+    sets = chosen(scores, share, seed)
+    total, done = sum(map(len, sets.values())), 0
+    found: dict[str, list[Removed]] = {}
+    for name, drawn in sets.items():
+        found[name] = []
+        for rows in drawn:
+            done += 1
+            say(f"training again without {len(rows)} rows ({name}), {done} of {total}")
+            found[name].append(study.without(rows, judged, float(scores[rows].sum())))
+    content = judged.ids if judged.groups is None else judged.groups
+
+    def bounds(values: np.ndarray) -> tuple[float, float] | None:
+        return interval(lambda weight: float(weight @ values / weight.sum()), len(values), content, seed=seed)
+
+    told = {name: [_told(one, before, study.form) for one in each] for name, each in found.items()}
+    return {
+        "share": share,
+        "removed": len(sets["harmful"][0]),
+        "judged": len(judged),
+        "primary": study.task.primary.name,
+        "before": {"loss": float(before.mean()), "metric": metric},
+        "harmful": told["harmful"][0],
+        "helpful": told["helpful"][0],
+        "random": told["random"],
+        "removing_harmful_helps": answer(found["harmful"][0], found["random"], before, bounds, helps=True),
+        "removing_helpful_hurts": answer(found["helpful"][0], found["random"], before, bounds, helps=False),
+    }
+
+
+def _told(removed: Removed, before: np.ndarray, form: str) -> dict[str, float | None]:
+    return {
+        "predicted": removed.predicted if form == "influence" else None,
+        "measured": removed.change(before),
+        "metric": removed.metric,
+    }
+
+
+def _extremes(study: Study, whole: Domain, scores: np.ndarray) -> dict[str, list[dict[str, Any]]]:
+    """The rows that helped and hurt most, as people can see them."""
+    order = np.argsort(-scores, kind="stable")
+    helpful, harmful = order[scores[order] > 0][:TOP], order[::-1][scores[order[::-1]] < 0][:TOP]
+    return {
+        name: [
+            {**row, "shown": shown}
+            for row, shown in zip(_rows(study, whole, scores, rows), show(study.source, rows.tolist()), strict=True)
+        ]
+        for name, rows in (("helpful", helpful), ("harmful", harmful))
+    }
+
+
+def _rows(study: Study, whole: Domain, scores: np.ndarray, rows: np.ndarray) -> list[dict[str, Any]]:
+    """Rows by the file that they are of, their place in it from 0, content, label and score."""
+    source, names = study.source, whole.name.split(" + ")
+    at = positions(source, whole)[rows]
+    origin = np.zeros(len(whole), dtype=np.int64) if whole.origin is None else whole.origin
+    names = names if len(names) == int(origin.max(initial=0)) + 1 else [whole.name]
+    starts = [int(np.flatnonzero(origin == k)[0]) if len(names) > 1 else 0 for k in range(len(names))]
+    assert source.labels is not None
+    found = []
+    for row, place in zip(rows, at, strict=True):
+        part = int(origin[place]) if len(names) > 1 else 0
+        found.append({
+            "row": int(place) - starts[part],
+            "domain": names[part],
+            "id": source.ids[row].decode(),
+            "label": str(source.labels[row]),
+            "score": float(scores[row]),
+            "predicted_change": float(scores[row]) if study.form == "influence" else None,
+        })  # fmt: skip
+    return found
+
+
+def positions(part: Domain, whole: Domain) -> np.ndarray:
+    """Where the rows of a part stand in the whole ``[n]``: the k-th of equal content and label is the k-th there."""
+    assert part.labels is not None and whole.labels is not None
+    places: dict[tuple[bytes, str], list[int]] = {}
+    for row in range(len(whole) - 1, -1, -1):
+        places.setdefault((whole.ids[row], str(whole.labels[row])), []).append(row)
+    return np.array([places[(part.ids[row], str(part.labels[row]))].pop() for row in range(len(part))], dtype=np.int64)
