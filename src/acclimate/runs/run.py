@@ -107,6 +107,11 @@ class Run:
             canaries=canaries, seconds=None if budget is None else seconds(budget), seed=seed,
         )  # fmt: skip
 
+    @property
+    def _networks(self) -> dict[str, Any] | None:
+        """A network from Python by its name, as a function that gives fresh copies."""
+        return None if self._backbone is None else {self.result["backbone"]: partial(deepcopy, self._backbone)}
+
     def influence(
         self,
         *,
@@ -119,6 +124,7 @@ class Run:
         target: Any = None,
         out: str | Path | None = None,
         force: bool = False,
+        seed: int = 0,
         device: str = "auto",
         say: Callable[[str], None] = lambda sentence: None,
     ) -> dict[str, Any]:
@@ -130,11 +136,10 @@ class Run:
         """
         from acclimate.runs.influence.influence import influence
 
-        networks = None if self._backbone is None else {self.result["backbone"]: partial(deepcopy, self._backbone)}
         value = influence(
             self.folder, partial(self.arm, device=device), self.folder if out is None else Path(out),
             data=several(data), label=label, input=input, arm=arm, remove=remove, source=several(source) or None,
-            target=several(target) or None, backbones=networks, force=force, say=say,
+            target=several(target) or None, backbones=self._networks, force=force, seed=seed, say=say,
         )  # fmt: skip
         self.result = result.load(self.folder)
         return value

@@ -102,6 +102,14 @@ class Task(ABC):
         """The names that answers may hold, as of classes; empty where they hold none, or any."""
         return ()
 
+    def without(self, names: Collection[str]) -> Self:
+        """The same task that does not know these classes.
+
+        Raises:
+            SettingsError: it has no classes, not these, or fewer than two are left.
+        """
+        raise SettingsError(f"task '{self.name}' has no classes that could be forgotten; classify has")
+
     def named(self, label: str) -> Collection[str]:
         """The names that a canonical label holds, where answers hold names."""
         return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from acclimate.domains.domain import Domain, Rows
-from acclimate.errors import DataError
+from acclimate.errors import DataError, SettingsError
 from acclimate.tasks.answers import Answers, Metric
 from acclimate.tasks.base import Kind, Task
 from acclimate.tasks.metrics import Weighted, classification, weighted_classification
@@ -52,6 +52,16 @@ class Classify(Task):
     def possible(self) -> tuple[str, ...]:
         """The classes."""
         return self.classes
+
+    def without(self, names: Collection[str]) -> Self:
+        """The other classes, in their order."""
+        if foreign := sorted(set(names) - set(self.classes)):
+            raise SettingsError(f"class '{foreign[0]}' is none of the model's: {', '.join(self.classes)}")
+        left = tuple(name for name in self.classes if name not in names)
+        if len(left) < 2:
+            told = f"only '{left[0]}' would be left" if left else "none would be left"
+            raise SettingsError(f"of {len(self.classes)} classes {told}; a model has to tell two at least")
+        return replace(self, classes=left)
 
     def named(self, label: str) -> Collection[str]:
         """The class that it is."""

@@ -93,7 +93,8 @@ def asked(
     told = replace(rows.select(kept), labels=answers.prediction[kept])
     note = (
         f"no label of the target was read: rows are judged by the {len(kept)} of {len(rows)} answers of which the "
-        "model is surest, so 'helped' means made it surer of what it says anyway; --target-label COLUMN judges by the truth"
+        "model is surest, so 'helped' means made it surer of what it says anyway; --target-label COLUMN judges by "
+        "the truth"
     )
     return Asked(told, "predicted", notes=(note,))
 

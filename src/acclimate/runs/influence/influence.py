@@ -46,6 +46,7 @@ def influence(
     target: Sequence[Any] | None = None,
     backbones: Mapping[str, Any] | None = None,
     force: bool = False,
+    seed: int = 0,
     say: Said = lambda sentence: None,
 ) -> dict[str, Any]:
     """Which source rows helped or hurt on the target, checked by training again without them (docs/influence.md).
@@ -65,6 +66,7 @@ def influence(
         target: the same of the target.
         backbones: networks from Python, as in `execute.adapt`.
         force: judge also by rows that were trained on with labels.
+        seed: of the halves of the target's rows and of the random rows that are removed.
         say: called with what is going on.
 
     Returns:
@@ -77,19 +79,18 @@ def influence(
     value = result.load(folder)
     if value["privacy"] is not None:
         raise SettingsError(f"influence: {folder} was trained privately, and this tells of single rows of its source")
-    recipe = again(folder, "ac.influence", source=source, target=target)
-    prepared, whole = _read(folder, recipe, source, target)
-    one, record, note = _arm(value, plan(recipe, prepared, backbones), arm, load)
-    model = load(one.name)
-    study = Study(one, recipe, prepared, model, record, backbones)
+    study, whole, notes = study_of(folder, load, arm, source=source, target=target, backbones=backbones)
     if remove:
-        chosen(np.zeros(len(study.source)), remove, recipe.seed)  # what is wrong with it shows before labels are opened
-    judges = asked(folder, value, recipe, prepared, model, study.task, data=data, label=label, input=input, force=force)
+        chosen(np.zeros(len(study.source)), remove, seed)  # what is wrong with it shows before labels are opened
+    judges = asked(
+        folder, value, study.recipe, study.prepared, study.model, study.task, data=data, label=label, input=input,
+        force=force,
+    )  # fmt: skip
     say(f"scoring {len(study.source)} source rows by {len(judges.domain)} rows of the target")
     scores = study.scores(judges.domain)
     found = {
         "kind": "influence",
-        "arm": one.name,
+        "arm": study.arm.name,
         "form": study.form,
         "about": FORMS[study.form],
         "source": {"name": whole.name, "rows": len(study.source)},
@@ -98,14 +99,30 @@ def influence(
         },
         "loss": float(study.losses(judges.domain)[0].mean()),
         **_extremes(study, whole, scores),
-        "check": _check(study, judges, remove, recipe.seed, say) if remove else None,
-        "notes": [*note, *judges.notes],
+        "check": _check(study, judges, remove, seed, say) if remove else None,
+        "notes": [*notes, *judges.notes],
         "output": str(out / FILE),
     }  # fmt: skip
     rows = _rows(study, whole, scores, np.arange(len(scores)))
     write_json(out / FILE, {**found, "rows": sorted(rows, key=lambda row: (row["domain"], row["row"]))})
     report.write(folder, found)
     return found
+
+
+def study_of(
+    folder: Path,
+    load: Callable[[str], Predictor],
+    arm: str | None = None,
+    *,
+    source: Sequence[Any] | None = None,
+    target: Sequence[Any] | None = None,
+    backbones: Mapping[str, Any] | None = None,
+) -> tuple[Study, Domain, list[str]]:
+    """An arm of a run with its rows, the source as it is read, and what to note; arguments as of `influence`."""
+    recipe = again(folder, "ac.influence", source=source, target=target)
+    prepared, whole = _read(folder, recipe, source, target)
+    one, record, notes = _arm(result.load(folder), plan(recipe, prepared, backbones), arm, load)
+    return Study(one, recipe, prepared, load(one.name), record, backbones), whole, notes
 
 
 def _read(

@@ -49,12 +49,13 @@ class Study:
 
     def __init__(self, arm: Arm, recipe: Recipe, prepared: Prepared, model: Predictor, record: Mapping[str, Any],
                  objects: Mapping[str, Any] | None = None):  # fmt: skip
-        self.arm, self.prepared, self.model, self.record = arm, prepared, model, record
+        self.arm, self.recipe, self.prepared, self.model, self.record = arm, recipe, prepared, model, record
         network, task = model._model, model._model.task
         check(arm, network.head, task.reads)
         assert prepared.data.source is not None
         self.task, self.source, self.criterion = task, prepared.data.source, criterion_of(task)
-        self.head: nn.Linear = network.head
+        assert isinstance(network.head, nn.Linear)
+        self.head = network.head
         self.shop = Workshop(Path(tempfile.gettempdir()), prepared, recipe, Log(None), objects=objects)
         self.place = place(recipe.device, recipe.precision)
         stages = arm.method.stages(prepared.data, arm.convex)
@@ -69,22 +70,22 @@ class Study:
 
     def scores(self, target: Domain) -> np.ndarray:
         """Of each row of `source` ``[n]`` for the mean loss of labelled target rows; positive: the row helped."""
-        asked = Labelled(self._read(target), self._targets(target))
+        asked = Labelled(self.features(target), self.targets(target))
         if self.ridge is None:
-            source = Labelled(self._read(self.source), self._targets(self.source))
+            source = Labelled(self.features(self.source), self.targets(self.source))
             return alignment(self.criterion, self.head, source, asked)
         assert self.stage is not None and self.stage.train.labels is not None
         train = self.stage.train
-        values, weight = self._read(train), None
+        values, weight = self.features(train), None
         if self.stage.carry is not None:
-            towards = None if self.stage.target is None else self._read(self.stage.target)
+            towards: Any = None if self.stage.target is None else self.features(self.stage.target)
             values, weight = self.stage.carry(values, train.labels, towards)
-        found = influence(self.criterion, self.head, Labelled(values, self._targets(train), weight), asked, self.ridge)
+        found = influence(self.criterion, self.head, Labelled(values, self.targets(train), weight), asked, self.ridge)
         return found[: len(self.source)]  # of a joint training the target's rows follow
 
     def losses(self, rows: Domain) -> tuple[np.ndarray, float]:
         """The loss of each labelled row ``[m]`` by the run's own model, and the primary metric."""
-        losses = losses_of(self.criterion, self.head, Labelled(self._read(rows), self._targets(rows)))
+        losses = losses_of(self.criterion, self.head, Labelled(self.features(rows), self.targets(rows)))
         assert rows.labels is not None
         return losses, self.task.metrics(self.model.answers(rows, cached=True), rows.labels)[self.task.primary.name]
 
@@ -104,7 +105,7 @@ class Study:
             with bench.reading():
                 outputs = bench.outputs(judged)
         said = {name: torch.from_numpy(values) for name, values in outputs.items()}
-        losses = self.task.loss(said, self._targets(judged)).double().numpy()
+        losses = self.task.loss(said, self.targets(judged)).double().numpy()
         answers = self.task.decode(outputs, rows=judged.rows)
         return Removed(gone, predicted, losses, self.task.metrics(answers, judged.labels)[self.task.primary.name])
 
@@ -116,11 +117,12 @@ class Study:
         with torch.no_grad():
             fit_at(bench.model.to("cpu"), layer, features.of(stage.train)[layer], penalty, stage.carry, towards)
 
-    def _targets(self, rows: Domain) -> torch.Tensor:
+    def targets(self, rows: Domain) -> torch.Tensor:
+        """The labels of the rows as the task encodes them."""
         assert rows.labels is not None
         return self.task.encode(rows.labels, rows.rows)
 
-    def _read(self, rows: Domain) -> Any:
+    def features(self, rows: Domain) -> Any:
         """What the head reads of the rows: an array ``[n, d]``, or a sparse matrix."""
         if not self.model.sparse:
             return self.model.features(rows, self.prepared.wholes)
