@@ -6,9 +6,9 @@ import argparse
 from types import ModuleType
 
 from acclimate.cli import options
-from acclimate.cli.kinds import attribution
+from acclimate.cli.kinds import attribution, influence
 
-KINDS: dict[str, ModuleType] = {"attribution": attribution}
+KINDS: dict[str, ModuleType] = {"attribution": attribution, "influence": influence}
 """What can be explained. A module has ``ABOUT``, ``add(group)``, which declares options of its own, and ``run``."""
 
 
@@ -21,6 +21,9 @@ def add(verbs: options.Verbs) -> None:
     parser.add_argument("--data", metavar="DOMAIN", help=options.LOCATOR)
     parser.add_argument(
         "--input", action="append", metavar="COLUMN", help="input column, if it is named otherwise than in training"
+    )
+    parser.add_argument(
+        "--source", action="append", metavar="DOMAIN", help="where the run's source is, if it has moved"
     )
     parser.add_argument("-o", "--out", metavar="DIR", help="folder that is written")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import acclimate as ac
+from acclimate.cli.main import main
 from acclimate.errors import DataError, SettingsError
 from acclimate.files import read_json, write_json
 from acclimate.runs.influence.influence import positions
@@ -79,6 +80,16 @@ def test_rows_are_numbered_as_in_their_file(world: dict[str, Any]) -> None:
         assert row["domain"] == source.name
     twice = source.select(np.array([3, 3, 5, 3]))
     assert positions(twice.select(np.array([2, 0, 1])), twice).tolist() == [2, 0, 1]
+
+
+def test_on_the_command_line(world: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--data", world["places"]["judges"], "--target-label", "y", "--remove", "0.1", "-o", str(tmp_path)]
+    assert main(["explain", str(world["run"].folder), "--kind", "influence", *asked]) == 0
+    said = capsys.readouterr()
+    assert "removing what was said to hurt helps: yes" in said.out
+    assert "said to hurt  -" in said.out.replace("   ", "  ").replace("   ", "  ")
+    assert "training again without 24 rows (harmful), 1 of 5" in said.err
+    assert (tmp_path / "influence.json").is_file()
 
 
 def test_without_permission_no_label_of_the_target_matters(world: dict[str, Any], tmp_path: Path) -> None:

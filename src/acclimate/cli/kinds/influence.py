@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
         input=args.input,
         arm=args.arm,
         remove=args.remove,
+        source=args.source,
         out=Path(args.out or args.run),
         force=args.force,
         seed=args.seed,

@@ -27,7 +27,7 @@ def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
 def _row(folder: Path, value: Mapping[str, Any]) -> dict[str, Any]:
     used = arm(value, value["model"])
     assert used is not None
-    found, last = used["target"], (evaluations(value) or [None])[-1]
+    found, last = used["target"], next(reversed(evaluations(value)), None)
     return {
         "run": str(folder),
         "method": value["method"],
