@@ -101,7 +101,7 @@ def domain(kind: str, name: str) -> Domain:
 def correlations(parts: np.ndarray) -> dict[str, dict[str, float]]:
     """By predictor: over all parts, and within sizes, on the rows that gave the scores and on others."""
     predictors = {"influence": parts[:, 1], "gradient": parts[:, 2], "rows removed": parts[:, 0]}
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for name, predicted in predictors.items():
         found[name] = {}
         for where, measured in (("same", parts[:, 3]), ("other", parts[:, 4])):

@@ -74,8 +74,9 @@ class Study:
         if self.ridge is None:
             source = Labelled(self.features(self.source), self.targets(self.source))
             return alignment(self.criterion, self.head, source, asked)
-        assert self.stage is not None and self.stage.train.labels is not None
+        assert self.stage is not None
         train = self.stage.train
+        assert train.labels is not None
         values, weight = self.features(train), None
         if self.stage.carry is not None:
             towards: Any = None if self.stage.target is None else self.features(self.stage.target)
