@@ -94,7 +94,7 @@ def test_on_the_command_line(world: dict[str, Any], tmp_path: Path, capsys: pyte
 
 def test_without_permission_no_label_of_the_target_matters(world: dict[str, Any], tmp_path: Path) -> None:
     """The same rows with all labels turned round in the file give the same scores, and the seal stays as it is."""
-    before = world["run"].result["seal"]["opened"]
+    before = ac.Run(world["run"].folder).result["seal"]["opened"]
     text = Path(world["places"]["judges"]).read_text("utf-8")
     poisoned = tmp_path / "judges.csv"
     poisoned.write_text(text.replace("yes", "?").replace("no", "yes").replace("?", "no"), "utf-8")
@@ -105,7 +105,7 @@ def test_without_permission_no_label_of_the_target_matters(world: dict[str, Any]
         assert "no label of the target was read" in found["notes"][0]
     scores = [[row["score"] for row in read_json(tmp_path / str(k) / "influence.json")["rows"]] for k in (0, 1)]
     assert scores[0] == scores[1] and told[0]["check"] == told[1]["check"]
-    assert world["run"].result["seal"]["opened"] == before
+    assert ac.Run(world["run"].folder).result["seal"]["opened"] == before
 
 
 def test_an_arm_trained_by_steps_is_told_by_gradients(world: dict[str, Any], tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_an_arm_trained_by_steps_is_told_by_gradients(world: dict[str, Any], tmp
 
 def test_what_is_refused(world: dict[str, Any], tmp_path: Path) -> None:
     run, places = world["run"], world["places"]
-    opened = run.result["seal"]["opened"]
+    opened = ac.Run(run.folder).result["seal"]["opened"]
     with pytest.raises(SettingsError, match="expected a share of the source"):
         run.influence(data=places["judges"], label="y", remove=0.9)
     with pytest.raises(SettingsError, match="no such arm"):
@@ -134,7 +134,7 @@ def test_what_is_refused(world: dict[str, Any], tmp_path: Path) -> None:
     few.write_text("\n".join(Path(places["judges"]).read_text("utf-8").splitlines()[:9]), "utf-8")
     with pytest.raises(DataError, match=r"8 rows with a label in 'y'.*at least 20"):
         run.influence(data=str(few), label="y")
-    assert ac.load(run.folder) and ac.runs.run.Run(run.folder).result["seal"]["opened"] == opened
+    assert ac.Run(run.folder).result["seal"]["opened"] == opened
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
     (unfinished / "recipe.yaml").write_text("version: 1\n", "utf-8")
