@@ -16,7 +16,6 @@ from acclimate.runs import execute, given
 from acclimate.runs import inspect as inspection
 from acclimate.runs import pretrain as pretraining
 from acclimate.runs.encoder import Encoder
-from acclimate.runs.explain import LIMIT
 from acclimate.runs.lesson import HELD_OUT
 from acclimate.runs.log import Found, Show, silent, unsaid
 from acclimate.runs.meta import train as meta
@@ -41,6 +40,7 @@ __all__ = [
     "control",
     "embed",
     "explain",
+    "explain_domains",
     "influence",
     "inspect",
     "load",
@@ -352,7 +352,7 @@ def explain(
     out: str | Path | None = None,
     input: str | list[str] | None = None,
     rows: Sequence[int] | None = None,
-    limit: int = LIMIT,
+    limit: int | None = None,
     answer: str | None = None,
     seed: int = 0,
     lang: str | None = None,
@@ -367,7 +367,7 @@ def explain(
         out: folder for ``explanations.json`` and ``explanations.html``; a fresh temporary one by default.
         input: input columns where they are named otherwise than in training.
         rows: numbers of rows, from 0; None: the first ``limit``.
-        limit: rows at most.
+        limit: rows at most, 20 unless said otherwise.
         answer: the class, or label, that is explained in the place of what the model answers.
         seed: of random orders and random weights.
         lang: of the page, "en" or "zh".
@@ -380,14 +380,64 @@ def explain(
     Raises:
         AcclimateError: what is wrong, and what to do.
     """
+    from acclimate.runs.explain import LIMIT
     from acclimate.runs.explain import explain as write
 
     folder = run.folder if isinstance(run, Run) else Path(run)
     model = run.model if isinstance(run, Run) else Predictor.load(folder, device)
     return write(
-        folder, model, data, _fresh(out), input=input, rows=rows, limit=limit, answer=answer, seed=seed,
-        language=lang, tell=tell,
+        folder, model, data, _fresh(out), input=input, rows=rows, limit=LIMIT if limit is None else limit,
+        answer=answer, seed=seed, language=lang, tell=tell,
     )  # fmt: skip
+
+
+def explain_domains(
+    run: Run | str | Path,
+    *,
+    source: Any = None,
+    target: Any = None,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    lang: str | None = None,
+    device: str = "auto",
+    tell: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Which parts of rows tell the target of a run from its source, on the features of its model.
+
+    Args:
+        run: a run or its folder, or the folder of a model.
+        source: rows as for `Predictor.predict`; None: those of the run's recipe.
+        target: likewise.
+        out: folder for ``domains.json`` and ``domains.html``; a fresh temporary one by default.
+        limit: rows that are explained, half of each domain; 100 unless said otherwise.
+        seed: of the rows, of random orders and random weights.
+        lang: of the page, "en" or "zh".
+        device: where to run.
+        tell: called with steps done and steps in all.
+
+    Returns:
+        What ``domains.json`` holds; docs/explanation.md lists it.
+
+    Raises:
+        AcclimateError: what is wrong, and what to do.
+    """
+    from acclimate.runs.explain_domains import LIMIT
+    from acclimate.runs.explain_domains import explain_domains as write
+
+    folder = run.folder if isinstance(run, Run) else Path(run)
+    model = run.model if isinstance(run, Run) else Predictor.load(folder, device)
+    return write(
+        folder,
+        model,
+        _fresh(out),
+        source=source,
+        target=target,
+        limit=LIMIT if limit is None else limit,
+        seed=seed,
+        language=lang,
+        tell=tell,
+    )
 
 
 def load(folder: str | Path, *, device: str = "auto", backbone: Backbone | None = None) -> Predictor:

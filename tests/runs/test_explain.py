@@ -86,6 +86,25 @@ def test_equal_seeds_give_equal_explanations(world, tmp_path):
     assert one == two
 
 
+def test_what_tells_the_domains_of_a_run_apart(world, tmp_path):
+    """Those of the run are alike; of the file that is named instead one column is elsewhere."""
+    import pandas as pd
+
+    folder, run = world
+    value = ac.explain_domains(run, out=tmp_path / "own", limit=16)
+    assert "cannot tell the domains apart" in value["said"][0] and value["gap"]["rows"] == 32
+    moved = pd.read_csv(folder / "target.csv").assign(age=lambda frame: frame["age"] + 40)
+    moved.to_csv(tmp_path / "moved.csv", index=False)
+    value = ac.explain_domains(run, target=tmp_path / "moved.csv", out=tmp_path, limit=16)
+    assert value["parts"][0]["name"] == "age" and "most by age" in value["said"][0]
+    assert [row["domain"] for row in value["rows"]] == ["source", "target"] * 8
+    assert read_json(tmp_path / "domains.json") == value
+    assert "tells apart by" in (tmp_path / "domains.html").read_text(encoding="utf-8")
+    assert read_json(run.folder / "trust" / "domains.json")["table"]["rows"][0][0] == "age"
+    with pytest.raises(DataError, match="lower --limit"):
+        ac.explain_domains(run, out=tmp_path, limit=70)
+
+
 def test_what_is_refused(world, tmp_path):
     folder, run = world
     data = folder / "target.csv"
@@ -119,5 +138,7 @@ def test_on_the_command_line(world, tmp_path, capsys):
     assert len(value["rows"]) == 2 and value["faithfulness"]["better_than_random"] == "unknown"
     assert main([*words, "--rows", "0;5"]) == 2
     assert "numbers with commas" in capsys.readouterr().err
+    assert main([*words, "--kind", "domains", "--target", str(folder / "source.csv"), "--limit", "10"]) == 0
+    assert "domains.html" in capsys.readouterr().out
     assert main(words[:2]) == 2
     assert "--data" in capsys.readouterr().err

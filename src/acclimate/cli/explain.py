@@ -6,9 +6,9 @@ import argparse
 from types import ModuleType
 
 from acclimate.cli import options
-from acclimate.cli.kinds import attribution, influence
+from acclimate.cli.kinds import attribution, domains, influence
 
-KINDS: dict[str, ModuleType] = {"attribution": attribution, "influence": influence}
+KINDS: dict[str, ModuleType] = {"attribution": attribution, "domains": domains, "influence": influence}
 """What can be explained. A module has ``ABOUT``, ``add(group)``, which declares options of its own, and ``run``."""
 
 
@@ -23,9 +23,16 @@ def add(verbs: options.Verbs) -> None:
         "--input", action="append", metavar="COLUMN", help="input column, if it is named otherwise than in training"
     )
     parser.add_argument(
-        "--source", action="append", metavar="DOMAIN", help="where the run's source is, if it has moved"
+        "--source",
+        action="append",
+        metavar="DOMAIN",
+        help="the source, if it is not where the run had it; another one of --kind domains",
     )
     parser.add_argument("-o", "--out", metavar="DIR", help="folder that is written")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="rows that are explained (default 20; 100 of --kind domains)"
+    )
+    parser.add_argument("--lang", choices=("en", "zh"), help="of the page (default en)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
     for name, kind in KINDS.items():
         kind.add(parser.add_argument_group(f"--kind {name}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def explain(
         "modality": domain.schema.modality,
         "data": whole.name,
         "score": task.explained,
-        "rows": [_row(domain, k, int(index[k]), said[k], each) for k, each in enumerate(found)],
+        "rows": [told_row(domain, k, int(index[k]), said[k], each) for k, each in enumerate(found)],
         "faithfulness": faithfulness(found, seed),
         "notes": notes(found, len(whole), rows is not None),
     }
@@ -123,7 +123,16 @@ def notes(found: Sequence[Explanation], rows: int, named: bool) -> list[str]:
     return said
 
 
-def _row(domain: Domain, place: int, number: int, said: Any, found: Explanation) -> Mapping[str, Any]:
+def told_row(domain: Domain, place: int, number: int, said: Any, found: Explanation) -> dict[str, Any]:
+    """An explanation as JSON.
+
+    Args:
+        domain: the rows that are explained.
+        place: of the row among them.
+        number: of the row in its data.
+        said: what the model answers.
+        found: the explanation.
+    """
     parts = found.parts
     gains = None if found.curves is None else found.curves.gains
     return {

@@ -19,10 +19,8 @@ LONGEST = 40
 
 def add(group: Any) -> None:
     """Declare the options."""
-    group.add_argument("--rows", metavar="N,...", help="numbers of the rows, from 0")
-    group.add_argument("--limit", type=int, default=20, metavar="N", help="rows from the first on (default 20)")
+    group.add_argument("--rows", metavar="N,...", help="numbers of the rows, from 0; default the first ones")
     group.add_argument("--class", dest="answer", metavar="NAME", help="explain this class and not what is answered")
-    group.add_argument("--lang", choices=("en", "zh"), help="of the page (default en)")
 
 
 def run(args: argparse.Namespace) -> None:

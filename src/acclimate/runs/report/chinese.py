@@ -334,4 +334,12 @@ WORDS = {
     "explain.without.words": "被去掉的词从文本中删除，或以掩码代替。",
     "explain.without.columns": "被去掉的列取其典型值：源数据的均值或最常见的类别。",
     "explain.without.image": "被去掉的区域取图像的平均颜色。",
+    "explain.domains": "蓝色支持目标域，橙色支持源域；颜色越深，作用越大。",
+    "explain.parts": "两个域的区别",
+    "explain.parts.name": "部分",
+    "explain.parts.rows": "行数",
+    "explain.parts.apart": "区分程度",
+    "explain.parts.target": "目标域均值",
+    "explain.parts.source": "源域均值",
+    "explain.parts.lead": "该部分在目标域各行的平均得分减去在源域各行的平均得分。",
 }

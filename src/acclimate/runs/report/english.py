@@ -353,4 +353,12 @@ WORDS = {
     "explain.without.words": "A word that is left out is missing, or hidden behind masks.",
     "explain.without.columns": "A column that is left out is at its typical value: the mean of the source, or its commonest category.",
     "explain.without.image": "A patch that is left out has the image's mean colour.",
+    "explain.domains": "Blue speaks for the target, orange for the source; the stronger the colour, the more.",
+    "explain.parts": "What tells the domains apart",
+    "explain.parts.name": "part",
+    "explain.parts.rows": "rows",
+    "explain.parts.apart": "tells apart by",
+    "explain.parts.target": "mean in the target",
+    "explain.parts.source": "mean in the source",
+    "explain.parts.lead": "A part's mean score in rows of the target, less that in rows of the source.",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from acclimate.runs.report import figures
-from acclimate.runs.report.blocks import Block, section
+from acclimate.runs.report.blocks import Block, section, table
 from acclimate.runs.report.blocks import figures as beside
 from acclimate.runs.report.explained import row
 from acclimate.runs.report.page import put
@@ -20,6 +20,9 @@ SHOWN = 3
 """Rows of the section."""
 STRONGEST = 3
 """Parts of such a row."""
+TOLD = 12
+"""Parts that tell domains apart, in the section."""
+CHANCE = 0.5
 Said = dict[str, str]
 
 
@@ -27,11 +30,44 @@ def told(value: Mapping[str, Any]) -> list[Said]:
     """What the measures of faithfulness say, a sentence each."""
     found = value["faithfulness"]
     return [
+        *_gap(value),
         _order(found),
         *_areas(found, value["score"]),
         *_weights(found),
         *({"en": note, "zh": note} for note in value["notes"]),
     ]
+
+
+def _gap(value: Mapping[str, Any]) -> list[Said]:
+    """Of domains, whether there is anything to explain, and the parts that tell most."""
+    if value["kind"] != "domains":
+        return []
+    accuracy, (low, high) = value["gap"]["domain_accuracy"], value["gap"]["interval"] or (0.0, 1.0)
+    shown = f"{number(accuracy)} ({number(low)} to {number(high)})"
+    zh = f"{number(accuracy)}（{number(low)} 至 {number(high)}）"
+    if low <= CHANCE:
+        return [
+            _said(
+                f"A linear classifier cannot tell the domains apart (accuracy {shown}, chance {CHANCE}): there is "
+                "nothing to explain.",
+                f"线性分类器无法区分两个域（准确率 {zh}，随机为 {CHANCE}）：没有可解释的内容。",
+            )
+        ]
+    parts = _telling(value)
+    en, own = (
+        (f", most by {parts}", f"，主要依据 {parts}") if parts else (", by no part alone", "，没有单独起作用的部分")
+    )
+    return [
+        _said(
+            f"A linear classifier tells the domains apart with accuracy {shown}{en}.",
+            f"线性分类器区分两个域的准确率为 {zh}{own}。",
+        )
+    ]
+
+
+def _telling(value: Mapping[str, Any]) -> str:
+    clear = [part for part in value["parts"] if part["low"] > 0][:STRONGEST]
+    return ", ".join(f"{part['name']} ({sign(part['apart'])})" for part in clear)
 
 
 def _order(found: Mapping[str, Any]) -> Said:
@@ -134,6 +170,35 @@ def write(folder: Path, value: Mapping[str, Any]) -> None:
     )
 
 
+def write_domains(folder: Path, value: Mapping[str, Any]) -> None:
+    """Write the section on what tells the domains of a run apart."""
+    first, *more = told(value)
+    write_section(
+        folder,
+        {
+            "name": "domains",
+            "title": _said("What tells the domains apart", "两个域的区别"),
+            "summary": first,
+            "level": "info" if value["faithfulness"]["better_than_random"] == "yes" else "caution",
+            "sentences": more,
+            "table": {
+                "caption": _said(
+                    "Parts that speak for the target (+) or the source (−)", "支持目标域（+）或源域（−）的部分"
+                ),
+                "columns": [
+                    _said("part", "部分"),
+                    _said("tells apart by", "区分程度"),
+                    _said("mean in the target", "目标域均值"),
+                    _said("mean in the source", "源域均值"),
+                ],
+                "rows": [
+                    [part["name"], part["apart"], part["target"], part["source"]] for part in value["parts"][:TOLD]
+                ],
+            },
+        },
+    )
+
+
 def _name(each: Mapping[str, Any]) -> str:
     return each["file"] or str(each["row"])
 
@@ -149,7 +214,7 @@ def write_page(
     """Write the page of explanations: what they are worth first, then every row."""
     words, name = Words(language or "en"), folder.resolve().name
     first, *more = (words.text(sentence) for sentence in told(value))
-    mark = level(value)
+    mark, domains = level(value), value["kind"] == "domains"
     top = {
         **{"mark": mark, "badge": words(f"level.{mark}"), "sentence": first, "figure": "", "caption": ""},
         **{"more": more, "why": [], "next": [], "tiles": []},
@@ -157,7 +222,8 @@ def write_page(
     shown = [row(each, own, words) for each, own in zip(value["rows"], found, strict=True)]
     title = words("explain.rows")
     forms = dict.fromkeys(each.parts.form for each in found)
-    lead = [words("explain.rows.lead", score=value["score"]), words("explain.colours")]
+    colours = words("explain.domains" if domains else "explain.colours")
+    lead = [words("explain.rows.lead", score=value["score"]), colours]
     lead += [words(f"explain.without.{form}") for form in forms]
     page = {
         "title": words("explain.page", run=name),
@@ -166,11 +232,28 @@ def write_page(
         "kicker": words.maybe(f"task.{value['task']}", value["task"].replace("_", " ")),
         "verdict": top,
         "sections": [
+            *([_parts(value, words)] if domains else []),
             section("rows", title, lead, [{"kind": "explained", "rows": shown}]),
             section("faithful", words("explain.faithful"), [words("explain.faithful.lead")], _faithful(value, words)),
         ],
     }
     return put(path, page, words)
+
+
+def _parts(value: Mapping[str, Any], words: Words) -> Block:
+    """What tells domains apart over the rows."""
+    columns = [words(f"explain.parts.{name}") for name in ("name", "apart", "target", "source", "rows")]
+    rows = [
+        [
+            part["name"],
+            (sign(part["apart"]), words.signed_interval(part)),
+            *(sign(part[side]) for side in ("target", "source")),
+            f"{part['rows']:,}",
+        ]
+        for part in value["parts"]
+    ]
+    told_all = table(words("explain.parts"), columns, rows, numbers=range(1, 5))
+    return section("parts", words("explain.parts"), [words("explain.parts.lead")], [told_all])
 
 
 def _faithful(value: Mapping[str, Any], words: Words) -> list[Block | None]:

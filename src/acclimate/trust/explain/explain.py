@@ -53,7 +53,14 @@ class Explanation:
 
 
 def explain(
-    model: Model, domain: Domain, answers: Sequence[Any], place: Place, *, seed: int = 0, tell: Tell | None = None
+    model: Model,
+    domain: Domain,
+    answers: Sequence[Any],
+    place: Place,
+    *,
+    judged: int | None = None,
+    seed: int = 0,
+    tell: Tell | None = None,
 ) -> list[Explanation]:
     """Explain an answer to each row, and hold the explanation against random ones.
 
@@ -65,6 +72,7 @@ def explain(
         domain: the rows.
         answers: to each row: the model's own, or a name of `Task.explainable`.
         place: the device.
+        judged: how many of the first rows are held against random orders and weights; None: all.
         seed: of random orders and random weights.
         tell: told the progress.
 
@@ -72,22 +80,23 @@ def explain(
         SettingsError: the backbone knows no parts, or the task's answers have no score.
     """
     rows = [domain.rows.take(np.array([k])) for k in range(len(domain))]
-    say, total = tell or (lambda done, of: None), 3 * len(rows)
+    count = len(rows) if judged is None else min(judged, len(rows))
+    say, total = tell or (lambda done, of: None), len(rows) + 2 * count
     found: list[Explanation] = []
     with ready(model, place):
         scores = [scorer(model, answer, place) for answer in answers]
         for k, (raw, score, answer) in enumerate(zip(rows, scores, answers, strict=True)):
-            found.append(_one(score, model.backbone.parts(raw), answer, seed + k))
+            found.append(_one(score, model.backbone.parts(raw), answer, seed + k if k < count else None))
             say(k + 1, total)
-        for k, score in enumerate(scores):
+        for k, score in enumerate(scores[:count]):
             with shuffled(model.head, seed + k) as changed:
                 found[k] = replace(found[k], head=_likeness(score, found[k], changed))
             say(len(rows) + k + 1, total)
         with shuffled(model.backbone, seed) as changed:
-            for k, score in enumerate(scores):
+            for k, score in enumerate(scores[:count]):
                 parts = model.backbone.parts(rows[k]) if changed else found[k].parts  # embeddings are weights too
                 found[k] = replace(found[k], backbone=_likeness(score, found[k], changed, parts))
-                say(2 * len(rows) + k + 1, total)
+                say(len(rows) + count + k + 1, total)
     return found
 
 
@@ -116,11 +125,12 @@ def scorer(model: Model, answer: Any, place: Place) -> Score:
     return score
 
 
-def _one(score: Score, parts: Parts, answer: Any, seed: int) -> Explanation:
+def _one(score: Score, parts: Parts, answer: Any, seed: int | None) -> Explanation:
     how = method_of(score, parts)
     whole, blank = scored(score, parts, np.array([[True] * len(parts), [False] * len(parts)]))
     values = attribute(score, parts, how)
-    return Explanation(answer, how, parts, values, float(whole), float(blank), curves(score, parts, values, seed))
+    drawn = None if seed is None else curves(score, parts, values, seed)
+    return Explanation(answer, how, parts, values, float(whole), float(blank), drawn)
 
 
 def _likeness(score: Score, own: Explanation, changed: bool, parts: Parts | None = None) -> float | None:
