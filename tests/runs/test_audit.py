@@ -63,6 +63,7 @@ def test_shadows_and_planted_rows(world):
     assert planted["arms"]["source_only"]["auc"] > 0.85  # a wrong label is found only where it was learned by heart
     again = overfit.audit(places["source"], places["other"], shadows=2, canaries=80)
     assert again == found
+    assert overfit.audit(places["source"], places["other"]) == found  # a quick audit does not forget the slow one
 
 
 def test_a_claim_is_held_against_what_is_proved(world):
@@ -77,6 +78,8 @@ def test_a_claim_is_held_against_what_is_proved(world):
 
 def test_what_is_refused(world, tmp_path):
     places, overfit, _ = world
+    with pytest.raises(SettingsError, match="shadows is a number of 0 or more; found -1"):
+        overfit.audit(places["source"], places["other"], shadows=-1)
     with pytest.raises(DataError, match=r"0 of .* were not seen"):
         overfit.audit(places["source"], places["source"])
     frame = {"x": np.arange(60.0), "y": np.arange(60.0) / 7}

@@ -105,6 +105,40 @@ def test_intervals_of_numbers_cover_where_plain_ones_do_not(numbers, tmp_path):
     assert told["calibration"] is None and told["abstain"] is None
 
 
+def test_rows_out_of_place_are_told(classes):
+    model, new = classes.model, rows(300, 0.8, 7)
+    model.predict(new, sets=0.9)
+    assert "out of place" not in " ".join(model.notes)
+    odd = (model.predict(new.assign(a=new["a"] + 60), sets=0.9)["in_place"] <= 0.01).sum()
+    assert odd > 9
+    assert f"{odd} of 300 rows are out of place" in " ".join(model.notes)
+
+
+def test_a_rate_that_cannot_be_kept_is_told(classes):
+    model = classes.model
+    model.predict(rows(100, 0.8, 7), abstain=0.001)
+    assert "100 of 100 rows are left unanswered; held-out rows are too few" in " ".join(model.notes)
+
+
+def test_groups_whose_sets_fall_short_are_named(tmp_path):
+    """Labels of group f are chance: sets of all rows hold less than nine tenths of its answers."""
+
+    def people(n: int, seed: int) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        x, f = rng.normal(size=n), rng.random(n) < 0.15
+        right = np.where(f, rng.random(n) < 0.5, True)
+        return pd.DataFrame({"x": x, "sex": np.where(f, "f", "m"), "y": np.where((x > 0) == right, "yes", "no")})
+
+    options = {**SIMPLE, "input": "x", "label": "y", "sensitive": "sex", "training": {"steps": 200}}
+    run = ac.adapt(people(1500, 0), people(600, 1).drop(columns="y"), out=tmp_path / "run", **options)
+    found = run.evaluate(people(800, 2), label="y")["certainty"]["target"]["sets"]["0.9"]["groups"]
+    f, m = (each for each in found if each["column"] == "sex")
+    assert (f["group"], m["group"]) == ("f", "m") and f["interval"][1] < 0.9 < m["coverage"]
+    section = read_json(run.folder / "trust" / "certainty.json")
+    assert section["sentences"][0]["en"].startswith("Of sex f they hold")
+    assert not any("Of sex m" in sentence["en"] for sentence in section["sentences"])
+
+
 def test_abstaining_keeps_errors_below_the_rate(classes):
     new = rows(2000, 0.8, 8)
     frame = classes.predict(new, abstain=0.15)

@@ -12,6 +12,7 @@ import acclimate as ac
 from acclimate.cli.main import main
 from acclimate.errors import DataError, SettingsError
 from acclimate.files import read_json
+from acclimate.runs.fairness import lines
 
 
 def people(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
@@ -73,6 +74,29 @@ def test_the_target_is_told_apart_once_the_seal_is_open(run, tmp_path):
     assert read_json(tmp_path / "run" / "trust" / "fairness.json")["opened"] is True
     without = again.evaluate(new.drop(columns="sex"), label="label")
     assert any("no table of groups" in note for note in without["notes"])
+
+
+def test_the_adapted_model_is_told_beside_the_one_in_use_and_each_gap_by_its_name(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "run")
+    again, new = ac.Run(tmp_path / "run"), people(500, 3, 0.5)
+    found = again.evaluate(new, label="label")["fairness"]["target"]
+    assert (found["arm"], found["adapted"]["arm"]) == ("source_only", "importance_weighting")
+    said = again.arm("importance_weighting").predict(new)["prediction"]
+    for each in found["adapted"]["groups"]:
+        right = (said == new["label"])[new["sex"] == each["group"]].mean()
+        assert each["metrics"]["accuracy"]["value"] == pytest.approx(right)
+    told = "\n".join(lines(again.result["fairness"]))
+    for name in ("accuracy", "selection rate", "true positive rate", "false positive rate"):
+        assert f"the gap in {name}: " in told
+    assert "rates are of the answer 'yes'" in told
+
+
+def test_a_choice_by_groups_that_cannot_be_made_is_refused_before_training(tmp_path):
+    frame = people(60, 0)
+    options = {"input": ["x", "z"], "label": "label", "choose": "worst_group", "out": tmp_path / "run"}
+    with pytest.raises(SettingsError, match="what is missing: groups of people in the source, by --sensitive"):
+        ac.adapt(frame, frame.drop(columns="label"), backbone="columns", method="coral", **options)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_threshold_for_each_group_makes_the_positive_answer_as_frequent_for_those_who_deserve_it(run, tmp_path):

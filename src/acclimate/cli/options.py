@@ -132,3 +132,14 @@ def place(parser: Parser, precision: bool = True) -> None:
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     """The options that were given, by the name they have in a recipe."""
     return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1, both left out."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a share between 0 and 1, such as 0.9; found '{text}'")
+    return value

@@ -17,6 +17,7 @@ DECISIONS = {
     "keep_source": "keep_source: the model that was not adapted is the one to use",
     "do_not_deploy": "do_not_deploy: no model of this run is fit for the target",
 }
+UNTESTED = "adapt: the only model of this run; whether adapting helps was not tested, as there is no other"
 
 
 def found(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
@@ -81,7 +82,7 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         leaderboard(result),
         *direction(result),
         "",
-        f"decision: {DECISIONS[result['decision']]}",
+        f"decision: {UNTESTED if untested(result) else DECISIONS[result['decision']]}",
         *reasons,
         *forgotten_line(result),
         *opened,
@@ -91,6 +92,11 @@ def summary(result: Mapping[str, Any]) -> list[str]:
         *certainty_lines(result.get("certainty")),
         *group_lines(result.get("fairness")),
     ]
+
+
+def untested(result: Mapping[str, Any]) -> bool:
+    """Whether a model was adapted with none beside it."""
+    return result["decision"] == "adapt" and result["reference"] is None and not result["permission"]
 
 
 def privacy_lines(spent: Mapping[str, Any] | None) -> list[str]:
@@ -126,6 +132,8 @@ PROMISES = {
 
 def certainty_lines(certainty: Mapping[str, Any] | None) -> list[str]:
     """What is promised of prediction sets, and what labels said of it."""
+    from acclimate.runs.report.certainty import short_of
+
     if certainty is None:
         return []
     lines = [f"certainty: {PROMISES[certainty['promise']]}: {certainty['why']}"]
@@ -135,6 +143,7 @@ def certainty_lines(certainty: Mapping[str, Any] | None) -> list[str]:
         lines.append(
             f"coverage of 90 % sets: {here['coverage']:.1%} [{low:.1%}, {high:.1%}] of {target['rows']} labelled rows"
         )
+        lines += [f"  {sentence['en']}" for sentence in short_of(here, 0.9)]
     if target is not None and target["calibration"] is not None:
         error = target["calibration"]["ece"]
         lines.append(f"calibration error: {error['deployed']:.3f} as deployed, {error['none']:.3f} uncalibrated")

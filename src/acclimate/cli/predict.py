@@ -30,11 +30,11 @@ def add(verbs: options.Verbs) -> None:
         "--masks", metavar="DIR", help="of task segment: masks as PNG files, in the values of those that were learned"
     )
     parser.add_argument(
-        "--sets", type=float, metavar="COVERAGE",
+        "--sets", type=options.share, metavar="COVERAGE",
         help="add sets of classes (intervals of numbers) that hold the truth in this share of the rows, such as 0.9",
     )  # fmt: skip
     parser.add_argument(
-        "--abstain", type=float, metavar="ERROR_RATE",
+        "--abstain", type=options.share, metavar="ERROR_RATE",
         help="leave rows unanswered so that at most this share of the answers is wrong, such as 0.05",
     )  # fmt: skip
     parser.add_argument(

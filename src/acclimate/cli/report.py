@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     from acclimate.runs.report.report import report, verdict_of
     from acclimate.runs.report.several import as_text
 
-    folders = [Path(name) for name in args.runs]
+    folders = list(dict.fromkeys(Path(name) for name in args.runs))
     page, rows = report(folders, language=args.lang, out=None if args.out is None else Path(args.out))
     value = {"report": str(page), "runs": rows}
     if len(folders) > 1:

@@ -83,6 +83,9 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
             "mlp and columns train an encoder for each domain, and `acclimate pretrain` teaches mlp on both"
         )
 
+    if recipe.choose == "worst_group":
+        _check_choice(recipe, data, name)
+
     def arm(method: Method, role: str, title: str | None = None) -> Arm:
         check_method(method, data, network, tune)
         own, called = replace(tune, bottleneck=bottleneck(tune, method, data)), title or method.name
@@ -122,6 +125,24 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     if beside and carries and plain and grows and forest.name not in taken and not forest.misses(data):
         arms.append(Arm(forest.name, forest, plain, {}, Tune("frozen", bottleneck=0), training, "beside"))
     return [*arms, main] if isinstance(method, Auto) else [*arms[:1], main, *arms[1:]]
+
+
+def _check_choice(recipe: Recipe, data: Data, method: str) -> None:
+    """Refuse `choose: worst_group` where it could not choose, before anything is trained."""
+    source, lacking = data.source, []
+    if recipe.privacy or method == "source_only":
+        lacking.append("an arm source_only beside the adapted one (a private run trains one model)")
+    if source is None or not source.sensitive:
+        lacking.append("groups of people in the source, by --sensitive")
+    if source is not None and data.source_task.kind != "class":
+        lacking.append("classes")
+    if data.source_validation is None or not data.same_task:
+        lacking.append("held-out source rows of the target's task, by --validation above 0")
+    if lacking:
+        raise SettingsError(
+            "choose=worst_group compares the adapted model with source_only by groups of people on held-out source "
+            f"rows; what is missing: {'; '.join(lacking)}"
+        )
 
 
 def _private(arm: Arm, asked: Privacy, data: Data, network: Backbone, where: Place) -> Arm:

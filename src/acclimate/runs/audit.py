@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ import numpy as np
 from acclimate.domains.domain import Domain, join
 from acclimate.domains.labels import canonical_one
 from acclimate.errors import DataError, SettingsError
-from acclimate.files import path_name, write_json
+from acclimate.files import path_name, read_json, write_json
 from acclimate.runs import result
 from acclimate.runs.execute import adapt
 from acclimate.runs.predictor import Predictor
@@ -21,7 +22,7 @@ from acclimate.runs.reading import read_source
 from acclimate.runs.recipe import MEMORY, Recipe, parse, read
 from acclimate.runs.report import audit as report
 from acclimate.seeds import generator
-from acclimate.trust.privacy.attacks import least_epsilon, lira, logit, measured, rmia
+from acclimate.trust.privacy.attacks import LEAST, RATES, least_epsilon, lira, logit, measured, rmia
 
 FEWEST = 20
 """Members, or others, below which no attack can be judged."""
@@ -45,7 +46,8 @@ def audit(
     """Membership inference through the models of a run, as `acclimate audit --json`; also kept in ``RUN/audit.json``.
 
     The attack by loss asks the models alone. With shadow models, trained by the run's own recipe on random halves of
-    all rows, there are also LiRA and RMIA, which know how hard each row is.
+    all rows, there are also LiRA and RMIA, which know how hard each row is. Attacks of an earlier audit on the same
+    rows are kept beside those of this one.
 
     Args:
         folder: of a finished run.
@@ -60,8 +62,11 @@ def audit(
 
     Raises:
         DataError: too few rows, rows without labels, or others that were seen.
-        SettingsError: a task without classes.
+        SettingsError: a task without classes, or a count below 0.
     """
+    for name, count in (("shadows", shadows), ("canaries", canaries)):
+        if count < 0:
+            raise SettingsError(f"audit: {name} is a number of 0 or more; found {count}")
     value = result.load(folder)
     if value["task"] != "classify":
         raise SettingsError(
@@ -102,10 +107,25 @@ def audit(
         "canaries": planted,
         "notes": notes,
     }
+    found["data"] = [inside.fingerprint, outside.fingerprint]
+    _keep_earlier(folder / FILE, found)
     found["broken"] = _broken(found)
     write_json(folder / FILE, found)
     report.write(folder, found)
     return found
+
+
+def _keep_earlier(path: Path, found: dict[str, Any]) -> None:
+    """Add the attacks of an earlier audit of the same rows that this one did not make again."""
+    if not path.is_file():
+        return
+    earlier = read_json(path)
+    if earlier.get("data") != found["data"]:
+        found["notes"].append(f"{path.name} of other rows is replaced")
+        return
+    found["arms"] = {name: {**earlier["arms"].get(name, {}), **attacks} for name, attacks in found["arms"].items()}
+    found["shadows"] = found["shadows"] or earlier["shadows"]
+    found["canaries"] = found["canaries"] or earlier["canaries"]
 
 
 def _mixed(scores: np.ndarray, members: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -127,6 +147,7 @@ def _rows(
     folder: Path, recipe: Recipe, members: Sequence[Any], others: Sequence[Any]
 ) -> tuple[Domain, Domain, list[str]]:
     """Rows that were learned from, rows that were not seen, and what to know of both."""
+    recipe = replace(recipe, sensitive=())  # groups are no input, and other rows need not have them
     inside, outside = read_source(recipe, members), read_source(recipe, others)
     assert inside is not None and outside is not None
     for domain in (inside, outside):
@@ -148,7 +169,8 @@ def _rows(
     if min(len(inside), len(outside)) < FEWEST:
         raise DataError(
             f"audit: {len(inside)} rows of {inside.name} were learned from, and {len(outside)} of {outside.name} "
-            f"were not seen; at least {FEWEST} of each are needed, and 1,500 others for a false-positive rate of 1 %"
+            f"were not seen; at least {FEWEST} of each are needed, and {math.ceil(LEAST / RATES[0])} others for a "
+            f"false-positive rate of {RATES[0]:.0%}"
         )
     return inside, outside, notes
 

@@ -17,6 +17,7 @@ from acclimate.trust.certainty.certainty import DIFFERENT, LEVEL, Certainty, cov
 from acclimate.trust.certainty.conformal import supports
 from acclimate.trust.certainty.neighbours import BANK
 from acclimate.trust.certainty.overlap import PENALTIES, Overlap
+from acclimate.trust.fairness.groups import FEWEST
 
 if TYPE_CHECKING:
     from acclimate.runs.train import Bench
@@ -183,6 +184,7 @@ def realised(
     labels: np.ndarray,
     features: np.ndarray | None,
     offsets: Sequence[float],
+    groups: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
     """What opened labels say: coverage of sets, calibration before and after, errors of what is answered.
 
@@ -194,11 +196,12 @@ def realised(
         labels: of these.
         features: what the head reads of them, or None.
         offsets: of the classes, as they were deployed.
+        groups: of people ``[n]`` by column; may be empty.
     """
     odd = strangeness(task, answers, labels)
     value: dict[str, Any] = {"rows": len(labels), "sets": None, "calibration": None, "abstain": None}
     if certainty.promise != "refused":
-        value["sets"] = {f"{level:g}": _covered(certainty, answers, odd, level, features) for level in LEVELS}
+        value["sets"] = {f"{level:g}": _covered(certainty, answers, odd, level, features, groups) for level in LEVELS}
     if answers.probabilities is None or answers.confidence is None:
         return value
     right = answers.prediction == labels
@@ -209,16 +212,36 @@ def realised(
 
 
 def _covered(
-    certainty: Certainty, answers: Answers, odd: np.ndarray, level: float, features: np.ndarray | None
+    certainty: Certainty,
+    answers: Answers,
+    odd: np.ndarray,
+    level: float,
+    features: np.ndarray | None,
+    groups: Mapping[str, np.ndarray],
 ) -> dict[str, Any] | None:
     if not supports(len(certainty.strangeness), 1 - level):
         return None
     reach = certainty.bounds(level, features, len(odd))
     if answers.probabilities is None:
-        return dict(coverage(odd <= reach, 2 * reach))
+        return _held(odd <= reach, 2 * reach, groups)
     sets = certainty.class_sets(answers.probabilities, level, features)
     best = np.isclose(odd, 1 - answers.probabilities.max(axis=1), atol=1e-12)
-    return dict(coverage((odd <= reach + 1e-12) | best, sets.sum(axis=1)))
+    return _held((odd <= reach + 1e-12) | best, sets.sum(axis=1), groups)
+
+
+def _held(inside: np.ndarray, size: np.ndarray, groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Coverage, and that of each group of people that is not suppressed."""
+    found = [
+        {"column": column, "group": str(name), "rows": int(here.sum()), **_interval_of(inside[here])}
+        for column, names in groups.items()
+        for name in np.unique(names.astype(str))
+        if (here := names.astype(str) == name).sum() >= FEWEST
+    ]
+    return {**coverage(inside, size), **({"groups": found} if groups else {})}
+
+
+def _interval_of(inside: np.ndarray) -> dict[str, Any]:
+    return {key: value for key, value in coverage(inside, None).items() if key != "size"}
 
 
 def _calibration(

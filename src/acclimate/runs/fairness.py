@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from acclimate.domains.domain import Domain
-from acclimate.errors import SettingsError
 from acclimate.runs.report.sections import write_section
 from acclimate.selection.decision import Decision
 from acclimate.tasks.answers import Answers
@@ -21,10 +20,19 @@ from acclimate.trust.fairness.thresholds import Thresholds, fit
 
 KINDS = ("class", "number")
 CHANGES = {
-    "widened": {"en": "adaptation widened the gap", "zh": "适应扩大了差距"},
-    "narrowed": {"en": "adaptation narrowed the gap", "zh": "适应缩小了差距"},
-    "no_evidence": {"en": "no evidence that adaptation changed the gap", "zh": "没有证据表明适应改变了差距"},
+    "widened": {"en": "adaptation widened the gap in {}", "zh": "适应扩大了{}的差距"},
+    "narrowed": {"en": "adaptation narrowed the gap in {}", "zh": "适应缩小了{}的差距"},
+    "no_evidence": {"en": "no evidence that adaptation changed the gap in {}", "zh": "没有证据表明适应改变了{}的差距"},
 }
+NAMES = {
+    "accuracy": {"en": "accuracy", "zh": "准确率"},
+    "selection_rate": {"en": "selection rate", "zh": "选择率"},
+    "true_positive_rate": {"en": "true positive rate", "zh": "真阳性率"},
+    "false_positive_rate": {"en": "false positive rate", "zh": "假阳性率"},
+    "mae": {"en": "mean absolute error", "zh": "平均绝对误差"},
+}
+LISTED = 6
+"""Groups of a column that are told on the terminal: all, or as many of both ends."""
 
 
 def table(
@@ -36,7 +44,7 @@ def table(
     reference: str | None,
     seed: int,
 ) -> dict[str, Any] | None:
-    """Groups of one domain, of the deployed model; gaps, and whether the adapted arm's are wider than the reference's.
+    """Groups of one domain, of the deployed model and the adapted arm; whether the gaps of that are the wider ones.
 
     Args:
         task: of the arms.
@@ -57,12 +65,11 @@ def table(
     groups = columns(domain.sensitive)
     seen = {name: judged(said, labels, classes) for name, said in predictions.items()}
     value: dict[str, Any] = {
-        "arm": model,
         "rows": len(domain),
         "data": domain.name,
         "positive": classes[1] if len(classes) == 2 else None,
-        "groups": by_group(seen[model], groups),
-        "gaps": gaps(seen[model], groups),
+        **_of(model, seen[model], groups),
+        "adapted": _of(adapted, seen[adapted], groups) if adapted != model and adapted in seen else None,
         "widened": None,
     }
     if reference is None or reference == adapted or not {adapted, reference} <= set(seen):
@@ -71,11 +78,16 @@ def table(
         column: {
             metric: asdict(found)
             for metric, one in seen[adapted].items()
-            if (found := widened(one, seen[reference][metric], names, domain.groups, seed)) is not None
+            if (found := widened(one, seen[reference][metric], names, domain.groups, seed, tests=len(seen[adapted])))
+            is not None
         }
         for column, names in groups.items()
     }
     return value
+
+
+def _of(arm: str, seen: Mapping[str, Judged], groups: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    return {"arm": arm, "groups": by_group(seen, groups), "gaps": gaps(seen, groups)}
 
 
 def on_source(
@@ -100,14 +112,9 @@ def choose(
 
     It says nothing of the target, where groups may be treated otherwise; `evaluate` shows that.
 
-    Raises:
-        SettingsError: no groups, no classes, or no held-out rows.
+    `plan` has seen to it that there are groups, classes, held-out rows and an arm to compare with.
     """
-    if domain is None or not domain.sensitive or domain.labels is None or task.kind != "class" or reference is None:
-        raise SettingsError(
-            "choose=worst_group compares the adapted model with source_only by groups of people on held-out source "
-            "rows: it needs classes, --sensitive, and --validation above 0"
-        )
+    assert domain is not None and reference is not None
     groups = np.array([" & ".join(map(str, row)) for row in zip(*domain.sensitive.values(), strict=True)])
     found = {}
     for name in (adapted, reference):
@@ -168,37 +175,47 @@ def with_thresholds(found: Thresholds | None, answers: Answers, domain: Domain) 
 
 
 def lines(value: Mapping[str, Any] | None) -> list[str]:
-    """What is said of groups on the terminal: the last table's worst and best group by column, and the change."""
+    """What is said of groups on the terminal: of the last table, by column and arm, and what adaptation changed."""
     found = None if value is None else value["target"] or value["source"]
     if found is None:
         return []
     where = "target" if value is not None and value["target"] else "held-out source rows"
     told = []
-    for column, gap in found["gaps"].items():
-        primary = next(iter(gap), None)
-        if primary is None:
+    for column in found["gaps"]:
+        if not found["gaps"][column]:
             told.append(f"groups by {column}: fewer than two have 10 rows")
             continue
-        shown = [each for each in found["groups"] if each["column"] == column and primary in each["metrics"]]
-        shown.sort(key=lambda each: each["metrics"][primary]["value"])
-        ends = ", ".join(
-            f"{e['group']} {e['metrics'][primary]['value']:.3f} ({e['rows']})" for e in (shown[0], shown[-1])
-        )
-        others = "".join(f", {metric} gap {size:.3f}" for metric, size in gap.items() if metric != primary)
-        told.append(f"groups by {column} ({where}): {primary} {ends}, gap {gap[primary]:.3f}{others}")
-        if found["widened"] is not None and primary in found["widened"][column]:
-            change = found["widened"][column][primary]
+        told += [_line(each, column, where) for each in (found, found["adapted"]) if each is not None]
+        for metric, change in ((found["widened"] or {}).get(column) or {}).items():
             told.append(
-                f"  {CHANGES[change['change']]['en']}: {change['value']:+.3f} ({change['low']:+.3f} to "
-                f"{change['high']:+.3f}), p {change['p_value']:.2g}"
+                f"  {CHANGES[change['change']]['en'].format(NAMES[metric]['en'])}: {change['value']:+.3f} "
+                f"({change['low']:+.3f} to {change['high']:+.3f}), p {change['p_value']:.2g}"
             )
         if other := found.get("with_thresholds", {}).get(column):
+            gaps_of = "".join(f", gap in {NAMES[metric]['en']} {size:.3f}" for metric, size in other["gaps"].items())
             told.append(
                 f"  a threshold for each group (predict --equal-opportunity {column}): accuracy "
-                f"{other['accuracy']:.3f}"
-                + "".join(f", {metric} gap {size:.3f}" for metric, size in other["gaps"].items() if metric != primary)
+                f"{other['accuracy']:.3f}{gaps_of}"
             )
+    if found["positive"] is not None:
+        told.append(f"  rates are of the answer '{found['positive']}'")
     return told
+
+
+def _line(one: Mapping[str, Any], column: str, where: str) -> str:
+    """Groups of one arm, the worst first, and its gaps."""
+    gap = one["gaps"][column]
+    primary = next(iter(gap))
+    shown = [each for each in one["groups"] if each["column"] == column and primary in each["metrics"]]
+    shown.sort(key=lambda each: each["metrics"][primary]["value"])
+    hidden = sum(each["column"] == column for each in one["groups"]) - len(shown)
+    middle = len(shown) - LISTED
+    ends = [*shown[: LISTED // 2], *shown[-LISTED // 2 :]] if middle > 0 else shown
+    said = ", ".join(f"{each['group']} {each['metrics'][primary]['value']:.3f} ({each['rows']})" for each in ends)
+    left = f"; {middle} between" if middle > 0 else ""
+    left += f"; {hidden} of fewer than 10 rows not shown" if hidden else ""
+    sizes = ", ".join(f"{NAMES[metric]['en']} {size:.3f}" for metric, size in gap.items())
+    return f"groups by {column} ({where}), {one['arm']}: {primary} {said}{left}; gaps: {sizes}"
 
 
 def write(folder: Path, value: Mapping[str, Any] | None) -> None:
@@ -206,48 +223,63 @@ def write(folder: Path, value: Mapping[str, Any] | None) -> None:
     found = None if value is None else value["target"] or value["source"]
     if value is None or found is None:
         return
-    primary = "accuracy" if any("accuracy" in gap for gap in found["gaps"].values()) else "mae"
-    changes = [each[primary]["change"] for each in (found["widened"] or {}).values() if primary in each]
-    change = "widened" if "widened" in changes else "narrowed" if "narrowed" in changes else "no_evidence"
+    shown = [each for each in NAMES if any(each in group["metrics"] for group in found["groups"])]
     rows = [
-        [
-            each["column"],
-            each["group"],
-            each["rows"],
-            *(_cell(each, metric) for metric in (primary, *(() if primary == "mae" else EXTRA))),
-        ]
-        for each in found["groups"]
+        [one["arm"], each["column"], each["group"], each["rows"], *(_cell(each, metric) for metric in shown)]
+        for one in (found, found["adapted"])
+        if one is not None
+        for each in one["groups"]
+    ]
+    changes = [
+        (column, metric, change)
+        for column, metrics in (found["widened"] or {}).items()
+        for metric, change in metrics.items()
     ]
     section: dict[str, Any] = {
         "name": "fairness",
         "title": {"en": "Groups of people", "zh": "人群"},
         "opened": value["target"] is not None,
-        "level": "caution" if change == "widened" else "info",
+        "level": "caution" if any(change["change"] == "widened" for *_, change in changes) else "info",
+        "sentences": [_change(*each) for each in changes if each[2]["change"] != "no_evidence"],
         "table": {
             "caption": {
-                "en": f"{found['arm']} by group on {found['data']}; groups of fewer than 10 rows are suppressed",
-                "zh": f"{found['arm']} 在 {found['data']} 上按人群的结果；少于 10 行的人群不显示",
+                "en": f"Models by group on {found['data']}; groups of fewer than 10 rows are suppressed"
+                + (f"; rates are of the answer '{found['positive']}'" if found["positive"] is not None else ""),
+                "zh": f"{found['data']} 上各模型按人群的结果；少于 10 行的人群不显示"
+                + (f"；比率指答案“{found['positive']}”" if found["positive"] is not None else ""),
             },
             "columns": [
+                {"en": "model", "zh": "模型"},
                 {"en": "column", "zh": "列"},
                 {"en": "group", "zh": "人群"},
                 {"en": "rows", "zh": "行数"},
-                primary,
-                *(() if primary == "mae" else EXTRA),
+                *(NAMES[metric] for metric in shown),
             ],
             "rows": rows,
         },
     }
-    if changes:
-        section["summary"] = CHANGES[change]
+    if changes and not section["sentences"]:
+        section["summary"] = {
+            "en": "No evidence that adaptation changed a gap between groups.",
+            "zh": "没有证据表明适应改变了人群之间的差距。",
+        }
     write_section(folder, section)
 
 
-EXTRA = ("selection_rate", "true_positive_rate", "false_positive_rate")
+def _change(column: str, metric: str, change: Mapping[str, Any]) -> dict[str, str]:
+    """What adaptation changed, in words."""
+    size = _with_interval(change, "+.3f")
+    said = {language: words.format(NAMES[metric][language]) for language, words in CHANGES[change["change"]].items()}
+    return {"en": f"By {column}, {said['en']}: {size['en']}.", "zh": f"按 {column}，{said['zh']}：{size['zh']}。"}
 
 
-def _cell(group: Mapping[str, Any], metric: str) -> str | None:
+def _cell(group: Mapping[str, Any], metric: str) -> Any:
     if group["suppressed"]:
-        return "suppressed"
+        return {"en": "suppressed", "zh": "不显示"}
     found = group["metrics"].get(metric)
-    return None if found is None else f"{found['value']:.3f} ({found['low']:.3f} - {found['high']:.3f})"
+    return None if found is None else _with_interval(found, ".3f")
+
+
+def _with_interval(found: Mapping[str, float], form: str) -> dict[str, str]:
+    value, low, high = (format(found[key], form) for key in ("value", "low", "high"))
+    return {"en": f"{value} ({low} to {high})", "zh": f"{value}（{low} 至 {high}）"}

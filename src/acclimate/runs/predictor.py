@@ -32,6 +32,7 @@ from acclimate.training.device import Place, place
 from acclimate.training.infer import Want, features, infer, outputs, outputs_and_features
 from acclimate.training.model import Model
 from acclimate.trust.certainty.certainty import Certainty
+from acclimate.trust.fairness.groups import columns
 from acclimate.trust.fairness.thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ class Predictor:
         read = self.certainty.knows_place or self.certainty.promise == "weighted"
         known = self.features(domain, ()) if read else None
         task, offsets = self._model.task, self._card.offsets
-        return realised(task, record, self.certainty, answers, domain.labels, known, offsets)
+        groups = columns(domain.sensitive)
+        return realised(task, record, self.certainty, answers, domain.labels, known, offsets, groups)
 
     def _infer(self, domain: Domain, want: Want, wholes: Sequence[Domain] | None) -> dict[str, np.ndarray]:
         """What is wanted of every row; features of a frozen backbone through the cache unless ``wholes`` is None."""

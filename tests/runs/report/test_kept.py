@@ -11,13 +11,13 @@ from acclimate.runs.report.view import projected, read_view, write_view
 
 
 def test_reliability_worked_out_by_hand():
-    probabilities = np.array([[0.95, 0.05], [0.91, 0.09], [0.4, 0.6], [0.35, 0.65]])
+    probabilities = np.array([[0.95, 0.05], [0.94, 0.06], [0.38, 0.62], [0.35, 0.65]])
     found = bins(probabilities, np.array([0, 1, 1, 1]))
     assert found["bins"] == [
-        {"rows": 2, "confidence": 0.625, "accuracy": 1.0},
-        {"rows": 2, "confidence": 0.93, "accuracy": 0.5},
+        {"rows": 2, "confidence": 0.635, "accuracy": 1.0},
+        {"rows": 2, "confidence": 0.945, "accuracy": 0.5},
     ]
-    assert found["ece"] == pytest.approx((2 * 0.375 + 2 * 0.43) / 4, abs=1e-4)
+    assert found["ece"] == pytest.approx((2 * 0.365 + 2 * 0.445) / 4, abs=1e-4)
 
 
 def test_a_label_that_training_never_saw_counts_as_wrong():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from acclimate.trust.certainty.abstain import _upper, confidence_bar
+from acclimate.trust.certainty.abstain import _upper, confidence_bar, least_rate
 
 
 def test_the_bound_by_hand() -> None:
@@ -26,6 +26,14 @@ def test_only_the_sure_part_is_answered() -> None:
     assert confidence_bar(confidence, np.ones(1000, dtype=bool), 0.1) is None
     assert confidence_bar(confidence[:20], wrong[:20], 0.01) is None  # 20 right answers are no proof of 1 %
     assert confidence_bar(np.empty(0), np.empty(0, dtype=bool), 0.1) is None
+
+
+def test_no_rate_below_the_least_can_be_kept() -> None:
+    """20 right answers, the surest first, then 20 wrong ones: the first 20 bound the error best."""
+    confidence, wrong = np.linspace(1, 0.5, 40), np.arange(40) >= 20
+    least = least_rate(confidence, wrong, np.ones(40))
+    assert least == pytest.approx(1 - (0.05 / 6) ** (1 / 20))
+    assert confidence_bar(confidence, wrong, least - 1e-3) is None
 
 
 def test_equal_confidence_is_answered_together() -> None:

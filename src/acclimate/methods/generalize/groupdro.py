@@ -118,7 +118,7 @@ class GroupDRO(Method):
         if source is not None and (source.origin is None or len(np.unique(source.origin)) < 2):
             return (
                 f"method 'groupdro' weighs several sources against each other, and there is one ({source.name}); "
-                "repeat --source"
+                "repeat --source, or weigh groups of people with --sensitive COLUMN --set method.groups=sensitive"
             )
         return super().misses(data)
 

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from acclimate.runs.report.sections import write_section
 
-CHANCE = 0.55
-"""An area below which an attack is no better than guessing for practical purposes."""
 ATTACKS = {"loss": "loss", "lira": "LiRA", "rmia": "RMIA"}
 
 
 def write(folder: Path, found: Mapping[str, Any]) -> None:
     """Write the section of a run from what `acclimate audit` found."""
-    rows = []
-    for arm, attacks in found["arms"].items():
-        for attack, value in attacks.items():
-            rate = value["tpr"]["0.01"]
-            rows.append(
-                [arm, ATTACKS[attack], value["auc"], None if rate is None else rate["value"], value["least_epsilon"]]
-            )
-    for arm, value in (found["canaries"] or {}).get("arms", {}).items():
-        rows.append([arm, _words("planted rows", "植入样本"), value["auc"], None, value["least_epsilon"]])
-    worst = max(row[2] for row in rows)
+    every: list[tuple[str, Any, Any]] = [
+        (arm, ATTACKS[attack], value) for arm, each in found["arms"].items() for attack, value in each.items()
+    ]
+    planted = (found["canaries"] or {}).get("arms", {})
+    every += [(arm, _words("planted rows", "植入样本"), value) for arm, value in planted.items()]
+    told = [value for *_, value in every if value["auc_interval"][0] > 0.5]
     write_section(
         folder,
         {
             "name": "audit",
             "title": _words("What the models tell of their training rows", "模型泄露了多少训练样本的信息"),
-            "summary": _summary(worst, found),
-            "level": "bad" if found["broken"] else "good" if worst < CHANCE else "caution",
+            "summary": _summary(told, found),
+            "level": "bad" if found["broken"] else "caution" if told else "info",
             "sentences": [_words(note, note) for note in found["notes"]],
             "table": {
                 "caption": _words(
@@ -43,25 +37,41 @@ def write(folder: Path, found: Mapping[str, Any]) -> None:
                     _words("found at 1 % false alarms", "误报率 1% 时的检出率"),
                     _words("epsilon, at least", "epsilon 下界"),
                 ],
-                "rows": rows,
+                "rows": [
+                    [arm, attack, _interval(value["auc"], *value["auc_interval"]), _hits(value["tpr"]["0.01"]),
+                     value["least_epsilon"]]
+                    for arm, attack, value in every
+                ],
             },
         },
     )  # fmt: skip
 
 
-def _summary(worst: float, found: Mapping[str, Any]) -> dict[str, str]:
+def _interval(value: float, low: float, high: float) -> dict[str, str]:
+    return _words(f"{value:.3f} ({low:.3f} to {high:.3f})", f"{value:.3f}（{low:.3f} 至 {high:.3f}）")
+
+
+def _hits(rate: Mapping[str, Any] | None) -> dict[str, str] | None:
+    return None if rate is None else _interval(rate["value"], rate["low"], rate["high"])
+
+
+def _summary(told: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> dict[str, str]:
+    """``told`` are the attacks whose interval lies above a coin's."""
     if found["broken"]:
         return _words(
             f"An attack proves more than the epsilon of {found['claimed']:.2f} that was claimed: distrust the claim.",
             f"攻击证明的泄露超过所声称的 epsilon {found['claimed']:.2f}：该声称不可信。",
         )
-    if worst < CHANCE:
+    if told:
+        best = max(told, key=lambda value: value["auc"])
+        size = _interval(best["auc"], *best["auc_interval"])
         return _words(
-            f"The best attack tells members from others hardly better than a coin (AUC {worst:.2f}).",
-            f"最强的攻击几乎与抛硬币无异（AUC {worst:.2f}）。",
+            f"An attack tells rows that were trained on from others: AUC {size['en']}.",
+            f"攻击可以分辨训练样本：AUC {size['zh']}。",
         )
     return _words(
-        f"An attack tells which rows were trained on: AUC {worst:.2f}.", f"攻击可以分辨训练样本：AUC {worst:.2f}。"
+        "None of these attacks tells rows that were trained on from others; that proves nothing of other attacks.",
+        "这些攻击在这些样本上都无法分辨训练样本；但这并不能排除其他攻击。",
     )
 
 

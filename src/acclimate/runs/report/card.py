@@ -10,6 +10,7 @@ import yaml
 
 from acclimate.files import writing
 from acclimate.runs import result
+from acclimate.runs.fairness import lines
 from acclimate.runs.report.blocks import arm
 from acclimate.runs.report.verdict import sentence_of
 from acclimate.runs.report.words import Words, number
@@ -118,6 +119,7 @@ def _body(value: Mapping[str, Any]) -> str:
         *(("## Privacy", _privacy(private)) if private else ()),
         "## Figures",
         _figures(value, row, words),
+        *_people(value),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(value)),
         "## Use",
@@ -147,7 +149,7 @@ def _labels(value: Mapping[str, Any]) -> str:
 def _privacy(ledger: Mapping[str, Any]) -> str:
     """What a private training promises, and on what that rests."""
     each = " and ".join(f"epsilon {spent:.3f} for rows of the {of}" for of, spent in ledger["spent"].items())
-    lines = [
+    said = [
         f"- Differentially private: {each}, at delta {ledger['delta']:g}; {ledger['neighbours']}.",
         f"- Noise {ledger['noise']:.4g} times the clip of {ledger['clip']:g}, {ledger['sampling']} sampling, "
         f"accountant {ledger['accountant']}.",
@@ -155,13 +157,13 @@ def _privacy(ledger: Mapping[str, Any]) -> str:
         *(f"- Not covered: {sentence}." for sentence in ledger["not_covered"]),
     ]
     if not ledger["secret"]:
-        lines.append("- **The noise follows from a seed: this model is for tests, and not private.**")
-    return "\n".join(lines)
+        said.append("- **The noise follows from a seed: this model is for tests, and not private.**")
+    return "\n".join(said)
 
 
 def _figures(value: Mapping[str, Any], row: Mapping[str, Any], words: Words) -> str:
     """A table of metrics with their intervals, where there are rows with labels that were not trained on."""
-    lines = ["| rows | metric | value | 95 % interval |", "| --- | --- | --- | --- |"]
+    rows = ["| rows | metric | value | 95 % interval |", "| --- | --- | --- | --- |"]
     told = [
         ("target", "target"),
         ("target, held out", "target_validation"),
@@ -169,11 +171,23 @@ def _figures(value: Mapping[str, Any], row: Mapping[str, Any], words: Words) -> 
     ]
     for name, key in told[:1] if value.get("privacy") else told:  # held-out rows are private too
         found = row[key] or {"metrics": {}, "intervals": {}}
-        lines += [
+        rows += [
             f"| {name} | {metric} | {number(amount)} | {words.interval(found['intervals'].get(metric))} |"
             for metric, amount in found["metrics"].items()
         ]
-    return "\n".join(lines) if len(lines) > 2 else "No row with a label was held out."
+    if len(rows) > 2:
+        return "\n".join(rows)
+    if value.get("privacy"):
+        return "None that could be shown: figures of held-out rows would tell of private rows."
+    return "No row with a label was held out."
+
+
+def _people(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """How groups of people are treated, where that may be told."""
+    said = lines(value.get("fairness"))
+    if not said or value.get("privacy"):
+        return ()
+    return "## Groups of people", "\n".join(f"- {_plain(line.strip())}" for line in said)
 
 
 def _limits(value: Mapping[str, Any]) -> list[str]:

@@ -77,6 +77,9 @@ def _opened(target: Mapping[str, Any]) -> dict[str, Any]:
                 for level, each in sets.items()
             ],
         }
+        found["sentences"] = short_of(here, LEVEL)
+        if found["sentences"] and found["level"] == "good":
+            found["level"] = "caution"
     calibration = target["calibration"]
     if calibration is None:
         return found
@@ -85,9 +88,24 @@ def _opened(target: Mapping[str, Any]) -> dict[str, Any]:
         for language in ("en", "zh")
     }
     found["sentences"] = [
-        {"en": f"Calibration error on the target: {errors['en']}.", "zh": f"目标域上的校准误差：{errors['zh']}。"}
+        *found.get("sentences", []),
+        {"en": f"Calibration error on the target: {errors['en']}.", "zh": f"目标域上的校准误差：{errors['zh']}。"},
     ]
     return found
+
+
+def short_of(covered: Mapping[str, Any], level: float) -> list[dict[str, str]]:
+    """A sentence for each group of people whose sets hold the truth less often than is promised of all rows."""
+    return [
+        {
+            "en": f"Of {each['column']} {each['group']} they hold {each['coverage']:.1%} "
+            f"({_between(each['interval'])}, {each['rows']} rows): coverage is promised on average only.",
+            "zh": f"{each['column']} 为 {each['group']} 时只覆盖 {each['coverage']:.1%}（{_between(each['interval'])}，"
+            f"{each['rows']} 行）：覆盖率只是平均意义上的保证，并非对每个人群都成立。",
+        }
+        for each in covered.get("groups", ())
+        if each["interval"][1] < level
+    ]
 
 
 def _between(interval: list[float]) -> str:

@@ -22,12 +22,12 @@ from acclimate.selection.shifts import most_shifted
 from acclimate.tasks.answers import Answers
 from acclimate.tasks.base import Task
 from acclimate.tasks.registry import restore
+from acclimate.trust.certainty.calibrate import reliability
 
 VERSION = 1
 NAME = "report.json"
 EXAMPLES = 12
 SHIFTS = 8
-BINS = 10
 ANSWER = 240
 """Characters of an answer."""
 
@@ -119,23 +119,17 @@ def compared(value: Mapping[str, Any]) -> list[str]:
 
 
 def bins(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Confidence and accuracy in ten equal ranges of confidence, and their mean distance, weighted by rows (ECE).
-
-    Guo et al., On calibration of modern neural networks, ICML 2017, equations 2, 3 and 5.
+    """Confidence and accuracy in equal ranges of confidence, and their mean distance, weighted by rows (`reliability`).
 
     Args:
         probabilities: ``[n, classes]``.
         labels: ``[n]`` which class is right; -1: none of them.
     """
     confidence, right = probabilities.max(axis=1).astype(float), probabilities.argmax(axis=1) == labels
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    count = np.bincount(place, minlength=BINS)
-    sums = [np.bincount(place, weights=value, minlength=BINS) for value in (confidence, right.astype(float))]
-    error = float(np.abs(sums[0] - sums[1]).sum() / max(len(labels), 1))
+    error, found = reliability(confidence, right)
     rows = [
-        {"rows": int(n), "confidence": round(float(c / n), 4), "accuracy": round(float(r / n), 4)}
-        for n, c, r in zip(count, *sums, strict=True)
-        if n
+        {"rows": each.rows, "confidence": round(each.confidence, 4), "accuracy": round(each.accuracy, 4)}
+        for each in found
     ]
     return {"bins": rows, "ece": round(error, 4), "rows": len(labels)}
 

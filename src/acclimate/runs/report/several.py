@@ -39,6 +39,7 @@ def _row(folder: Path, value: Mapping[str, Any]) -> dict[str, Any]:
         "model": value["model"],
         "primary": value["primary"],
         "higher_is_better": value.get("higher_is_better", True),
+        "epsilon": None if value["privacy"] is None else max(value["privacy"]["spent"].values()),
         "value": None if found is None else found["metrics"][value["primary"]],
         "interval": None if found is None else found["intervals"][value["primary"]],
         "rows": None if found is None else found["n"],
@@ -63,7 +64,8 @@ def write_comparison(folders: Sequence[Path], out: Path, language: str | None) -
     alike = len({row["primary"] for row in rows}) == 1
     picture = figures.dots("runs", caption, described, metric, points) if points and alike else ""
     text = paragraphs(*_comparable(rows, measured, words))
-    lines = [_line(name, row, words) for name, row in zip(names, rows, strict=True)]
+    private = any(row["epsilon"] is not None for row in rows)
+    lines = [_line(name, row, words, private) for name, row in zip(names, rows, strict=True)]
     columns = [words(f"several.{name}") for name in ("run", "method", "decision", "verdict")]
     columns += [
         words("arms.target", metric=metric),
@@ -71,7 +73,8 @@ def write_comparison(folders: Sequence[Path], out: Path, language: str | None) -
         words("several.rows"),
         words("several.seed"),
     ]
-    held = table(words("several.caption"), columns, lines, numbers=(4, 6, 7))
+    columns += ["epsilon"] if private else []
+    held = table(words("several.caption"), columns, lines, numbers=(4, 6, 7, 8)[: 4 if private else 3])
     verdicts = [_verdict(name, folder, words) for name, folder in zip(names, folders, strict=True)]
     named = [words("several.run"), words("verdict.title")]
     page = {
@@ -97,13 +100,15 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(folder) for folder in folders]
 
 
-def _line(name: str, row: Mapping[str, Any], words: Words) -> list[Any]:
-    verdict = words(f"verdict.short.{row['verdict'] or 'sealed'}")
+def _line(name: str, row: Mapping[str, Any], words: Words, private: bool) -> list[Any]:
+    sealed = row["value"] is None
+    verdict = words(f"verdict.short.{row['verdict'] or 'sealed'}") if row["verdict"] or sealed else NOTHING
     scored = NOTHING if row["value"] is None else (number(row["value"]), words.interval(row["interval"]))
     rows = "" if row["rows"] is None else f"{row['rows']:,}"
     decision = words(f"decision.{row['decision']}")
     return [name, (row["method"], f"{row['backbone']}, {row['tune']}"), (decision, row["model"]), verdict, scored,
-            row["data"] or NOTHING, rows, row["seed"]]  # fmt: skip
+            row["data"] or NOTHING, rows, row["seed"],
+            *([NOTHING if row["epsilon"] is None else number(row["epsilon"])] if private else [])]  # fmt: skip
 
 
 def _verdict(name: str, folder: Path, words: Words) -> list[Any]:
@@ -122,7 +127,7 @@ def _comparable(
     metrics = list(dict.fromkeys(row["primary"] for row in rows))
     if len(metrics) > 1:
         said.append(words("several.metrics", metrics=listed(words, [words.metric(name) for name in metrics])))
-    if measured:
+    if len(measured) > 1:
         counted = words.count("row", measured[0][1]["rows"])
         said.append(words("several.same", rows=counted) if _same_rows(measured) else words("several.other"))
     if len(measured) < len(rows):
@@ -136,6 +141,9 @@ def _sentence(measured: Sequence[tuple[str, Mapping[str, Any]]], words: Words) -
         return words("several.none"), False
     if len({row["primary"] for _, row in measured}) > 1 or not _same_rows(measured):
         return words("several.other"), False
+    if len(measured) == 1:
+        ((name, row),) = measured
+        return words("several.one", run=name, metric=words.metric(row["primary"]), value=number(row["value"])), False
     sign = 1 if measured[0][1]["higher_is_better"] else -1
     name, best = max(measured, key=lambda pair: sign * pair[1]["value"])
     end = 1 if sign > 0 else 0
@@ -152,18 +160,20 @@ def _sentence(measured: Sequence[tuple[str, Mapping[str, Any]]], words: Words) -
 
 def as_text(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The rows for a table on a terminal."""
-    words = Words("en")
+    words, private = Words("en"), any(row["epsilon"] is not None for row in rows)
     return [
         {
             "run": row["run"],
             "method": row["method"],
             "decision": row["decision"],
-            "verdict": row["verdict"] or "sealed",
+            "verdict": row["verdict"] or ("sealed" if row["value"] is None else "none"),
             f"target {row['primary']} (95 %)" if len({r["primary"] for r in rows}) == 1 else "target (95 %)": (
                 "" if row["value"] is None else words.between(row["value"], row["interval"])
             ),
+            "evaluated on": row["data"] or "",
             "rows": str(row["rows"] or ""),
             "seed": str(row["seed"]),
+            **({"epsilon": "none" if row["epsilon"] is None else number(row["epsilon"])} if private else {}),
         }
         for row in rows
     ]

@@ -71,6 +71,8 @@ def _decided(value: Mapping[str, Any], words: Words) -> tuple[str, str]:
     permitted = {"adapt": "verdict.adapt_permitted", "keep_source": "verdict.keep_permitted"}
     if value["permission"] and choice in permitted:
         return choice, words(permitted[choice])
+    if choice == "adapt" and value["reference"] is None:
+        return choice, words("verdict.untested")
     return choice, words(f"verdict.{choice}")
 
 

@@ -52,6 +52,14 @@ def confidence_bar(
     return found
 
 
+def least_rate(confidence: np.ndarray, wrong: np.ndarray, weights: np.ndarray) -> float:
+    """The lowest rate for which `confidence_bar` can find a bar: the least bound of any part of the held-out rows."""
+    order = np.argsort(-confidence, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(confidence[order])), len(order) - 1)
+    each = DELTA / max(1, ceil(log2(max(len(ends), 2))))
+    return min(_upper(wrong[part], weights[part], each) for end in ends if len(part := order[: end + 1]))
+
+
 def _upper(wrong: np.ndarray, weights: np.ndarray, delta: float) -> float:
     """The upper Clopper-Pearson bound of the error."""
     from scipy.stats import beta

@@ -11,7 +11,7 @@ import numpy as np
 
 from acclimate.errors import SettingsError
 from acclimate.files import read_json, write_json, writing
-from acclimate.trust.certainty.abstain import confidence_bar
+from acclimate.trust.certainty.abstain import confidence_bar, least_rate
 from acclimate.trust.certainty.conformal import class_sets, p_values, supports, thresholds
 from acclimate.trust.certainty.neighbours import distances
 from acclimate.trust.certainty.overlap import Overlap, effective
@@ -147,6 +147,11 @@ class Certainty:
             return np.zeros(len(confidence), dtype=bool)
         sure = confidence >= bar
         return sure & (self.in_place(features) > STRANGE) if features is not None and self.knows_place else sure
+
+    @property
+    def least_rate(self) -> float:
+        """The error rate below which no row can be answered."""
+        return least_rate(self.confidence, self.wrong, self.weights)
 
 
 def judge(

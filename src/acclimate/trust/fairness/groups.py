@@ -156,7 +156,7 @@ class Widening:
         low: of the 95 % bootstrap interval.
         high: likewise.
         p_value: see `widened`.
-        change: widened or narrowed where the p-value is below 0.05.
+        change: widened or narrowed where the p-value is small enough and the interval does not hold 0.
     """
 
     value: float
@@ -173,6 +173,7 @@ def widened(
     units: np.ndarray | None = None,
     seed: int = 0,
     replicates: int = REPLICATES,
+    tests: int = 1,
 ) -> Widening | None:
     """Whether the gap between groups is wider for the adapted model, tested on the same rows.
 
@@ -188,6 +189,7 @@ def widened(
         units: ``[n]`` names; rows of one unit (patient, speaker) are swapped and drawn together.
         seed: of swaps and draws.
         replicates: how many of each.
+        tests: metrics that are tested together: the p-value must be below 0.05 divided by them (Bonferroni).
 
     Returns:
         None where fewer than two groups count.
@@ -211,7 +213,8 @@ def widened(
         drawn.append(_weighted_gap(adapted, hot, times) - _weighted_gap(reference, hot, times))
     chance = (1 + int((np.abs(np.concatenate(swapped)) >= abs(value) - 1e-12).sum())) / (replicates + 1)
     low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
-    change: Change = "no_evidence" if chance >= CHANCE else "widened" if value > 0 else "narrowed"
+    sure = chance < CHANCE / tests and not low <= 0 <= high
+    change: Change = "no_evidence" if not sure else "widened" if value > 0 else "narrowed"
     return Widening(value, float(low), float(high), chance, change)
 
 

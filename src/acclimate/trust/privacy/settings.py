@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from acclimate.errors import SettingsError
 
+WEAKEST = 100.0
+"""exp(100) times as likely is no protection; to account for more takes minutes."""
 KEYS = ("epsilon", "delta", "clip", "of", "accountant", "seeded")
 
 
@@ -33,8 +35,11 @@ class Privacy:
     seeded: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.epsilon < math.inf:
-            raise SettingsError(f"privacy.epsilon must be above 0 and finite, found {self.epsilon}; 8 is usual")
+        if not 0 < self.epsilon <= WEAKEST:
+            raise SettingsError(
+                f"privacy.epsilon must be above 0 and at most {WEAKEST:g}, beyond which nothing is protected; found "
+                f"{self.epsilon}, and 8 is usual"
+            )
         if not 0 < self.delta < 1:
             raise SettingsError(
                 f"privacy.delta must be above 0 and below one over the number of rows, found {self.delta}; give "
