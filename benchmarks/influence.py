@@ -27,7 +27,7 @@ SUBSETS = 20
 """Random parts of each size."""
 CELLS = {
     "reviews: electronics to kitchen": ("reviews", "electronics", "kitchen"),
-    "reviews: books to kitchen": ("reviews", "books", "kitchen"),
+    "reviews: kitchen to electronics": ("reviews", "kitchen", "electronics"),
     "hospitals: cleveland to hungarian": ("hospitals", "cleveland", "hungarian"),
     "hospitals: hungarian to cleveland": ("hospitals", "hungarian", "cleveland"),
 }

@@ -107,6 +107,27 @@ class Run:
             canaries=canaries, seconds=None if budget is None else seconds(budget), seed=seed,
         )  # fmt: skip
 
+    def export(
+        self,
+        out: str | Path,
+        *,
+        forget_classes: Sequence[str] = (),
+        only_target: bool = False,
+        source: Any = None,
+        target: Any = None,
+    ) -> dict[str, Any]:
+        """Write the model into a folder that needs nothing of the run; see `acclimate.runs.export`.
+
+        ``forget_classes`` are classes that only the source had, ``only_target`` all that the target is known to lack:
+        the exported model has no weights and no names of these, and what remains of them is measured.
+        """
+        from acclimate.runs.export import export
+
+        return export(
+            self.folder, Path(out), forget_classes=forget_classes, only_target=only_target, backbone=self._backbone,
+            source=several(source) or None, target=several(target) or None, backbones=self._networks,
+        )  # fmt: skip
+
     @property
     def _networks(self) -> dict[str, Any] | None:
         """A network from Python by its name, as a function that gives fresh copies."""
