@@ -10,7 +10,7 @@ from torch import nn
 
 from acclimate.tasks.classify import Classify
 from acclimate.tasks.regress import Regress
-from acclimate.trust.influence.scores import Labelled, alignment, criterion_of, influence, losses_of
+from acclimate.trust.influence.scores import Labelled, alignment, criterion_of, influence, losses_of, newton
 
 SIX = np.array([[-2.0], [-1.0], [-0.5], [0.5], [1.0], [2.0]])
 
@@ -57,6 +57,14 @@ def test_six_points_of_a_ridge_head_really_left_out():
         task, labels, penalty, target, np.ones((1, 6))
     )
     assert found / (1 - leverage) == pytest.approx(left_out, rel=2e-3)
+    near = Labelled(target.features, torch.tensor([-1.0, 2.0]))
+    for gone in ([5], [0, 3], [1, 2, 4]):  # one Newton step is exact here, whatever is removed and however it bends
+        kept = np.setdiff1d(np.arange(6), gone)
+        other = task.solve(SIX[kept], labels[kept], penalty)
+        change = losses_of(criterion_of(task), other, near).mean() - losses_of(criterion_of(task), head, near).mean()
+        ridge = task.ridge(penalty, labels)
+        told = newton(criterion_of(task), head, train, near, ridge, np.array(gone), damping=0.0)
+        assert told == pytest.approx(change, rel=1e-4)
 
 
 def test_six_points_of_a_logistic_head():

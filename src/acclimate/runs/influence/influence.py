@@ -175,13 +175,13 @@ def _check(study: Study, judges: Asked, share: float, seed: int, say: Said) -> d
         for rows in drawn:
             done += 1
             say(f"training again without {len(rows)} rows ({name}), {done} of {total}")
-            found[name].append(study.without(rows, judged, float(scores[rows].sum())))
+            found[name].append(study.without(rows, judged, study.predicted(rows, first)))
     content = judged.ids if judged.groups is None else judged.groups
 
     def bounds(values: np.ndarray) -> tuple[float, float] | None:
         return interval(lambda weight: float(weight @ values / weight.sum()), len(values), content, seed=seed)
 
-    told = {name: [_told(one, before, study.form) for one in each] for name, each in found.items()}
+    told = {name: [_told(one, before) for one in each] for name, each in found.items()}
     return {
         "share": share,
         "removed": len(sets["harmful"][0]),
@@ -196,9 +196,9 @@ def _check(study: Study, judges: Asked, share: float, seed: int, say: Said) -> d
     }
 
 
-def _told(removed: Removed, before: np.ndarray, form: str) -> dict[str, float | None]:
+def _told(removed: Removed, before: np.ndarray) -> dict[str, float | None]:
     return {
-        "predicted": removed.predicted if form == "influence" else None,
+        "predicted": removed.predicted,
         "measured": removed.change(before),
         "metric": removed.metric,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ from acclimate.training.convex import fit_at, values_of
 from acclimate.training.device import place
 from acclimate.training.stage import Convex
 from acclimate.trust.influence.removal import Removed
-from acclimate.trust.influence.scores import Labelled, alignment, criterion_of, influence, losses_of
+from acclimate.trust.influence.scores import Labelled, alignment, criterion_of, influence, losses_of, newton
 
 Form = Literal["influence", "gradient"]
 FORMS: Mapping[Form, str] = {
@@ -70,10 +71,21 @@ class Study:
 
     def scores(self, target: Domain) -> np.ndarray:
         """Of each row of `source` ``[n]`` for the mean loss of labelled target rows; positive: the row helped."""
-        asked = Labelled(self.features(target), self.targets(target))
+        asked = self.labelled(target)
         if self.ridge is None:
-            source = Labelled(self.features(self.source), self.targets(self.source))
-            return alignment(self.criterion, self.head, source, asked)
+            return alignment(self.criterion, self.head, self.labelled(self.source), asked)
+        found = influence(self.criterion, self.head, self._train, asked, self.ridge)
+        return found[: len(self.source)]  # of a joint training the target's rows follow
+
+    def predicted(self, gone: np.ndarray, target: Domain) -> float | None:
+        """The change of the mean loss of labelled target rows without some of `source`; None by gradients."""
+        if self.ridge is None:
+            return None
+        return newton(self.criterion, self.head, self._train, self.labelled(target), self.ridge, gone)
+
+    @cached_property
+    def _train(self) -> Labelled:
+        """What a convex head was fitted to."""
         assert self.stage is not None
         train = self.stage.train
         assert train.labels is not None
@@ -81,16 +93,15 @@ class Study:
         if self.stage.carry is not None:
             towards: Any = None if self.stage.target is None else self.features(self.stage.target)
             values, weight = self.stage.carry(values, train.labels, towards)
-        found = influence(self.criterion, self.head, Labelled(values, self.targets(train), weight), asked, self.ridge)
-        return found[: len(self.source)]  # of a joint training the target's rows follow
+        return Labelled(values, self.targets(train), weight)
 
     def losses(self, rows: Domain) -> tuple[np.ndarray, float]:
         """The loss of each labelled row ``[m]`` by the run's own model, and the primary metric."""
-        losses = losses_of(self.criterion, self.head, Labelled(self.features(rows), self.targets(rows)))
+        losses = losses_of(self.criterion, self.head, self.labelled(rows))
         assert rows.labels is not None
         return losses, self.task.metrics(self.model.answers(rows, cached=True), rows.labels)[self.task.primary.name]
 
-    def without(self, gone: np.ndarray, judged: Domain, predicted: float) -> Removed:
+    def without(self, gone: np.ndarray, judged: Domain, predicted: float | None = None) -> Removed:
         """Train the arm again without some rows of `source`; a convex head keeps its layer and penalty."""
         assert judged.labels is not None
         kept = self.source.select(np.setdiff1d(np.arange(len(self.source)), gone))
@@ -117,6 +128,10 @@ class Study:
         penalty = self.record["stages"][0]["penalty"]
         with torch.no_grad():
             fit_at(bench.model.to("cpu"), layer, features.of(stage.train)[layer], penalty, stage.carry, towards)
+
+    def labelled(self, rows: Domain) -> Labelled:
+        """Labelled rows as the head reads them."""
+        return Labelled(self.features(rows), self.targets(rows))
 
     def targets(self, rows: Domain) -> torch.Tensor:
         """The labels of the rows as the task encodes them."""

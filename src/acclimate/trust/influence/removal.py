@@ -24,13 +24,13 @@ class Removed:
 
     Attributes:
         rows: places of the rows that were removed.
-        predicted: the change of the mean loss that their scores add up to.
+        predicted: the change of the mean loss that was expected; None where scores only order rows.
         losses: ``[m]`` of each judged row, by the model that was trained without them.
         metric: the task's primary metric there.
     """
 
     rows: np.ndarray
-    predicted: float
+    predicted: float | None
     losses: np.ndarray
     metric: float
 

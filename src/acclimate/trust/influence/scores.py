@@ -71,26 +71,48 @@ def influence(
     Returns:
         ``[n]``: by how much the mean loss on the target changes if the row is removed. Positive: the row helped.
     """
-    from scipy.sparse.linalg import LinearOperator, cg
+    objective = _Objective(criterion, head, train, ridge, damping)
+    solved = objective.solved(_gradient(criterion, head, target))
+    return (objective.slope.detach().numpy() * _applied(train.features, solved)).sum(axis=1)
 
-    said = _said(head, train.features)
-    losses = criterion(said, train.targets)
-    weight = torch.ones(len(losses), dtype=torch.float64) if train.weight is None else _double(train.weight)
-    (slope,) = torch.autograd.grad((losses * weight).sum(), said, create_graph=True)
-    towards = _gradient(criterion, head, target)
-    decay = np.full_like(towards, damping * len(losses))
-    decay[:, :-1] += ridge
 
-    def times(vector: np.ndarray) -> np.ndarray:
-        """The Hessian times a direction of weights and bias."""
-        moved = vector.reshape(towards.shape)
-        (bent,) = torch.autograd.grad(slope, said, _double(_applied(train.features, moved)), retain_graph=True)
-        return (_gathered(train.features, bent.numpy()) + decay * moved).ravel()
+def newton(
+    criterion: Criterion,
+    head: nn.Linear,
+    train: Labelled,
+    target: Labelled,
+    ridge: float,
+    gone: np.ndarray,
+    damping: float = DAMPING,
+) -> float:
+    """The change of the mean loss on the target when several training rows are removed, by one Newton step.
 
-    shape = (towards.size, towards.size)
-    found, _ = cg(LinearOperator(shape, times, dtype=np.float64), towards.ravel(), rtol=TOLERANCE, maxiter=MOST_STEPS)
-    solved = found.reshape(towards.shape)
-    return (slope.detach().numpy() * _applied(train.features, solved)).sum(axis=1)
+    From the head as it is towards the optimum of the rows that are left, ``(H - H_gone)^-1 grad_gone``: exact for
+    squared losses. Sums of `influence` leave out ``H_gone``, and that the loss on the target is no line (Koh et al., On
+    the Accuracy of Influence Functions for Measuring Group Effects, NeurIPS 2019, section 2).
+
+    **Helps** where many rows go at once. **Hurts** where a step is not enough, as after half of a small source.
+
+    Args:
+        criterion: the loss of each row, convex in what the head says.
+        head: ``d -> k``, at the optimum of its training rows.
+        train: what it was fitted to.
+        target: rows on which it is judged.
+        ridge: as for `influence`.
+        gone: places of the rows that are removed.
+        damping: as for `influence`, of the rows that are left.
+    """
+    kept = np.setdiff1d(np.arange(len(train.targets)), gone)
+    weight = None if train.weight is None else train.weight[kept]
+    left = _Objective(
+        criterion, head, Labelled(train.features[kept], train.targets[torch.from_numpy(kept)], weight), ridge, damping
+    )
+    parameters = _parameters(head)
+    moved = parameters - left.solved(left.gradient(parameters))
+    before, after = (
+        criterion(_double(_applied(target.features, at)), target.targets).mean().item() for at in (parameters, moved)
+    )
+    return after - before
 
 
 def alignment(criterion: Criterion, head: nn.Linear, train: Labelled, target: Labelled) -> np.ndarray:
@@ -125,6 +147,40 @@ def losses_of(criterion: Criterion, head: nn.Linear, rows: Labelled) -> np.ndarr
     return criterion(_said(head, rows.features).detach(), rows.targets).numpy()
 
 
+class _Objective:
+    """What a head minimises, ``sum_i w_i l_i + ridge / 2 ||W||^2``, around where it is."""
+
+    def __init__(self, criterion: Criterion, head: nn.Linear, rows: Labelled, ridge: float, damping: float):
+        self.features, self.ridge = rows.features, ridge
+        self.said = _said(head, rows.features)
+        losses = criterion(self.said, rows.targets)
+        weight = torch.ones(len(losses), dtype=torch.float64) if rows.weight is None else _double(rows.weight)
+        (self.slope,) = torch.autograd.grad((losses * weight).sum(), self.said, create_graph=True)
+        self.decay = np.full((head.out_features, head.in_features + 1), damping * len(losses))
+        self.decay[:, :-1] += ridge
+
+    def gradient(self, parameters: np.ndarray) -> np.ndarray:
+        """By weights and bias ``[k, d + 1]``, which are given."""
+        found = _gathered(self.features, self.slope.detach().numpy())
+        found[:, :-1] += self.ridge * parameters[:, :-1]
+        return found
+
+    def times(self, vector: np.ndarray) -> np.ndarray:
+        """The Hessian times a direction of weights and bias."""
+        moved = vector.reshape(self.decay.shape)
+        along = _double(_applied(self.features, moved))
+        (bent,) = torch.autograd.grad(self.slope, self.said, along, retain_graph=True)
+        return (_gathered(self.features, bent.numpy()) + self.decay * moved).ravel()
+
+    def solved(self, towards: np.ndarray) -> np.ndarray:
+        """The inverse of the Hessian times ``[k, d + 1]``."""
+        from scipy.sparse.linalg import LinearOperator, cg
+
+        hessian = LinearOperator((towards.size, towards.size), self.times, dtype=np.float64)
+        found, _ = cg(hessian, towards.ravel(), rtol=TOLERANCE, maxiter=MOST_STEPS)
+        return found.reshape(towards.shape)
+
+
 def _gradient(criterion: Criterion, head: nn.Linear, rows: Labelled) -> np.ndarray:
     """Of the mean loss by weights and bias ``[k, d + 1]``."""
     said = _said(head, rows.features)
@@ -134,9 +190,13 @@ def _gradient(criterion: Criterion, head: nn.Linear, rows: Labelled) -> np.ndarr
 
 def _said(head: nn.Linear, features: Any) -> Tensor:
     """What the head says ``[n, k]``, float64; a leaf, so that losses can be differentiated by it."""
+    return _double(_applied(features, _parameters(head))).requires_grad_()
+
+
+def _parameters(head: nn.Linear) -> np.ndarray:
+    """Weights and bias ``[k, d + 1]``, float64."""
     bias = np.zeros(head.out_features) if head.bias is None else head.bias.detach().cpu().numpy()
-    parameters = np.column_stack([head.weight.detach().cpu().numpy(), bias]).astype(np.float64)
-    return _double(_applied(features, parameters)).requires_grad_()
+    return np.column_stack([head.weight.detach().cpu().numpy(), bias]).astype(np.float64)
 
 
 def _applied(features: Any, parameters: np.ndarray) -> np.ndarray:
