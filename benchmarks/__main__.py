@@ -38,6 +38,7 @@ NAMES = (
     "fairness",
     "tutorial",
     "private",
+    "influence",
 )
 
 for name in sys.argv[1:] or NAMES:

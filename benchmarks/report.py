@@ -11,6 +11,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks import (
+    influence_page,
     language_page,
     recommend_page,
     sites_page,
@@ -268,6 +269,7 @@ SECTIONS = {
     "private": trust_page.private,
     "coverage": trust_page.coverage,
     "fairness": trust_page.fairness,
+    "influence": influence_page.influence,
     "startup": _startup,
 }
 

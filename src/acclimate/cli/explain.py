@@ -6,9 +6,14 @@ import argparse
 from types import ModuleType
 
 from acclimate.cli import options
-from acclimate.cli.kinds import attribution, domains, influence
+from acclimate.cli.kinds import attribution, domains, influence, moved
 
-KINDS: dict[str, ModuleType] = {"attribution": attribution, "domains": domains, "influence": influence}
+KINDS: dict[str, ModuleType] = {
+    "attribution": attribution,
+    "domains": domains,
+    "influence": influence,
+    "moved": moved,
+}
 """What can be explained. A module has ``ABOUT``, ``add(group)``, which declares options of its own, and ``run``."""
 
 

@@ -16,11 +16,10 @@ from acclimate.files import path_name, read_json, writing
 from acclimate.runs import result, store
 from acclimate.runs.arms import Arm, fitted_backbone, plan
 from acclimate.runs.evidence import arrays_of
-from acclimate.runs.execute import fingerprints
 from acclimate.runs.predictor import Predictor
-from acclimate.runs.prepare import Prepared, prepare
-from acclimate.runs.reading import read_source, read_target
-from acclimate.runs.recipe import Recipe, again, parse, read
+from acclimate.runs.prepare import Prepared
+from acclimate.runs.recipe import Recipe, parse, read
+from acclimate.runs.reread import reread
 from acclimate.training.device import place
 from acclimate.training.infer import features, infer
 from acclimate.training.model import Model
@@ -204,12 +203,10 @@ def _residue(
     backbones: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """How well rows of each forgotten class are told by the exported features, and by those before training."""
-    recipe = again(folder, "run.export", source=source, target=target)
-    whole = read_source(recipe, source)
-    prepared = prepare(recipe, whole, read_target(recipe, whole, target))
+    recipe, prepared, _ = reread(folder, "run.export", source=source, target=target)
     data = prepared.data
-    if data.source is None or fingerprints(data) != read_json(folder / "data.json"):
-        raise SettingsError("the source has changed since the run")
+    if data.source is None:
+        raise SettingsError("the run had no source")
     if model.sparse:
         raise SettingsError("features are sparse counts of the input, in which nothing was learned")
     arm = next(arm for arm in plan(recipe, prepared, backbones) if arm.name == value["model"])

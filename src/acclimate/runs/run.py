@@ -128,6 +128,29 @@ class Run:
             source=several(source) or None, target=several(target) or None, backbones=self._networks,
         )  # fmt: skip
 
+    def moved(
+        self,
+        *,
+        arm: str | None = None,
+        others: Sequence[str | Path] = (),
+        source: Any = None,
+        target: Any = None,
+        out: str | Path | None = None,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> dict[str, Any]:
+        """How alike each layer of the network is before and after, and what was forgotten; see `acclimate.runs.moved`.
+
+        ``others`` are runs of the same recipe with other seeds. ``moved.json`` goes into ``out``, or into the run.
+        """
+        from acclimate.runs.moved import moved
+
+        return moved(
+            self.folder, partial(self.arm, device=device), self.folder if out is None else Path(out), arm=arm,
+            others=[Path(other) for other in others], source=several(source) or None, target=several(target) or None,
+            backbones=self._networks, seed=seed,
+        )  # fmt: skip
+
     @property
     def _networks(self) -> dict[str, Any] | None:
         """A network from Python by its name, as a function that gives fresh copies."""

@@ -10,19 +10,16 @@ import numpy as np
 
 from acclimate.domains.domain import Domain
 from acclimate.errors import DataError, SettingsError
-from acclimate.files import read_json, write_json
+from acclimate.files import write_json
 from acclimate.methods.ensemble.auto import Auto
 from acclimate.runs import result
 from acclimate.runs.arms import Arm, plan
-from acclimate.runs.execute import fingerprints
 from acclimate.runs.influence.asked import Asked, asked
 from acclimate.runs.influence.study import FORMS, Study, check
 from acclimate.runs.predictor import Predictor
-from acclimate.runs.prepare import Prepared, prepare
-from acclimate.runs.reading import read_source, read_target
-from acclimate.runs.recipe import Recipe, again
 from acclimate.runs.report import influence as report
 from acclimate.runs.report.shown import show
+from acclimate.runs.reread import reread
 from acclimate.selection.bootstrap import interval
 from acclimate.trust.influence.removal import Removed, answer, chosen
 
@@ -119,30 +116,13 @@ def study_of(
     backbones: Mapping[str, Any] | None = None,
 ) -> tuple[Study, Domain, list[str]]:
     """An arm of a run with its rows, the source as it is read, and what to note; arguments as of `influence`."""
-    recipe = again(folder, "ac.influence", source=source, target=target)
-    prepared, whole = _read(folder, recipe, source, target)
-    one, record, notes = _arm(result.load(folder), plan(recipe, prepared, backbones), arm, load)
-    return Study(one, recipe, prepared, load(one.name), record, backbones), whole, notes
-
-
-def _read(
-    folder: Path, recipe: Recipe, source: Sequence[Any] | None, target: Sequence[Any] | None
-) -> tuple[Prepared, Domain]:
-    """The run's data as training was handed them, and the source as it is read."""
-    try:
-        whole = read_source(recipe, source)
-        prepared = prepare(recipe, whole, read_target(recipe, whole, target))
-    except DataError as error:
-        raise DataError(
-            f"{error}. Influence reads the rows of the run again: put the file back, or say with --source where it is"
-        ) from None
+    recipe, prepared, whole = reread(folder, "ac.influence", source=source, target=target)
     if whole is None:
         raise DataError(f"{folder}: the run learned from the target alone; there are no source rows to score")
     if not prepared.data.same_task:
         raise SettingsError(f"{folder}: source and target have other labels, so that no source row bears on the head")
-    if read_json(folder / "data.json") != fingerprints(prepared.data):
-        raise DataError(f"{folder}: the data have changed since the run; adapt anew")
-    return prepared, whole
+    one, record, notes = _arm(result.load(folder), plan(recipe, prepared, backbones), arm, load)
+    return Study(one, recipe, prepared, load(one.name), record, backbones), whole, notes
 
 
 def _arm(
@@ -157,7 +137,7 @@ def _arm(
     if wanted not in records or wanted not in plans:
         known = ", ".join(sorted(records.keys() & plans.keys()))
         raise SettingsError(f"--arm {wanted}: no such arm; there are {known}")
-    network = load(wanted)._model
+    network = load(wanted).network
     check(plans[wanted], network.head, network.task.reads)
     return plans[wanted], records[wanted], notes
 

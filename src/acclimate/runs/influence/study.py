@@ -51,7 +51,7 @@ class Study:
     def __init__(self, arm: Arm, recipe: Recipe, prepared: Prepared, model: Predictor, record: Mapping[str, Any],
                  objects: Mapping[str, Any] | None = None):  # fmt: skip
         self.arm, self.recipe, self.prepared, self.model, self.record = arm, recipe, prepared, model, record
-        network, task = model._model, model._model.task
+        network, task = model.network, model.network.task
         check(arm, network.head, task.reads)
         assert prepared.data.source is not None
         self.task, self.source, self.criterion = task, prepared.data.source, criterion_of(task)

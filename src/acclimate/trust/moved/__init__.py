@@ -1,0 +1,1 @@
+"""What of a network moved while it was adapted."""
