@@ -76,6 +76,16 @@ def test_a_claim_is_held_against_what_is_proved(world):
     assert set(kept["learned"]) < set(kept["trained"])
 
 
+def test_a_source_free_arm_still_tells_of_its_source(world):
+    places, overfit, _ = world
+    found = overfit.audit(places["source"], places["other"], source_free="shot")
+    assert list(found["arms"]) == ["source_only", "shot"] and set(found["arms"]["shot"]) == {"loss"}
+    assert found["arms"]["shot"]["loss"]["auc"] > 0.65
+    assert "trained for this audit" in found["notes"][-1]
+    with pytest.raises(SettingsError, match="reads rows of the source while it adapts"):
+        overfit.audit(places["source"], places["other"], source_free="dann")
+
+
 def test_what_is_refused(world, tmp_path):
     places, overfit, _ = world
     with pytest.raises(SettingsError, match="shadows is a number of 0 or more; found -1"):

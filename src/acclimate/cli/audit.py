@@ -33,6 +33,10 @@ def add(verbs: options.Verbs) -> None:
         metavar="N",
         help="plant half of N rows with wrong labels and train once more",
     )
+    parser.add_argument(
+        "--source-free", nargs="?", const="shot", metavar="METHOD",
+        help="also train this arm, which adapts the source's model on the target alone, and attack it (default shot)",
+    )  # fmt: skip
     parser.add_argument("--budget", metavar="TIME", help="for these trainings together: 90s, 5m, 1.5h")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of halves, canaries and trainings (default 0)"
@@ -50,6 +54,7 @@ def run(args: argparse.Namespace) -> None:
         shadows=args.shadows,
         canaries=args.canaries,
         budget=args.budget,
+        source_free=args.source_free,
         seed=args.seed,
         device=args.device or "auto",
     )

@@ -15,6 +15,8 @@ from acclimate.domains.domain import Domain, join
 from acclimate.domains.labels import canonical_one
 from acclimate.errors import DataError, SettingsError
 from acclimate.files import path_name, read_json, write_json
+from acclimate.methods import registry as methods
+from acclimate.methods.base import Tail
 from acclimate.runs import result
 from acclimate.runs.execute import adapt
 from acclimate.runs.predictor import Predictor
@@ -41,6 +43,7 @@ def audit(
     shadows: int = 0,
     canaries: int = 0,
     seconds: float | None = None,
+    source_free: str | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Membership inference through the models of a run, as `acclimate audit --json`; also kept in ``RUN/audit.json``.
@@ -58,6 +61,8 @@ def audit(
         canaries: rows of ``others`` with wrong labels; a random half is planted among the members, the recipe is
             carried out once more, and the attack tries to tell which half it was.
         seconds: for all trainings together, or None.
+        source_free: a method that adapts the source's model without source rows, such as shot: an arm of it is trained
+            by the run's recipe, without privacy, and attacked by loss beside the others.
         seed: of halves, canaries and trainings.
 
     Raises:
@@ -78,8 +83,15 @@ def audit(
     known = np.arange(len(pool)) < len(inside)
     arms = [row["name"] for row in value["arms"] if row["role"] in AUDITED]
     sure = {name: _confidence(load(name), pool) for name in arms}
+    if source_free is not None:
+        if source_free in sure:
+            raise SettingsError(f"audit: '{source_free}' is an arm of the run already; leave --source-free out")
+        beside = _source_free(recipe, source_free, pool)
+        notes.append(f"'{source_free}' was trained for this audit, from the source's model on the target alone")
     share = None if seconds is None else seconds / max(1, shadows + (canaries > 0))
     attacks: dict[str, dict[str, np.ndarray]] = {name: {"loss": logit(p)} for name, p in sure.items()}
+    if source_free is not None:
+        attacks[source_free] = {"loss": logit(beside)}
     if shadows:
         probabilities, drawn = _Shadows(recipe, seed, share).halves(pool, arms, shadows)
         for name in arms:
@@ -102,7 +114,7 @@ def audit(
                 attack: {**measured(scores, known), "least_epsilon": least_epsilon(*_mixed(scores, known, seed), delta)}
                 for attack, scores in attacks[name].items()
             }
-            for name in arms
+            for name in attacks
         },
         "canaries": planted,
         "notes": notes,
@@ -182,6 +194,22 @@ def _confidence(model: Predictor, rows: Domain) -> np.ndarray:
     place = {name: k for k, name in enumerate(answers.classes)}
     right = np.array([place.get(label, -1) for label in rows.labels])
     return np.where(right < 0, 0.0, answers.probabilities[np.arange(len(right)), right])
+
+
+def _source_free(recipe: Recipe, name: str, pool: Domain) -> np.ndarray:
+    """The probability of the right class of each row, by a model that forgot nothing of the source on purpose."""
+    if not isinstance(methods.create(name), Tail):
+        raise SettingsError(
+            f"audit: method '{name}' reads rows of the source while it adapts; shot, tent, adabn do not"
+        )
+    if MEMORY in (*recipe.source, *recipe.target):
+        raise SettingsError(
+            "audit: source or target were Python objects, so that no arm can be trained beside; write them to files"
+        )
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "beside"
+        adapt(replace(recipe, method={"name": name}, privacy={}, plain_baseline=False), folder)
+        return _confidence(Predictor.load(folder / "arms" / path_name(name) / "model"), pool)
 
 
 class _Shadows:

@@ -95,6 +95,7 @@ class Run:
         shadows: int = 0,
         canaries: int = 0,
         budget: float | str | None = None,
+        source_free: str | None = None,
         seed: int = 0,
         device: str = "auto",
     ) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class Run:
 
         return audit(
             self.folder, several(members), several(others), partial(self.arm, device=device), shadows=shadows,
-            canaries=canaries, seconds=None if budget is None else seconds(budget), seed=seed,
+            canaries=canaries, seconds=None if budget is None else seconds(budget), source_free=source_free, seed=seed,
         )  # fmt: skip
 
     def export(

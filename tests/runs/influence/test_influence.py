@@ -109,7 +109,7 @@ def test_without_permission_no_label_of_the_target_matters(world: dict[str, Any]
 
 
 def test_an_arm_trained_by_steps_is_told_by_gradients(world: dict[str, Any], tmp_path: Path) -> None:
-    training = {"steps": 60, "batch_size": 32, "learning_rate": 0.01}
+    training = {"steps": 30, "batch_size": 32, "learning_rate": 0.02}
     run = ac.adapt(
         world["places"]["source"], world["places"]["target"], out=tmp_path / "run", backbone="mlp", training=training,
         **world["options"],
