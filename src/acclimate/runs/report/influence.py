@@ -86,7 +86,7 @@ def _summary(check: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _figure(check: Mapping[str, Any]) -> dict[str, Any]:
-    labels = [_words("said to hurt", "判为有害"), _words("said to help", "判为有益")]
+    labels = [_words("harmful", "有害"), _words("helpful", "有益")]
     labels += [_words(f"random {k + 1}", f"随机 {k + 1}") for k in range(len(check["random"]))]
     removed = [check["harmful"], check["helpful"], *check["random"]]
     series = [{"name": _words("measured", "实测"), "values": [one["measured"] for one in removed]}]
