@@ -8,6 +8,7 @@ import pytest
 import acclimate as ac
 from acclimate.errors import DataError, SettingsError
 from acclimate.files import read_json
+from acclimate.runs.audit import _broken
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,9 @@ def test_a_source_free_arm_still_tells_of_its_source(world):
     assert list(found["arms"]) == ["source_only", "shot"] and set(found["arms"]["shot"]) == {"loss"}
     assert found["arms"]["shot"]["loss"]["auc"] > 0.65
     assert "trained for this audit" in found["notes"][-1]
+    beside = {**found, "claimed": 0.1, "canaries": None}
+    beside["arms"] = {name: {"loss": {"least_epsilon": proof}} for name, proof in (("source_only", 0.0), ("shot", 9.0))}
+    assert not _broken(beside, ["source_only"])  # what was not trained privately breaks no claim
     with pytest.raises(SettingsError, match="reads rows of the source while it adapts"):
         overfit.audit(places["source"], places["other"], source_free="dann")
 

@@ -121,7 +121,7 @@ def audit(
     }
     found["data"] = [inside.fingerprint, outside.fingerprint]
     _keep_earlier(folder / FILE, found)
-    found["broken"] = _broken(found)
+    found["broken"] = _broken(found, arms)
     write_json(folder / FILE, found)
     report.write(folder, found)
     return found
@@ -146,11 +146,11 @@ def _mixed(scores: np.ndarray, members: np.ndarray, seed: int) -> tuple[np.ndarr
     return scores[order], members[order]
 
 
-def _broken(found: Mapping[str, Any]) -> bool:
-    """Whether an attack proves more than the ledger claims: then the claim is wrong."""
+def _broken(found: Mapping[str, Any], arms: Sequence[str]) -> bool:
+    """Whether an attack on the run's own arms proves more than the ledger claims: then the claim is wrong."""
     if found["claimed"] is None:
         return False
-    proofs = [attack["least_epsilon"] for arm in found["arms"].values() for attack in arm.values()]
+    proofs = [attack["least_epsilon"] for arm in arms for attack in found["arms"][arm].values()]
     proofs += [each["least_epsilon"] for each in (found["canaries"] or {}).get("arms", {}).values()]
     return max(proofs) > found["claimed"]
 
