@@ -43,6 +43,12 @@ def _example(one: Mapping[str, Any], words: Words) -> dict[str, Any]:
     shown = dict(one["shown"])
     if shown["kind"] == "image":
         shown["alt"] = words("changed.image", width=shown["of"][0], height=shown["of"][1])
+    elif shown["kind"] == "pictures":
+        named = {name: words(f"changed.{name}") for name in ("before", "after", "truth")}
+        size = words("changed.image", width=shown["of"][0], height=shown["of"][1])
+        shown["pictures"] = [
+            {**each, "name": named[each["name"]], "alt": f"{size}: {named[each['name']]}"} for each in shown["pictures"]
+        ]
     elif shown["kind"] == "curves":
         sound = shown["form"] == "envelope"
         told = words("changed.sound", seconds=shown["seconds"]) if sound else ""

@@ -16,6 +16,7 @@ from acclimate.files import path_name, read_json
 from acclimate.methods.data import Data
 from acclimate.runs.columns import shared
 from acclimate.runs.evidence import arrays_of
+from acclimate.runs.report.drawn import apart, draw, told
 from acclimate.runs.report.shown import show
 from acclimate.runs.report.view import FILE, SHOWN, read_view
 from acclimate.selection.shifts import most_shifted
@@ -27,6 +28,8 @@ from acclimate.trust.certainty.calibrate import reliability
 VERSION = 1
 NAME = "report.json"
 EXAMPLES = 12
+PICTURES = 6
+"""Of masks and boxes, which come in threes."""
 SHIFTS = 8
 ANSWER = 240
 """Characters of an answer."""
@@ -193,9 +196,9 @@ def _changed(
     labels: np.ndarray | None = None,
 ) -> dict[str, Any] | None:
     """Rows whose answers differ, the surest or the furthest first, mended and broken ones in turn where known."""
-    if task.shapes:  # masks and boxes are no words that a person could compare
-        return None
     (before, sure_before), (after, sure_after) = said
+    if task.shapes:
+        return _redrawn(task, domain, pair, before, after, labels)
     numeric = task.kind in ("number", "numbers")
     if numeric:
         apart = np.abs(np.asarray(after, dtype=float) - np.asarray(before, dtype=float)).reshape(len(after), -1).sum(1)
@@ -208,8 +211,8 @@ def _changed(
     if task.kind == "class":
         rows = _varied(rows, before, after)
     found: dict[str, Any] = {"before": pair[0], "after": pair[1], "rows": len(rows), "of": len(domain)}
-    told = labels is not None and task.kind == "class"
-    if labels is not None and told:
+    judged = labels is not None and task.kind == "class"
+    if labels is not None and judged:
         was, now = (np.array([str(a) == str(b) for a, b in zip(side, labels, strict=True)]) for side in (before, after))
         mended, broken = rows[now[rows]], rows[was[rows]]
         other = rows[~(now[rows] | was[rows])]
@@ -223,10 +226,33 @@ def _changed(
             one[name] = None if sure is None else round(float(sure[row]), 4)
         if labels is not None:
             one["truth"] = _said(labels[row])
-        if told:
+        if judged:
             one["effect"] = "mended" if now[row] else "broken" if was[row] else "still_wrong"
         examples.append(one)
     return {**found, "examples": examples}
+
+
+def _redrawn(
+    task: Task,
+    domain: Domain,
+    pair: Sequence[str],
+    before: np.ndarray,
+    after: np.ndarray,
+    labels: np.ndarray | None,
+) -> dict[str, Any]:
+    """Images whose masks or boxes differ most, drawn: of figures like these nobody can tell at a glance."""
+    differ = apart(before, after, task.shapes)
+    rows = np.argsort(-differ, kind="stable")[: min(PICTURES, int((differ > 0).sum()))]
+    config = task.config()
+    names = config["categories"] if task.shapes == "masks" else config["kinds"]
+    examples = []
+    for row in rows:
+        said = {"before": before[row], "after": after[row], **({} if labels is None else {"truth": labels[row]})}
+        one: dict[str, Any] = {"shown": draw(domain, int(row), said, names, task.shapes)}
+        one |= {name: told(label, task.shapes) for name, label in said.items()}
+        examples.append({**one, "before_sure": None, "after_sure": None})
+    counts = {"before": pair[0], "after": pair[1], "rows": int((differ > 0).sum()), "of": len(domain)}
+    return {**counts, "examples": examples}
 
 
 def _varied(rows: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:

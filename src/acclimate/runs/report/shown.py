@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from acclimate.domains.domain import Domain
 from acclimate.domains.rows import name_of
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 CHARACTERS = 400
 SIDE = 144
@@ -54,19 +57,31 @@ def _text(text: Any) -> dict[str, Any]:
 
 
 def _image(pixels: np.ndarray) -> dict[str, Any]:
-    """A JPEG as a data URI; small images are enlarged by whole steps, so that their pixels stay visible."""
+    """An image, by `small` and `jpeg`."""
     from PIL import Image
 
     values = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     picture = Image.fromarray(np.ascontiguousarray(values[..., :3] if values.ndim == 3 else values))
     height, width = values.shape[:2]
-    picture.thumbnail((SIDE, SIDE))
-    if (factor := SIDE // 2 // max(picture.size)) > 1:
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    return {"kind": "image", **jpeg(small(picture, SIDE)), "of": [width, height]}
+
+
+def small(picture: Image.Image, side: int) -> Image.Image:
+    """A picture of at most this side; tiny ones are enlarged by whole steps, so that their pixels stay visible."""
+    from PIL.Image import Resampling
+
+    found = picture.copy()
+    found.thumbnail((side, side))
+    factor = side // 2 // max(found.size)
+    return found if factor < 2 else found.resize((found.width * factor, found.height * factor), Resampling.NEAREST)
+
+
+def jpeg(picture: Image.Image) -> dict[str, Any]:
+    """A picture as a data URI, with its size."""
     held = io.BytesIO()
     picture.save(held, "JPEG", quality=82)
     uri = "data:image/jpeg;base64," + base64.b64encode(held.getvalue()).decode("ascii")
-    return {"kind": "image", "uri": uri, "width": picture.width, "height": picture.height, "of": [width, height]}
+    return {"uri": uri, "width": picture.width, "height": picture.height}
 
 
 def _values(pairs: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
