@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acclimate.backbones import column_encoder
+from acclimate.backbones import column_encoder, linked_columns
 from acclimate.backbones.base import Identity, Spec
 from acclimate.backbones.column_encoder import ColumnEncoder
+from acclimate.backbones.parts import Parts
 from acclimate.domains.domain import ArrayRows, Domain, Modality
 from acclimate.domains.molecules import Fragment, chemistry, known
 from acclimate.errors import DataError
@@ -57,6 +58,16 @@ class Descriptors(Identity):
         if self.encoder is None:
             raise DataError("descriptors does not know their scales yet: call fit(domain) first")
         return torch.from_numpy(np.asarray(self.encoder.encode(self._values(raw))))
+
+    def parts(self, raw: Sequence[str]) -> Parts:
+        """The descriptors themselves: which atoms make them they do not say."""
+        from rdkit.Chem.Descriptors import descList
+
+        if self.encoder is None:
+            raise DataError("descriptors does not know their scales yet: call fit(domain) first")
+        found = linked_columns.parts(self.encoder, self._values(raw))
+        names = tuple(descList[int(name) - 1][0] for name in found.names)
+        return replace(found, names=names, places=names)
 
     def _values(self, raw: Sequence[str]) -> np.ndarray:
         """``[n, descriptors]`` float64, NaN where one cannot be computed."""

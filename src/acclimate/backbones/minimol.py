@@ -14,9 +14,10 @@ from torch import Tensor
 from acclimate.backbones import packaged
 from acclimate.backbones.base import Identity, Spec
 from acclimate.backbones.hashing import file_sha256
-from acclimate.backbones.minimol_graph import graph
+from acclimate.backbones.minimol_graph import graph, order_of
+from acclimate.backbones.parts import Parts, of_atoms
 from acclimate.domains.domain import Modality
-from acclimate.domains.molecules import Fragment, chemistry
+from acclimate.domains.molecules import Fragment, chemistry, known
 from acclimate.errors import DataError, MissingAssetError
 from acclimate.settings import as_dict, build
 
@@ -64,6 +65,18 @@ class Minimol(Identity):
             return torch.zeros(0, SIZE)
         session = self._loaded()
         return torch.from_numpy(np.concatenate([session.run(None, inputs)[0] for inputs in graphs]))
+
+    def parts(self, raw: Sequence[str]) -> Parts:
+        """Atoms; of one that is left out nothing is known but its bonds and where it is."""
+        own, order = graph(raw[0], self.settings.fragment), order_of(raw[0], self.settings.fragment)
+        symbols = [atom.GetSymbol() for atom in known(raw[0], self.settings.fragment).GetAtoms()]
+
+        def without(kept: np.ndarray) -> Tensor:
+            rows = [{**own, "feat": own["feat"] * row[order][:, None].astype(own["feat"].dtype)} for row in kept]
+            session = self._loaded()
+            return torch.from_numpy(np.concatenate([session.run(None, inputs)[0] for inputs in rows]))
+
+        return of_atoms(raw[0], self.settings.fragment, symbols, without)
 
     def _loaded(self) -> Any:
         """ONNX Runtime's session, made when it is first asked for: weights may be loaded after the module is made."""

@@ -107,6 +107,14 @@ def returns(bonded: np.ndarray) -> np.ndarray:
     return torch.stack(found, dim=1).numpy()
 
 
+def order_of(smiles: str, fragment: Fragment = "largest") -> np.ndarray:
+    """Which atom of the SMILES each atom of `graph` is."""
+    molecule = known(smiles, fragment)
+    for place, atom in enumerate(molecule.GetAtoms()):
+        atom.SetIntProp("_place", place)
+    return np.array([atom.GetIntProp("_place") for atom in _ordered(molecule).GetAtoms()])
+
+
 def _ordered(molecule: Any) -> Any:
     """Atoms in the order of their canonical rank: eigenvectors, and so features, depend on it."""
     from rdkit import rdBase

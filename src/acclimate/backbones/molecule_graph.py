@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from acclimate.backbones.base import Spec
 from acclimate.backbones.layers import LayeredBackbone, blocks_by_prefix
+from acclimate.backbones.parts import Parts, of_atoms
 from acclimate.domains.domain import Modality, Rows
 from acclimate.domains.molecules import Fragment, chemistry, known
 from acclimate.errors import SettingsError
@@ -121,14 +122,26 @@ class MoleculeGraph(LayeredBackbone):
         self, raw: Sequence[str], *, training: bool = False, rng: np.random.Generator | None = None
     ) -> dict[str, Tensor]:
         """Codes of atoms ``[n, most, 7]`` and bonds ``[n, most, 2 + 3]``, padded, and how many are there ``[n]``."""
-        graphs = [graph(text, self.settings.fragment) for text in raw]
+        return self._joined([graph(text, self.settings.fragment) for text in raw])
+
+    def _joined(self, graphs: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, Tensor]:
         sizes, counts = (np.array([len(part[k]) for part in graphs], dtype=np.int64) for k in (0, 1))
-        atoms = np.zeros((len(raw), max(sizes, default=1), len(ATOM)), dtype=np.int64)
-        bonds = np.zeros((len(raw), max(counts, default=0), 2 + len(BOND)), dtype=np.int64)
+        atoms = np.zeros((len(graphs), max(sizes, default=1), len(ATOM)), dtype=np.int64)
+        bonds = np.zeros((len(graphs), max(counts, default=0), 2 + len(BOND)), dtype=np.int64)
         for k, (own, over) in enumerate(graphs):
             atoms[k, : len(own)], bonds[k, : len(over)] = own, over
         found = {"atoms": atoms, "bonds": bonds, "sizes": sizes, "bonds_of": counts}
         return {name: torch.from_numpy(values) for name, values in found.items()}
+
+    def parts(self, raw: Sequence[str]) -> Parts:
+        """Atoms; without one, neither it nor its bonds are there. Without any, an unknown atom is alone."""
+        own = graph(raw[0], self.settings.fragment)
+        symbols = [atom.GetSymbol() for atom in known(raw[0], self.settings.fragment).GetAtoms()]
+
+        def without(kept: np.ndarray) -> dict[str, Tensor]:
+            return self._joined([_part(*own, row) for row in kept])
+
+        return of_atoms(raw[0], self.settings.fragment, symbols, without)
 
     def lengths(self, rows: Rows) -> np.ndarray:
         """Atoms of each molecule."""
@@ -147,6 +160,18 @@ class MoleculeGraph(LayeredBackbone):
 
     def config(self) -> dict[str, Any]:
         return {"kind": self.kind, "settings": as_dict(self.settings)}
+
+
+def _part(atoms: np.ndarray, bonds: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The atoms that are kept, as they were, and the bonds between them."""
+    if not kept.any():
+        alone = np.zeros((1, len(ATOM)), dtype=atoms.dtype)
+        alone[0, 0] = len(ELEMENTS)
+        return alone, bonds[:0]
+    place = np.cumsum(kept) - 1
+    over = bonds[kept[bonds[:, 0]] & kept[bonds[:, 1]]].copy()
+    over[:, :2] = place[over[:, :2]]
+    return atoms[kept], over
 
 
 @lru_cache(maxsize=100_000)

@@ -13,6 +13,7 @@ from scipy import sparse
 from torch import Tensor
 
 from acclimate.backbones.base import Identity, Spec
+from acclimate.backbones.parts import Parts, of_atoms
 from acclimate.backbones.passthrough import csr_tensor
 from acclimate.domains.domain import Modality
 from acclimate.domains.molecules import Fragment, chemistry, known
@@ -71,6 +72,36 @@ class Morgan(Identity):
         rows = [take(known(text, settings.fragment)).astype(np.float32) for text in raw]
         values = np.stack(rows) if rows else np.zeros((0, settings.size), dtype=np.float32)
         return csr_tensor(sparse.csr_matrix(values)) if settings.sparse else torch.from_numpy(values)
+
+    def parts(self, raw: Sequence[str]) -> Parts:
+        """Atoms; without one, the substructures that it is in are not there."""
+        molecule = known(raw[0], self.settings.fragment)
+        found = self._substructures(molecule)
+
+        def without(kept: np.ndarray) -> Tensor:
+            rows = np.zeros((len(kept), self.settings.size), dtype=np.float32)
+            for bit, atoms in found:
+                rows[:, bit] += kept[:, atoms].all(axis=1)
+            rows = rows if self.settings.counts else np.minimum(rows, 1)
+            return csr_tensor(sparse.csr_matrix(rows)) if self.settings.sparse else torch.from_numpy(rows)
+
+        return of_atoms(raw[0], self.settings.fragment, [atom.GetSymbol() for atom in molecule.GetAtoms()], without)
+
+    def _substructures(self, molecule: Any) -> list[tuple[int, list[int]]]:
+        """The bit of each circular substructure, and its atoms."""
+        from rdkit.Chem import FindAtomEnvironmentOfRadiusN
+        from rdkit.Chem.rdFingerprintGenerator import AdditionalOutput
+
+        told = AdditionalOutput()
+        told.AllocateBitInfoMap()
+        self.generator.GetCountFingerprint(molecule, additionalOutput=told)
+        found = []
+        for bit, places in told.GetBitInfoMap().items():
+            for centre, radius in places:
+                bonds = [molecule.GetBondWithIdx(k) for k in FindAtomEnvironmentOfRadiusN(molecule, radius, centre)]
+                ends = {atom for bond in bonds for atom in (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())}
+                found.append((int(bit), sorted({centre, *ends})))
+        return found
 
     def config(self) -> dict[str, Any]:
         return {"kind": self.kind, "settings": as_dict(self.settings)}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Form = Literal["words", "columns", "image", "time", "molecule"]
+Form = Literal["words", "columns", "image", "spectrogram", "curves", "molecule"]
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 """What lies between blanks; of scripts without blanks each character."""
 GRID = 8
@@ -50,8 +50,9 @@ class Parts:
         form: by which they are shown.
         names: of each part, for people.
         places: of each part where it lies, as JSON: characters ``[begin, end]`` of a text; ``[top, left, bottom,
-            right]`` of an image in shares of its sides; ``[begin, end]`` in steps of time, or
-            ``[begin, end, channel]``; the number of an atom; a column's name.
+            right]`` of an image in shares of its sides; ``[begin, end]`` in seconds of a sound, with the number of a
+            band where there are bands; ``[begin, end, channel]`` in steps of a series; the number of an atom; a
+            column's name.
         inputs: which parts are kept ``[k, parts]`` bool, as collated inputs of k versions of the row.
         smooth: what gradients are taken of; None where there are none.
         shown: what the page needs beside names and places, by form.
@@ -190,3 +191,16 @@ def of_pixels(
     baseline = pixels.mean(dim=(2, 3), keepdim=True).expand_as(pixels)
     shown = {"pixels": seen.permute(1, 2, 0).numpy(), "grid": grid}
     return of_numbers("image", names, places, pixels, baseline, owner, inputs=inputs, smooth=smooth, shown=shown)
+
+
+def of_atoms(smiles: str, fragment: str, symbols: Sequence[str], inputs: Callable[[np.ndarray], Any]) -> Parts:
+    """Atoms of a molecule.
+
+    Args:
+        smiles: of it.
+        fragment: that is read of a salt (`acclimate.domains.molecules`).
+        symbols: of its atoms, in RDKit's order.
+        inputs: see `Parts`.
+    """
+    names = tuple(f"{symbol}{k + 1}" for k, symbol in enumerate(symbols))
+    return Parts("molecule", names, tuple(range(len(names))), inputs, None, {"smiles": smiles, "fragment": fragment})

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from acclimate.backbones.layers import LayeredBackbone
+from acclimate.backbones.parts import Parts
+from acclimate.backbones.stretches import of_channels
 from acclimate.domains.domain import Domain
 from acclimate.errors import DataError
 from acclimate.settings import as_dict
@@ -120,6 +122,10 @@ class SeriesBackbone(LayeredBackbone):
 
     def collate(self, raw: np.ndarray, *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
         return self._known().encode(raw)
+
+    def parts(self, raw: np.ndarray) -> Parts:
+        """Stretches of each channel."""
+        return of_channels(self.collate(raw))
 
     def example(self) -> Tensor:
         known = self._known()

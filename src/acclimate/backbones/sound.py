@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from acclimate.backbones.layers import LayeredBackbone
+from acclimate.backbones.parts import Parts
+from acclimate.backbones.stretches import BANDS, of_heard
 from acclimate.domains.audio import sample
 from acclimate.domains.domain import Domain
 from acclimate.domains.sounds import Sound, coloured, cut_noise, masked, mix, read_noise, resample
@@ -150,6 +152,18 @@ class SoundBackbone(LayeredBackbone):
         """What the network reads of sounds ``[n, samples]``, and ``positions`` ``[n]``: how many outputs in time are of
         the sound's own ``lengths`` samples.
         """
+
+    @property
+    def heard(self) -> tuple[str, int | None]:
+        """The input that the network hears, and into how many pieces its bands are cut; None of a waveform."""
+        return "mels", BANDS
+
+    def parts(self, raw: Sequence[Sound]) -> Parts:
+        """Stretches of the sound's own time, of a spectrogram by bands."""
+        (name, bands), (sound, lengths) = self.heard, self.preprocess(raw)
+        silence = self.inputs(torch.zeros_like(sound), lengths)[name]
+        own, seconds = float(lengths[0]) / sound.shape[1], float(lengths[0]) / self.rate
+        return of_heard(name, self.inputs(sound, lengths), silence, own, seconds, bands=bands)
 
     def read_units(self) -> None:
         self.in_units = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ from acclimate.backbones import packaged
 from acclimate.backbones.base import Backbone, Spec
 from acclimate.backbones.layers import blocks_by_prefix
 from acclimate.backbones.mels import mel_power
+from acclimate.backbones.parts import Parts, of_numbers
 from acclimate.backbones.sound import LONGEST, Settings, SoundBackbone, mean_over_time
+from acclimate.backbones.stretches import stretches
 from acclimate.domains.domain import Modality
+from acclimate.domains.sounds import Sound
 from acclimate.settings import as_dict, build
 
 _PACKAGE = "resemblyzer"
@@ -77,6 +80,22 @@ class SpeakerEncoder(SoundBackbone):
         frames = -(-lengths // _HOP)
         windows = 1 + (frames - _WINDOW + _WINDOW // 4).clamp(min=0) // _STEP
         return {"mels": mels.unfold(1, _WINDOW, _STEP).transpose(2, 3).contiguous(), "positions": windows}
+
+    def parts(self, raw: Sequence[Sound]) -> Parts:
+        """Stretches of time: windows overlap, so that a frame stands in several of them."""
+        sound, lengths = self.preprocess(raw)
+        found, silence = self.inputs(sound, lengths), self.inputs(torch.zeros_like(sound), lengths)
+        every = (found["mels"].shape[1] - 1) * _STEP + _WINDOW
+        known = stretches(-(-int(lengths[0]) // _HOP), every, float(lengths[0]) / self.rate)
+        owner = known.of.unfold(0, _WINDOW, _STEP).contiguous()
+
+        def windowed(mels: Tensor) -> dict[str, Tensor]:
+            return {"mels": mels, "positions": found["positions"].to(mels.device).expand(len(mels))}
+
+        return of_numbers(
+            "curves", known.names, known.places, found["mels"], silence["mels"], owner, inputs=windowed,
+            shown={"curves": sound[:, : int(lengths[0])].numpy(), "spans": known.spans},
+        )  # fmt: skip
 
     def run(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """``[n, windows, 256]``."""

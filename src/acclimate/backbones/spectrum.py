@@ -13,7 +13,9 @@ from torch import Tensor
 
 from acclimate.backbones.base import Identity, Spec
 from acclimate.backbones.mels import HOP, WINDOW, log_mel
+from acclimate.backbones.parts import Parts
 from acclimate.backbones.sound import LONGEST
+from acclimate.backbones.stretches import of_samples
 from acclimate.domains.domain import Modality
 from acclimate.domains.sounds import Sound, resample
 from acclimate.errors import SettingsError
@@ -49,6 +51,10 @@ class Spectrum(Identity):
         self, raw: Sequence[Sound], *, training: bool = False, rng: np.random.Generator | None = None
     ) -> Tensor:
         return torch.stack([self._row(*sound) for sound in raw])
+
+    def parts(self, raw: Sequence[Sound]) -> Parts:
+        """Stretches of time."""
+        return of_samples(raw[0], LONGEST, self.collate)
 
     def _row(self, samples: np.ndarray, rate: int) -> Tensor:
         own = self.settings.rate

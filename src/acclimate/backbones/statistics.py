@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from acclimate.backbones.base import Identity, Spec
+from acclimate.backbones.parts import Parts
 from acclimate.backbones.series import Channels, fit
+from acclimate.backbones.stretches import of_channels
 from acclimate.domains.domain import Domain, Modality
 from acclimate.errors import DataError, SettingsError
 from acclimate.settings import as_dict, build
@@ -58,15 +60,25 @@ class Statistics(Identity):
     def collate(self, raw: np.ndarray, *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
         if self.channels is None:
             raise DataError("statistics does not know its channels yet: call fit(domain) first")
-        values = self.channels.encode(raw).double()
+        return self._features(self.channels.encode(raw))
+
+    def parts(self, raw: np.ndarray) -> Parts:
+        """Stretches of each channel."""
+        if self.channels is None:
+            raise DataError("statistics does not know its channels yet: call fit(domain) first")
+        return of_channels(self.channels.encode(raw), self._features, smooth=False)
+
+    def _features(self, scaled: Tensor) -> Tensor:
+        """Of standardised series."""
+        values = scaled.double()
         n, _, length = values.shape
         deviation, mean = torch.std_mean(values, dim=2, correction=0)
         centred = values - mean.unsqueeze(2)
-        scaled = centred / deviation.clamp(min=1e-6).unsqueeze(2)
+        shaped = centred / deviation.clamp(min=1e-6).unsqueeze(2)
         time = torch.linspace(-1, 1, length, dtype=torch.float64)
         slope = (centred * time).sum(2) / time.square().sum().clamp(min=1e-12)
         moments = [mean, deviation, values.amin(2), values.amax(2), values[:, :, -1], slope]
-        moments += [scaled.pow(3).mean(2), scaled.pow(4).mean(2)]
+        moments += [shaped.pow(3).mean(2), shaped.pow(4).mean(2)]
         features = torch.cat([*moments, self._bands(centred).flatten(1)], dim=1)
         return features.reshape(n, -1).float()
 

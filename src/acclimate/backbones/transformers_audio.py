@@ -62,6 +62,11 @@ class Wave(SoundBackbone):
         positions = self.network._get_feat_extract_output_lengths(lengths).clamp(min=1)
         return {"sound": sound, "own": own.long(), "positions": positions.long()}
 
+    @property
+    def heard(self) -> tuple[str, int | None]:
+        """The waveform."""
+        return "sound", None
+
     def run(self, inputs: Mapping[str, Tensor]) -> Any:
         # Networks whose first layer is normalised over time were trained without a mask, on silence behind the sound.
         masks = {"attention_mask": inputs["own"]} if self.network.config.feat_extract_norm == "layer" else {}

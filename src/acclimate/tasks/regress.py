@@ -29,7 +29,7 @@ class Regress(Task):
     name: ClassVar[str] = "regress"
     kind: ClassVar[Kind] = "number"
     primary: ClassVar[Metric] = Metric("mae", higher_is_better=False)
-    explained: ClassVar[str] = "the number"
+    explained: ClassVar[str] = "number"
 
     @classmethod
     def from_domain(cls, domain: Domain) -> Self:

@@ -344,4 +344,11 @@ WORDS = {
     "explain.parts.target": "目标域均值",
     "explain.parts.source": "源域均值",
     "explain.parts.lead": "该部分在目标域各行的平均得分减去在源域各行的平均得分。",
+    "explain.without.spectrogram": "被去掉的片段在其频带内为静音。",
+    "explain.without.curves": "被去掉的片段为静音，或取该通道的均值。",
+    "explain.without.molecule": "被去掉的原子及其所在的子结构对网络不可见。",
+    "explain.spectrogram": "网络听到的声谱图",
+    "explain.curve": "曲线，各片段背后以深浅表示得分；最强的片段是 {best}",
+    "explain.channels": "另有 {n} 个通道",
+    "explain.molecule": "分子结构，各原子背后以圆盘表示得分；最强的原子是 {best}",
 }

@@ -363,4 +363,11 @@ WORDS = {
     "explain.parts.target": "mean in the target",
     "explain.parts.source": "mean in the source",
     "explain.parts.lead": "A part's mean score in rows of the target, less that in rows of the source.",
+    "explain.without.spectrogram": "A stretch that is left out is silent in its bands.",
+    "explain.without.curves": "A stretch that is left out is silent, or at the mean of its channel.",
+    "explain.without.molecule": "An atom that is left out is hidden from the network, with every substructure that it is in.",
+    "explain.spectrogram": "The spectrogram as the network hears it",
+    "explain.curve": "The curve with a shade behind each stretch; the strongest is {best}",
+    "explain.channels": "and {n} more channels",
+    "explain.molecule": "The molecule with a disc behind each atom; the strongest is {best}",
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from acclimate.domains.molecules import known
 from acclimate.runs.report.words import Words, number, sign
 from acclimate.trust.explain.explain import Explanation
 
@@ -20,6 +22,12 @@ FOR, AGAINST = (37, 99, 201), (194, 82, 12)
 """Colours of what speaks for and against an answer in pictures; the page has them as --source and --target."""
 VALUE = 40
 """Characters of a cell."""
+CHANNELS, POINTS = 8, 200
+"""Of a series, and pieces of each of its curves."""
+WIDE, TALL = 400.0, 60.0
+"""Of a curve's drawing, in its own units."""
+FAINT = 0.05
+"""Share of the strongest score below which an atom has no disc."""
 
 
 def row(each: Mapping[str, Any], found: Explanation, words: Words) -> dict[str, Any]:
@@ -87,15 +95,89 @@ def _image(found: Explanation, shares: np.ndarray, words: Words) -> dict[str, An
     pixels, grid = found.parts.shown["pixels"], found.parts.shown["grid"]
     plain = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     picture = Image.fromarray(np.ascontiguousarray(plain)).convert("RGB").resize((SIDE, SIDE))
-    small = Image.fromarray(shares.reshape(grid, grid).astype(np.float32))
-    heat = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BILINEAR))[..., None]
+    return _pair(picture, shares.reshape(grid, grid), words("explain.image"), found, words)
+
+
+def _spectrogram(found: Explanation, shares: np.ndarray, words: Words) -> dict[str, Any]:
+    """The spectrogram, low bands below, and beside it the same under the scores of its parts."""
+    from PIL import Image
+
+    values = found.parts.shown["picture"]
+    low, high = (float(each) for each in np.quantile(values, (0.02, 0.99)))
+    grey = np.clip((values - low) / ((high - low) or 1.0), 0, 1)[::-1]
+    picture = Image.fromarray((255 * (1 - grey)).round().astype(np.uint8)).convert("RGB").resize((SIDE, SIDE // 2))
+    grid = shares.reshape(found.parts.shown["grid"])[::-1]
+    return _pair(picture, grid, words("explain.spectrogram"), found, words)
+
+
+def _pair(picture: Any, grid: np.ndarray, alt: str, found: Explanation, words: Words) -> dict[str, Any]:
+    """A picture, and the same in grey under shares ``[rows, columns]``."""
+    from PIL import Image
+
+    size = picture.size
+    heat = np.asarray(Image.fromarray(grid.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))[..., None]
     grey = np.asarray(picture.convert("L").convert("RGB")).astype(np.float32) * 0.6 + 255 * 0.4
     tint = np.where(heat >= 0, np.array(FOR, np.float32), np.array(AGAINST, np.float32))
     strength = np.minimum(np.abs(heat), 1.0) * 0.75
     mixed = Image.fromarray((grey * (1 - strength) + tint * strength).round().astype(np.uint8))
-    best = found.parts.names[int(shares.argmax())]
-    alts = words("explain.image"), words("explain.heat", best=best)
-    return {"pictures": [{"uri": uri(each), "alt": alt} for each, alt in zip((picture, mixed), alts, strict=True)]}
+    alts = alt, words("explain.heat", best=found.parts.names[int(found.scores.argmax())])
+    width, height = size
+    shown = [{"uri": uri(each), "alt": said} for each, said in zip((picture, mixed), alts, strict=True)]
+    return {"pictures": shown, "width": width, "height": height}
+
+
+def _curves(found: Explanation, shares: np.ndarray, words: Words) -> dict[str, Any]:
+    """A curve for each of the first channels, with a shade behind each stretch."""
+    curves = []
+    for channel, values in enumerate(found.parts.shown["curves"][:CHANNELS]):
+        spans = [
+            {"x": round(WIDE * begin, 2), "width": round(WIDE * (end - begin), 2), **_shade(share)}
+            for (of, begin, end), share in zip(found.parts.shown["spans"], shares, strict=True)
+            if of == channel
+        ]
+        curves.append({"path": _line(np.asarray(values, dtype=float)), "spans": spans})
+    rest = len(found.parts.shown["curves"]) - len(curves)
+    best = found.parts.names[int(found.scores.argmax())]
+    return {
+        "curves": curves,
+        "alt": words("explain.curve", best=best),
+        "rest": words("explain.channels", n=rest) if rest else "",
+    }
+
+
+def _line(values: np.ndarray) -> str:
+    """A path in a box of `WIDE` by `TALL`: of many values the lowest and highest of each piece."""
+    pieces = np.array_split(values, min(POINTS, len(values)))
+    points = [each for piece in pieces for each in dict.fromkeys((float(piece.min()), float(piece.max())))]
+    low, high = min(points), max(points)
+    x = np.linspace(0, WIDE, len(points))
+    y = TALL - 2 - (np.array(points) - low) / ((high - low) or 1.0) * (TALL - 4)
+    return "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+
+
+def _molecule(found: Explanation, shares: np.ndarray, words: Words) -> dict[str, Any]:
+    """The molecule as RDKit draws it, each atom on a disc of its colour."""
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    shown = found.parts.shown
+    drawer = rdMolDraw2D.MolDraw2DSVG(2 * SIDE, int(1.4 * SIDE))
+    options: Any = drawer.drawOptions()
+    options.clearBackground = False
+    options.useBWAtomPalette()
+    colours = {
+        k: tuple((255 - abs(share) * (255 - value)) / 255 for value in (FOR if share >= 0 else AGAINST))
+        for k, share in enumerate(shares.astype(float))
+        if abs(share) >= FAINT
+    }
+    drawer.DrawMolecule(
+        known(shown["smiles"], shown["fragment"]), highlightAtoms=list(colours), highlightAtomColors=colours,
+        highlightBonds=[],
+    )  # fmt: skip
+    drawer.FinishDrawing()
+    text = drawer.GetDrawingText()
+    text = re.sub(r"<!--.*?-->|<\?xml.*?\?>|<rdkit.*?/rdkit:mol>|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    best = found.parts.names[int(found.scores.argmax())]
+    return {"svg": text[text.index("<svg") :], "alt": words("explain.molecule", best=best)}
 
 
 def uri(picture: Any) -> str:
@@ -109,4 +191,7 @@ FORMS: dict[str, Callable[[Explanation, np.ndarray, Words], dict[str, Any]]] = {
     "words": _words,
     "columns": _columns,
     "image": _image,
+    "spectrogram": _spectrogram,
+    "curves": _curves,
+    "molecule": _molecule,
 }
