@@ -11,6 +11,7 @@ import numpy as np
 from acclimate.backbones import pretrained
 from acclimate.backbones.base import Backbone
 from acclimate.backbones.hashing import weights_key
+from acclimate.backbones.parts import Parts, of_words
 from acclimate.domains.domain import Rows
 from acclimate.errors import DataError
 from acclimate.settings import as_dict
@@ -74,6 +75,10 @@ class WritingBackbone(Backbone):
 
     network: Any
     tokenizer: Any
+
+    def parts(self, raw: Any) -> Parts:
+        """Words, each left out of the text."""
+        return of_words(raw[0], self.collate)
 
     def lora_targets(self) -> list[str]:
         return [f"network.{name}" for name in pretrained.linear(self.network)]

@@ -14,6 +14,7 @@ from acclimate.errors import DataError, SettingsError, unknown
 from acclimate.files import write_json
 from acclimate.runs.predictor import Predictor
 from acclimate.runs.report import explain as report
+from acclimate.tasks.registry import TASKS, find
 from acclimate.trust.explain.explain import Explanation, Tell, faithfulness
 from acclimate.trust.explain.explain import explain as explained
 
@@ -66,7 +67,11 @@ def explain(
     index = chosen(whole, rows, limit)
     domain = whole.select(index)
     if not (task := model.network.task).explained:
-        raise SettingsError(f"answers of task '{task.name}' have no score that an explanation could follow")
+        known = ", ".join(sorted(name for name in TASKS if find(name).explained))
+        raise SettingsError(
+            f"explain: an answer of task '{task.name}' has no one score that parts of a row could speak for (it is a "
+            f"list, or is compared with others); these have: {known}"
+        )
     if answer is not None and answer not in task.explainable:
         known = task.explainable
         reason = unknown("class", answer, known) if known else f"--class names none: task '{task.name}' has no classes"

@@ -48,6 +48,7 @@ class Answer(Task):
     name: ClassVar[str] = "answer"
     kind: ClassVar[Kind] = "text"
     reads: ClassVar[Reads] = "pair"
+    explained: ClassVar[str] = "log-probability of where the answer begins and ends"
     structured: ClassVar[bool] = True
     primary: ClassVar[Metric] = Metric("f1")
 
@@ -114,6 +115,10 @@ class Answer(Task):
             if answers := spans(labels[row]):
                 found[row] = _place(*answers[0], told(text))
         return torch.from_numpy(found)
+
+    def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
+        """Where the answer begins and ends."""
+        return self.encode(np.array([answer], dtype=object), rows)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Mean of the two cross-entropies per example ``[n]``; 0 where the answer was cut off."""

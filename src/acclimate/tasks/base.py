@@ -305,17 +305,26 @@ class Task(ABC):
         """The names that may be explained in the place of what was answered, as a class that was not."""
         return ()
 
-    def score(self, outputs: Mapping[str, Tensor], answer: Any) -> Tensor:
+    def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
+        """What `score` is asked of an answer to one row: the answer itself, or its training targets ``[1, ...]``.
+
+        Args:
+            answer: a prediction of `decode`, or a name of `explainable`.
+            rows: the one row.
+            inputs: the same, collated.
+        """
+        return answer
+
+    def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
         """How strongly outputs of ``n`` versions of a row say an answer that was given to it, ``[n]``; differentiable.
+
+        Of answers that are targets it is minus their loss, which is a mean log-probability.
 
         Args:
             outputs: of the versions.
-            answer: a prediction of `decode`, or a name of `explainable`.
-
-        Raises:
-            SettingsError: answers of this task have no such score.
+            goal: of `goal`; targets are given once for each version.
         """
-        raise SettingsError(f"answers of task '{self.name}' have no score that an explanation could follow")
+        return -self.loss(outputs, goal)
 
     def ridge(self, penalty: float, labels: np.ndarray) -> float | None:
         """What `solve` minimises with this penalty: ``ridge / 2 * ||W||^2`` beside the *sum* of `loss` over rows.

@@ -146,9 +146,9 @@ class Classify(Task):
         """The classes."""
         return self.classes
 
-    def score(self, outputs: Mapping[str, Tensor], answer: Any) -> Tensor:
+    def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
         """Log-odds: a shift of all logits is none of it, and of two classes it is the difference of their logits."""
-        own = self.classes.index(answer)
+        own = self.classes.index(goal)
         others = [k for k in range(len(self.classes)) if k != own]
         return outputs["logits"][:, own] - outputs["logits"][:, others].logsumexp(1)
 

@@ -144,11 +144,11 @@ class Multilabel(Task):
         """The labels."""
         return self.names
 
-    def score(self, outputs: Mapping[str, Tensor], answer: Any) -> Tensor:
+    def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
         """Log-odds of a label; of an answer the mean over its labels, or, where it has none, that of none."""
-        if answer in self.names:
-            return outputs["logits"][:, self.names.index(answer)]
-        said = np.flatnonzero(json.loads(answer))
+        if goal in self.names:
+            return outputs["logits"][:, self.names.index(goal)]
+        said = np.flatnonzero(json.loads(goal))
         return outputs["logits"][:, said].mean(1) if len(said) else -outputs["logits"].mean(1)
 
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:

@@ -87,7 +87,7 @@ class Regress(Task):
         """`metrics` as a function of the rows' weights, for resampling."""
         return weighted_regression(answers.prediction, as_numbers(labels))
 
-    def score(self, outputs: Mapping[str, Tensor], answer: Any) -> Tensor:
+    def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
         """The number in the unit of the labels."""
         return outputs["value"] * self.scale + self.mean
 

@@ -80,6 +80,7 @@ class Segment(Task):
     name: ClassVar[str] = "segment"
     kind: ClassVar[Kind] = "text"
     reads: ClassVar[Reads] = "maps"
+    explained: ClassVar[str] = "mean log-probability of the categories of the pixels"
     modality: ClassVar[Modality] = "image"
     shapes: ClassVar[Shapes] = "masks"
     primary: ClassVar[Metric] = Metric("miou")
@@ -225,6 +226,16 @@ class Segment(Task):
         assert domain.labels is not None
         empty = sum(set(from_text(label).runs) <= {BACKGROUND} for label in domain.labels)
         return (f"{domain.name}: {empty} of {len(domain)} images show background alone",) if empty else ()
+
+    def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
+        """The mask that was answered, on the canvas."""
+        return self.placed(np.array([answer], dtype=object), inputs)
+
+    def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
+        """The loss has more in it: here the probabilities alone."""
+        known = goal != VOID
+        each = F.cross_entropy(outputs["logits"], torch.where(known, goal, 0).long(), reduction="none") * known
+        return -each.sum((1, 2)) / known.sum((1, 2)).clamp(min=1)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Cross-entropy plus soft Dice of each image ``[n]``; 0 for an image without a label."""

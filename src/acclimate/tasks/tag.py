@@ -46,6 +46,7 @@ class Tag(Task):
     name: ClassVar[str] = "tag"
     kind: ClassVar[Kind] = "text"
     reads: ClassVar[Reads] = "words"
+    explained: ClassVar[str] = "mean log-probability of the tags"
     structured: ClassVar[bool] = True
     primary: ClassVar[Metric] = Metric("f1")
 
@@ -129,6 +130,10 @@ class Tag(Task):
         except KeyError as error:
             raise DataError(f"tag {error} is not among {list(self.tags)}") from None
         return nn.utils.rnn.pad_sequence(found, batch_first=True, padding_value=-1)
+
+    def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
+        """The tags of the words."""
+        return self.encode(np.array([answer], dtype=object), rows)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Mean cross-entropy over the words of each row ``[n]``; 0 for a row without words."""

@@ -77,6 +77,7 @@ class Transcribe(Task):
     name: ClassVar[str] = "transcribe"
     kind: ClassVar[Kind] = "text"
     reads: ClassVar[Reads] = "states"
+    explained: ClassVar[str] = "log-probability of the transcript by its characters"
     modality: ClassVar[Modality] = "audio"
     primary: ClassVar[Metric] = WER
 
@@ -154,6 +155,10 @@ class Transcribe(Task):
         """
         if learned:
             self.encode(check_transcripts(domain))
+
+    def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
+        """The characters that were heard."""
+        return self.encode(np.array([answer], dtype=object), rows)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Negative log-likelihood of each transcript over its characters ``[n]``.

@@ -32,6 +32,7 @@ class Write(Task):
 
     kind: ClassVar[Kind] = "text"
     reads: ClassVar[Reads] = "states"
+    explained: ClassVar[str] = "mean log-probability of the tokens written"
     writes: ClassVar[bool] = True
 
     def head(self, size: int) -> nn.Module:
@@ -77,6 +78,10 @@ class Write(Task):
     def encode(self, labels: np.ndarray, rows: Rows | None = None) -> Tensor:
         """The characters' numbers ``[n, longest]`` int64, 0 beyond a text."""
         return numbers([str(label) for label in labels])
+
+    def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
+        """The text that was written."""
+        return self.encode(np.array([answer], dtype=object), rows)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Mean cross-entropy over the tokens of each text ``[n]``."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from acclimate.backbones.parts import Parts
 from acclimate.domains.batch import Batch
-from acclimate.domains.domain import Domain
+from acclimate.domains.domain import Domain, Rows
 from acclimate.training.device import Place
 from acclimate.training.model import Model
 from acclimate.training.stream import move
@@ -79,12 +79,13 @@ def explain(
     Raises:
         SettingsError: the backbone knows no parts, or the task's answers have no score.
     """
-    rows = [domain.rows.take(np.array([k])) for k in range(len(domain))]
+    alone = [domain.select(np.array([k])).rows for k in range(len(domain))]
+    rows = [each.take(np.zeros(1, dtype=np.int64)) for each in alone]
     count = len(rows) if judged is None else min(judged, len(rows))
     say, total = tell or (lambda done, of: None), len(rows) + 2 * count
     found: list[Explanation] = []
     with ready(model, place):
-        scores = [scorer(model, answer, place) for answer in answers]
+        scores = [scorer(model, *each, place) for each in zip(answers, alone, strict=True)]
         for k, (raw, score, answer) in enumerate(zip(rows, scores, answers, strict=True)):
             found.append(_one(score, model.backbone.parts(raw), answer, seed + k if k < count else None))
             say(k + 1, total)
@@ -115,12 +116,25 @@ def ready(model: Model, place: Place) -> Any:
             module.training = mode
 
 
-def scorer(model: Model, answer: Any, place: Place) -> Score:
-    """The score of an answer as a function of collated inputs."""
+def scorer(model: Model, answer: Any, rows: Rows, place: Place) -> Score:
+    """The score of an answer to one row as a function of collated inputs.
+
+    Args:
+        model: in eval mode.
+        answer: to the row.
+        rows: the row alone.
+        place: the device.
+    """
+    task, one = model.task, np.zeros(1, dtype=np.int64)
+    goal = task.goal(answer, rows, model.backbone.collate(rows.take(one)))
 
     def score(inputs: Any) -> Tensor:
-        features = model.features(move(Batch(inputs), place.device).inputs)
-        return model.task.score(model.task.outputs(model.head, features), answer)
+        batch = move(Batch(inputs), place.device)
+        target = goal.to(place.device).expand(len(batch), *goal.shape[1:]) if isinstance(goal, Tensor) else goal
+        features = model.features(batch.inputs)
+        if task.writes:
+            features = replace(features, targets=target)
+        return task.score(task.outputs(model.head, features), target)
 
     return score
 
