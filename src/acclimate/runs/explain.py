@@ -67,10 +67,10 @@ def explain(
     index = chosen(whole, rows, limit)
     domain = whole.select(index)
     if not (task := model.network.task).explained:
-        known = ", ".join(sorted(name for name in TASKS if find(name).explained))
+        others = ", ".join(sorted(name for name in TASKS if find(name).explained))
         raise SettingsError(
             f"explain: an answer of task '{task.name}' has no one score that parts of a row could speak for (it is a "
-            f"list, or is compared with others); these have: {known}"
+            f"list, or is compared with others); these have: {others}"
         )
     if answer is not None and answer not in task.explainable:
         known = task.explainable

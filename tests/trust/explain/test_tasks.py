@@ -12,8 +12,8 @@ from acclimate.domains.read import read
 from acclimate.domains.rows import ListRows
 from acclimate.tasks.answer import Answer
 from acclimate.tasks.base import Task
-from acclimate.tasks.regress import Regress
 from acclimate.tasks.registry import TASKS, find
+from acclimate.tasks.regress import Regress
 from acclimate.tasks.segment import Segment
 from acclimate.tasks.tag import Tag
 from acclimate.tasks.thresholds import Look
