@@ -146,7 +146,7 @@ def parse(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
         if name in ("label", "target_label") and isinstance(value, list | tuple):
             value = SEVERAL.join(map(str, value))
         if name == "sensitive" and isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
+            value = list(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
         if name in LISTS and value is not None:
             value = [value] if isinstance(value, str | os.PathLike) else value
             if not isinstance(value, list | tuple):

@@ -166,6 +166,10 @@ def test_both_languages_have_the_same_sentences_with_the_same_values():
             "没有证据表明 a 在源域验证行上优于恒定预测：accuracy 为 0.5（95% 区间 0.4 至 0.6），恒定预测为 0.5",
         ),
         ("a collapses on the target: b", "a 在目标域上的预测塌缩了：b"),
+        (
+            "source and target differ (AUC 0.71, p 4e-36); 450 held-out rows, weighted towards the target, are worth 62",
+            "源域与目标域有差别（AUC 0.71，p = 4e-36）；450 个留出样本按目标域加权后，相当于 62 个",
+        ),
         ("nobody has written this sentence yet", None),
     ],
 )

@@ -88,6 +88,22 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"whole numbers 0 to 255, (\S+) an image", "0 至 255 的整数，每幅图像 {0}"),
     (r"numbers, (\d+) a row", "数字，每行 {0} 个"),
     (r"(\d+) (\w+) files", "{0} 个 {1} 文件"),
+    (r"sensitive, and no input: (.+)", "敏感列，不作为输入：{0}"),
+    (r"sensitive, and an input as you named it: (.+)", "敏感列，按你的指定也作为输入：{0}"),
+    # certainty
+    (r"(\d+) held-out labelled rows of the target itself", "依据目标域自身的 {0} 个留出的有标注样本"),
+    (r"there is no target to test against: holds for rows like the source's", "没有可供检验的目标域：只对与源域相似的样本成立"),
+    (r"no classifier tells the target from held-out source rows \(p (\S+)\)",
+     "没有分类器能把目标域与留出的源域样本区分开（p = {0}）"),
+    (r"(\d+) held-out labelled rows are too few, (\d+) are needed", "留出的有标注样本只有 {0} 个，太少，至少需要 {1} 个"),
+    (r"source and target differ \(AUC (\S+), p (\S+)\); (\d+) held-out rows, weighted towards the target, are worth (\d+)",
+     "源域与目标域有差别（AUC {0}，p = {1}）；{2} 个留出样本按目标域加权后，相当于 {3} 个"),
+    (r"source and target differ \(AUC (\S+), p (\S+)\): weighted towards the target, (\d+) held-out rows are worth (\d+)",
+     "源域与目标域有差别（AUC {0}，p = {1}）：{2} 个留出样本按目标域加权后，只相当于 {3} 个"),
+    (r"source and target differ \(AUC (\S+), p (\S+)\) and hardly overlap: held-out rows weigh (\S+) on average, in the "
+     r"place of 1", "源域与目标域有差别（AUC {0}，p = {1}），几乎不重叠：留出样本的平均权重为 {2}，而应为 1"),
+    (r"source and target differ \(AUC (\S+), p (\S+)\): (\S+) of the target's rows are like no held-out row",
+     "源域与目标域有差别（AUC {0}，p = {1}）：目标域有 {2} 的样本与任何留出样本都不相似"),
     # shifts
     (r"distance (\S+), median (\S+) in the source and (\S+) in the target(?:; (.+))?",
      "距离 {0}，中位数在源域为 {1}，在目标域为 {2}"),
