@@ -167,8 +167,8 @@ def test_both_languages_have_the_same_sentences_with_the_same_values():
         ),
         ("a collapses on the target: b", "a 在目标域上的预测塌缩了：b"),
         (
-            "source and target differ (AUC 0.71, p 4e-36); 450 held-out rows, weighted towards the target, are worth 62",
-            "源域与目标域有差别（AUC 0.71，p = 4e-36）；450 个留出样本按目标域加权后，相当于 62 个",
+            "source and target differ (AUC 0.71, p 4e-36): weighted towards the target, 450 held-out rows are worth 6",
+            "源域与目标域有差别（AUC 0.71，p = 4e-36）：450 个留出样本按目标域加权后，只相当于 6 个",
         ),
         ("nobody has written this sentence yet", None),
     ],
