@@ -52,6 +52,7 @@ def test_the_page_is_one_file_and_the_report_has_a_section(world, tmp_path):
     folder, run = world
     ac.explain(run, folder / "target.csv", out=tmp_path, rows=[7, 3, 7, 1], lang="zh")
     page = (tmp_path / "explanations.html").read_text(encoding="utf-8")
+    assert "该类别的对数几率" in page and "log-odds" not in page
     assert 'lang="zh-Hans"' in page and "<script" not in page
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert page.count('<li class="columns">') == 3

@@ -150,11 +150,11 @@ def test_a_patch_that_decides_is_found():
 
 
 def test_gradients_of_a_transformer_reach_words_and_add_up(tiny_text):
-    texts = ["good old fine film", "bad"]
+    texts = ["good old fine film", "bad", ""]
     domain = read(texts)
     backbone = registry.create(str(tiny_text), "text", {})
     model = Model(backbone, Classify(("no", "yes")), seed=3)
-    found = explain(model, domain, ["yes", "yes"], CPU)
+    found = explain(model, domain, ["yes", "yes", "no"], CPU)
     first = found[0]
     assert first.how == "integrated_gradients" and first.parts.names == ("good", "old", "fine", "film")
     assert first.scores.sum() == pytest.approx(first.whole - first.blank, abs=0.02)
@@ -163,5 +163,6 @@ def test_gradients_of_a_transformer_reach_words_and_add_up(tiny_text):
     same = [score(inputs).item() for inputs in (whole, backbone.collate(texts[:1]))]
     assert same[0] == pytest.approx(same[1], abs=1e-5)
     assert found[1].curves is None  # one word has one order
+    assert len(found[2].scores) == 0 and found[2].whole == pytest.approx(found[2].blank)
     assert not any(parameter.grad is not None for parameter in model.parameters())
     assert all(parameter.requires_grad for parameter in model.head.parameters())

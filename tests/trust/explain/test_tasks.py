@@ -10,6 +10,7 @@ from acclimate.backbones import registry
 from acclimate.domains.domain import Domain, Schema
 from acclimate.domains.read import read
 from acclimate.domains.rows import ListRows
+from acclimate.runs.report.explain import SCORES
 from acclimate.tasks.answer import Answer
 from acclimate.tasks.base import Task
 from acclimate.tasks.registry import TASKS, find
@@ -88,6 +89,7 @@ def test_masks():
 def test_which_tasks_can_be_explained():
     """What has no one score says so by an empty `explained`; numbers and classes have theirs."""
     forms = {find(name).name for name in TASKS if find(name).explained}
+    assert {find(name).explained for name in TASKS if find(name).explained} <= set(SCORES)
     assert {"classify", "regress", "multilabel", "answer", "tag", "translate", "transcribe", "segment"} <= forms
     assert not forms & {"detect", "rank", "verify", "verify_speaker"}
     assert not find("regress", several=True).explained

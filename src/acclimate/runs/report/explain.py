@@ -12,6 +12,7 @@ from acclimate.runs.report.blocks import figures as beside
 from acclimate.runs.report.explained import row
 from acclimate.runs.report.page import put
 from acclimate.runs.report.sections import write_section
+from acclimate.runs.report.told import in_chinese
 from acclimate.runs.report.words import Words, number, sign
 from acclimate.trust.explain.explain import Explanation
 from acclimate.trust.explain.faithful import FEWEST
@@ -23,6 +24,18 @@ STRONGEST = 3
 TOLD = 12
 """Parts that tell domains apart, in the section."""
 CHANCE = 0.5
+SCORES = {
+    "log-odds of the class": "该类别的对数几率",
+    "log-odds of the target": "目标域的对数几率",
+    "number": "数值",
+    "log-odds of the label, or the mean over the labels that were answered": "该标签的对数几率，或所答标签的平均值",
+    "log-probability of where the answer begins and ends": "答案起止位置的对数概率",
+    "mean log-probability of the tags": "各标注的平均对数概率",
+    "mean log-probability of the tokens written": "所写词元的平均对数概率",
+    "log-probability of the transcript by its characters": "转写文本的对数概率",
+    "mean log-probability of the categories of the pixels": "像素类别的平均对数概率",
+}
+"""What scores are called in Chinese."""
 Said = dict[str, str]
 
 
@@ -34,7 +47,7 @@ def told(value: Mapping[str, Any]) -> list[Said]:
         _order(found),
         *_areas(found, value["score"]),
         *_weights(found),
-        *({"en": note, "zh": note} for note in value["notes"]),
+        *(_said(note, in_chinese(note) or note) for note in value["notes"]),
     ]
 
 
@@ -223,7 +236,7 @@ def write_page(
     title = words("explain.rows")
     forms = dict.fromkeys(each.parts.form for each in found)
     colours = words("explain.domains" if domains else "explain.colours")
-    lead = [words("explain.rows.lead", score=value["score"]), colours]
+    lead = [words("explain.rows.lead", score=_score(value, words)), colours]
     lead += [words(f"explain.without.{form}") for form in forms]
     page = {
         "title": words("explain.page", run=name),
@@ -256,6 +269,11 @@ def _parts(value: Mapping[str, Any], words: Words) -> Block:
     return section("parts", words("explain.parts"), [words("explain.parts.lead")], [told_all])
 
 
+def _score(value: Mapping[str, Any], words: Words) -> str:
+    """What the score is, in the page's language."""
+    return words.text(_said(value["score"], SCORES.get(value["score"], value["score"])))
+
+
 def _faithful(value: Mapping[str, Any], words: Words) -> list[Block | None]:
     """The curves of deletion and insertion beside random order."""
     found = value["faithfulness"]["curves"]
@@ -266,7 +284,7 @@ def _faithful(value: Mapping[str, Any], words: Words) -> list[Block | None]:
             {"name": words(f"explain.{order}"), "x": found["share"], "y": found[key]}
             for order, key in (("own", name), ("random", f"random_{name}"))
         ]
-        shape = {"kind": "lines", "series": series, "x_label": words("explain.share"), "y_label": value["score"]}
+        shape = {"kind": "lines", "series": series, "x_label": words("explain.share"), "y_label": _score(value, words)}
         ends = f"{number(found[name][0])} → {number(found[name][-1])}"
         drawn.append((figures.lines(f"explain-{name}", caption, f"{caption} {ends}", shape), caption))
     return [beside(*drawn)]

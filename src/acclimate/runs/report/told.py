@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 
 FORMS: tuple[tuple[str, str], ...] = (
+    # explanations
+    (r"the first (\d+) of (\d+) rows are explained; --limit and --rows choose others",
+     "只解释了 {1} 行中的前 {0} 行；可用 --limit 和 --rows 选择其他行"),
+    (r"(\d+) of (\d+) rows have fewer than two parts: nothing can be told of an order of them",
+     "{1} 行中有 {0} 行的部分少于两个：无法判断其顺序"),
     # the decision
     (r"(.+) is not shown to beat a constant answer on the (.+): (\S+) (.+) against (\S+)",
      "没有证据表明 {0} 在{1}上优于恒定预测：{2} 为 {3}，恒定预测为 {4}"),

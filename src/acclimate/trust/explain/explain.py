@@ -141,7 +141,7 @@ def scorer(model: Model, answer: Any, rows: Rows, place: Place) -> Score:
 
 def _one(score: Score, parts: Parts, answer: Any, seed: int | None) -> Explanation:
     how = method_of(score, parts)
-    whole, blank = scored(score, parts, np.array([[True] * len(parts), [False] * len(parts)]))
+    whole, blank = scored(score, parts, np.array([[True], [False]]).repeat(len(parts), axis=1))
     values = attribute(score, parts, how)
     drawn = None if seed is None else curves(score, parts, values, seed)
     return Explanation(answer, how, parts, values, float(whole), float(blank), drawn)
