@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -91,3 +92,10 @@ def networks(backbone: Any, places: Sequence[Any]) -> dict[str, Any]:
             raise SettingsError("a torch.nn.Module as backbone needs source and target as Domains; use acclimate.read")
         backbone = from_module(backbone, domain.schema.modality, example=domain.rows.take(domain.order[:1]))
     return {backbone.spec.name: partial(copy.deepcopy, backbone)}
+
+
+def fresh(out: str | Path | None) -> Path:
+    """The folder that was named, or a temporary one."""
+    if out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SettingsError("several processes train together: name the folder that they share with out=")
+    return Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="acclimate-"))
