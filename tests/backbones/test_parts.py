@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
 
 from acclimate.backbones import registry
+from acclimate.backbones.base import Backbone
 from acclimate.domains.read import read
 from acclimate.trust.explain.attribute import attribute, method_of
 
@@ -122,6 +125,19 @@ def test_rows_of_sparse_columns_have_those_that_are_not_zero():
     parts = backbone.parts(domain.rows.take(np.array([0])))
     assert parts.names == ("2", "4") and parts.shown["cells"] == [2.0, 1.0]
     assert parts.inputs(np.array([[True, False]])).tolist() == [[0.0, 0.5, 0.0, 0.0]]
+
+
+def test_every_backbone_of_the_list_has_parts_but_those_of_users():
+    lacking = set()
+    for name, entry in registry.BACKBONES.items():
+        module = import_module(f"acclimate.backbones.{entry.module}")
+        own = [
+            each for each in vars(module).values()
+            if isinstance(each, type) and issubclass(each, Backbone) and each.__module__ == module.__name__
+        ]  # fmt: skip
+        if any(each.parts is Backbone.parts for each in own):
+            lacking.add(name)
+    assert lacking == {"two_tower"}
 
 
 def test_images_are_seen_as_the_network_sees_them():

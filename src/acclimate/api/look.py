@@ -101,8 +101,7 @@ def explain(
     from acclimate.runs.explain import LIMIT
     from acclimate.runs.explain import explain as write
 
-    folder = run.folder if isinstance(run, Run) else Path(run)
-    model = run.model if isinstance(run, Run) else Predictor.load(folder, device)
+    folder, model = _model(run, device)
     return write(
         folder, model, data, given.fresh(out), input=input, rows=rows, limit=LIMIT if limit is None else limit,
         answer=answer, seed=seed, language=lang, tell=tell,
@@ -143,8 +142,7 @@ def explain_domains(
     from acclimate.runs.explain_domains import LIMIT
     from acclimate.runs.explain_domains import explain_domains as write
 
-    folder = run.folder if isinstance(run, Run) else Path(run)
-    model = run.model if isinstance(run, Run) else Predictor.load(folder, device)
+    folder, model = _model(run, device)
     return write(
         folder,
         model,
@@ -212,3 +210,10 @@ def embed(
     return {
         name: values.toarray() if hasattr(values, "toarray") else np.asarray(values) for name, values in found.items()
     }
+
+
+def _model(run: Run | str | Path, device: str) -> tuple[Path, Predictor]:
+    """The folder of a run or of a model, and the model to use."""
+    if not isinstance(run, Run):
+        return Path(run), Predictor.load(run, device)
+    return run.folder, run.model if device == "auto" else run.arm(run.result["model"], device)

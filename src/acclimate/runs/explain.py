@@ -89,7 +89,7 @@ def explain(
         "score": task.explained,
         "rows": [told_row(domain, k, int(index[k]), said[k], each) for k, each in enumerate(found)],
         "faithfulness": faithfulness(found, seed),
-        "notes": notes(found, len(whole), rows is not None),
+        "notes": notes(found, len(whole), rows is not None, model.network.at_test is not None),
     }
     value["said"] = [sentence["en"] for sentence in report.told(value)]
     write_json(out / FILE, value)
@@ -118,9 +118,18 @@ def chosen(domain: Domain, rows: Sequence[int] | None, limit: int) -> np.ndarray
     return np.array(list(dict.fromkeys(rows)), dtype=np.int64)
 
 
-def notes(found: Sequence[Explanation], rows: int, named: bool) -> list[str]:
-    """What to mind, a sentence each."""
+def notes(found: Sequence[Explanation], rows: int, named: bool, adapts: bool = False) -> list[str]:
+    """What to mind, a sentence each.
+
+    Args:
+        found: the explanations.
+        rows: how many the data have.
+        named: whether the rows were chosen by their numbers.
+        adapts: whether the model adapts to each row before it answers.
+    """
     said = []
+    if adapts:
+        said.append("the model adapts to each row before it answers; it is explained as it is before that")
     if not named and len(found) < rows:
         said.append(f"the first {len(found)} of {rows} rows are explained; --limit and --rows choose others")
     if short := sum(len(each.parts) < 2 for each in found):

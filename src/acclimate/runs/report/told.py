@@ -6,6 +6,8 @@ import re
 
 FORMS: tuple[tuple[str, str], ...] = (
     # explanations
+    (r"the model adapts to each row before it answers; it is explained as it is before that",
+     "模型在回答每一行之前会先适应该行；这里解释的是适应之前的模型"),
     (r"the first (\d+) of (\d+) rows are explained; --limit and --rows choose others",
      "只解释了 {1} 行中的前 {0} 行；可用 --limit 和 --rows 选择其他行"),
     (r"(\d+) of (\d+) rows have fewer than two parts: nothing can be told of an order of them",
