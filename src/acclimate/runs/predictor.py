@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,7 @@ import numpy as np
 from acclimate.backbones.base import Backbone
 from acclimate.domains import audio
 from acclimate.domains.domain import INTERACTIONS, Domain
-from acclimate.domains.frames import free_name, stream
-from acclimate.domains.labels import as_json, canonical_groups
+from acclimate.domains.frames import stream
 from acclimate.domains.locator import parse
 from acclimate.domains.mask_writer import MaskWriter
 from acclimate.domains.read import read
@@ -26,6 +24,7 @@ from acclimate.runs.features import Features
 from acclimate.runs.layout import Layout
 from acclimate.runs.sentences import SentenceFeatures
 from acclimate.runs.sure import Sure
+from acclimate.runs.written import Written
 from acclimate.tasks.answers import Answers
 from acclimate.tasks.base import KEPT
 from acclimate.training.device import Place, place
@@ -37,16 +36,6 @@ from acclimate.trust.fairness.thresholds import Thresholds
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Also:
-    """What is asked of answers beside themselves; see `Predictor.predict`."""
-
-    k: int | None
-    masks: MaskWriter | None
-    sure: Sure | None
-    equal_opportunity: str | None
 
 
 class Predictor:
@@ -209,24 +198,17 @@ class Predictor:
         self._unseen, self._odd = {}, ()
         if k is not None and self._card.schema.modality != "users":
             raise SettingsError(f"-k is how many items a ranking offers; this model is of task {self.task}")
-        if equal_opportunity is not None:
-            if self._thresholds is None:
-                raise SettingsError(
-                    "equal_opportunity: this model has no thresholds for groups; adapt two classes with --sensitive "
-                    "and --validation above 0"
-                )
-            self._thresholds.of(equal_opportunity)
         asked = sets is not None or abstain is not None
         self._sure = sure = Sure(self._model, self.certainty, sets, abstain) if asked else None
         with ExitStack() as stack:
             drawn = None if masks is None else stack.enter_context(self._mask_writer(masks))
-            also = Also(k, drawn, sure, equal_opportunity)
+            written = Written(k, drawn, sure, self._thresholds, equal_opportunity)
             if output is None:
-                return pd.concat(list(self._frames(data, input, False, also)), ignore_index=True)
+                return pd.concat(list(self._frames(data, input, False, written)), ignore_index=True)
             writer = FrameWriter(output)
             if isinstance(data, str | Path) and Path(parse(data).path).resolve() == writer.path.resolve():
                 raise SettingsError(f"{output} is the input; write the answers to another file")
-            frames = self._frames(data, input, writer.typed, also)
+            frames = self._frames(data, input, writer.typed, written)
             first = next(frames)  # what is wrong with the input shows before a file is begun
             stack.enter_context(writer)
             writer.write(first)
@@ -252,39 +234,16 @@ class Predictor:
         chunks = [self.answers(domain).probabilities for _, domain in self._stream(data, input, False)]
         return np.concatenate([chunk for chunk in chunks if chunk is not None])
 
-    def _frames(self, data: Any, input: str | list[str] | None, typed: bool, also: Also) -> Iterator[pd.DataFrame]:
+    def _frames(
+        self, data: Any, input: str | list[str] | None, typed: bool, written: Written
+    ) -> Iterator[pd.DataFrame]:
         if self._card.schema.modality == "users":
             users = recommend.offered(data, self._model, self._card.schema)
             self._look(users)
-            yield recommend.listed(users, self.answers(users), also.k)
+            yield recommend.listed(users, self.answers(users), written.k)
             return
         for frame, domain in self._stream(data, input, typed):
-            answers, features = self._answered(domain, also.sure)
-            if also.equal_opportunity is not None:
-                answers = self._by_group(answers, frame, also.equal_opportunity)
-            if also.masks is not None:
-                for place, label in zip(frame.iloc[:, 0], answers.prediction, strict=True):
-                    also.masks.write(str(place), label)
-            several = answers.prediction.ndim == 2  # numbers, written as their labels are
-            said = [as_json(row) for row in answers.prediction] if several else answers.prediction
-            added: dict[str, Any] = {"prediction": said}
-            if answers.confidence is not None:
-                added["confidence"] = answers.confidence
-            if answers.probabilities is not None:
-                added |= {f"probability_{name}": answers.probabilities[:, k] for k, name in enumerate(answers.classes)}
-            if also.sure is not None:
-                added |= also.sure.columns(answers, features)
-            yield frame.assign(**{free_name(name, frame.columns): values for name, values in added.items()})
-
-    def _by_group(self, answers: Answers, frame: pd.DataFrame, column: str) -> Answers:
-        """Answers by the thresholds of the groups in a column."""
-        assert self._thresholds is not None and answers.probabilities is not None
-        if column not in frame:
-            raise DataError(f"no column '{column}', whose groups have thresholds of their own")
-        groups = canonical_groups(frame[column])
-        said = self._thresholds.answers(column, answers.probabilities, answers.classes, groups)
-        of = np.where(said == answers.classes[1], answers.probabilities[:, 1], answers.probabilities[:, 0])
-        return replace(answers, prediction=said, confidence=of)
+            yield written.beside(frame, *self._answered(domain, written.sure))
 
     def _answered(self, domain: Domain, sure: Sure | None) -> tuple[Answers, np.ndarray | None]:
         """Answers, and what the head reads of the rows where that is asked for."""
