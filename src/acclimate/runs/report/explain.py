@@ -9,7 +9,7 @@ from typing import Any
 from acclimate.runs.report import figures
 from acclimate.runs.report.blocks import Block, section, table
 from acclimate.runs.report.blocks import figures as beside
-from acclimate.runs.report.explained import row
+from acclimate.runs.report.explained import row, shown
 from acclimate.runs.report.page import put
 from acclimate.runs.report.sections import write_section
 from acclimate.runs.report.told import in_chinese
@@ -165,7 +165,8 @@ def level(value: Mapping[str, Any]) -> str:
 def write(folder: Path, value: Mapping[str, Any]) -> None:
     """Write the section of a run."""
     first, *more = told(value)
-    rows = [[_name(each), str(each["answer"]), _strongest(each)] for each in value["rows"][:SHOWN]]
+    masks = value["task"] == "segment"
+    rows = [[_name(each), shown(each["answer"], masks), _strongest(each)] for each in value["rows"][:SHOWN]]
     write_section(
         folder,
         {
@@ -232,7 +233,8 @@ def write_page(
         **{"mark": mark, "badge": words(f"level.{mark}"), "sentence": first, "figure": "", "caption": ""},
         **{"more": more, "why": [], "next": [], "tiles": []},
     }
-    shown = [row(each, own, words) for each, own in zip(value["rows"], found, strict=True)]
+    masks = value.get("task") == "segment"
+    rows = [row(each, own, words, masks) for each, own in zip(value["rows"], found, strict=True)]
     title = words("explain.rows")
     forms = dict.fromkeys(each.parts.form for each in found)
     colours = words("explain.domains" if domains else "explain.colours")
@@ -246,7 +248,7 @@ def write_page(
         "verdict": top,
         "sections": [
             *([_parts(value, words)] if domains else []),
-            section("rows", title, lead, [{"kind": "explained", "rows": shown}]),
+            section("rows", title, lead, [{"kind": "explained", "rows": rows}]),
             section("faithful", words("explain.faithful"), [words("explain.faithful.lead")], _faithful(value, words)),
         ],
     }

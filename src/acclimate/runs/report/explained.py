@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from acclimate.domains.molecules import known
+from acclimate.runs.report.drawn import told
+from acclimate.runs.report.shown import jpeg
 from acclimate.runs.report.words import Words, number, sign
 from acclimate.trust.explain.explain import Explanation
 
@@ -30,23 +30,25 @@ FAINT = 0.05
 """Share of the strongest score below which an atom has no disc."""
 
 
-def row(each: Mapping[str, Any], found: Explanation, words: Words) -> dict[str, Any]:
-    """A row for the template ``explained.html.j2``."""
+def row(each: Mapping[str, Any], found: Explanation, words: Words, masks: bool = False) -> dict[str, Any]:
+    """A row for the template ``explained.html.j2``; ``masks`` says that answers are such, as text."""
     largest = float(np.abs(found.scores).max(initial=0.0)) or 1.0
     shares = found.scores / largest
     same = each["answer"] == each["prediction"]
     return {
         "form": found.parts.form,
         "title": each["file"] or words("explain.row", number=each["row"]),
-        "answer": shown(each["answer"]),
-        "said": "" if same else words("explain.said", answer=shown(each["prediction"])),
+        "answer": shown(each["answer"], masks),
+        "said": "" if same else words("explain.said", answer=shown(each["prediction"], masks)),
         "score": words("explain.score", score=number(each["score"]), blank=number(each["score_without_parts"])),
         **FORMS[found.parts.form](found, shares, words),
     }
 
 
-def shown(answer: Any) -> str:
-    """An answer as text."""
+def shown(answer: Any, masks: bool = False) -> str:
+    """An answer as text that a person can read."""
+    if masks:
+        return told(str(answer), "masks")
     text = number(answer) if isinstance(answer, float) else str(answer)
     return text if len(text) <= 4 * VALUE else f"{text[: 4 * VALUE]}…"
 
@@ -122,7 +124,7 @@ def _pair(picture: Any, grid: np.ndarray, alt: str, found: Explanation, words: W
     mixed = Image.fromarray((grey * (1 - strength) + tint * strength).round().astype(np.uint8))
     alts = alt, words("explain.heat", best=found.parts.names[int(found.scores.argmax())])
     width, height = size
-    shown = [{"uri": uri(each), "alt": said} for each, said in zip((picture, mixed), alts, strict=True)]
+    shown = [{"uri": jpeg(each)["uri"], "alt": said} for each, said in zip((picture, mixed), alts, strict=True)]
     return {"pictures": shown, "width": width, "height": height}
 
 
@@ -178,13 +180,6 @@ def _molecule(found: Explanation, shares: np.ndarray, words: Words) -> dict[str,
     text = re.sub(r"<!--.*?-->|<\?xml.*?\?>|<rdkit.*?/rdkit:mol>|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     best = found.parts.names[int(found.scores.argmax())]
     return {"svg": text[text.index("<svg") :], "alt": words("explain.molecule", best=best)}
-
-
-def uri(picture: Any) -> str:
-    """A picture as a JPEG in a data URI."""
-    held = io.BytesIO()
-    picture.save(held, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(held.getvalue()).decode("ascii")
 
 
 FORMS: dict[str, Callable[[Explanation, np.ndarray, Words], dict[str, Any]]] = {
