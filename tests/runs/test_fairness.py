@@ -106,6 +106,10 @@ def test_a_threshold_for_each_group_makes_the_positive_answer_as_frequent_for_th
     known = read_json(run.folder / "model" / "fairness.json")["columns"]["sex"]
     bar = new["sex"].map(known)
     assert ((fair["prediction"] == "yes") == (fair["probability_yes"] >= bar)).all()
+    assert (fair["threshold"] == bar).all()
+    model = run.model
+    model.predict(new, equal_opportunity="sex")
+    assert "by 120 held-out source rows: a " in model.notes[-1]
     assert (plain["prediction"] != fair["prediction"]).any()
     found = again.evaluate(new, label="label")["fairness"]["target"]
     deserving = new["label"] == "yes"
@@ -125,6 +129,18 @@ def test_thresholds_are_not_guessed(run):
         DataError, match=r"has the group '\(missing\)', for which there is no threshold; known are a, b"
     ):
         run.predict(new.assign(sex=None), equal_opportunity="sex")
+
+
+def test_what_tells_domains_apart_needs_no_groups(tmp_path):
+    pytest.importorskip("captum")
+    source, target = people(120, 0), people(120, 1, 2.0).drop(columns=["sex", "label"])
+    for name, frame in (("source", source), ("target", target)):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    run = ac.adapt(
+        str(tmp_path / "source.csv"), str(tmp_path / "target.csv"), input=["x", "z"], label="label", sensitive="sex",
+        backbone="columns", method="source_only", plain_baseline=False, out=tmp_path / "run",
+    )  # fmt: skip
+    assert ac.explain_domains(run, out=tmp_path / "out", limit=10)["kind"] == "domains"
 
 
 def test_a_column_that_is_named_as_input_is_one(tmp_path):

@@ -89,7 +89,13 @@ def explain(
         "score": task.explained,
         "rows": [told_row(domain, k, int(index[k]), said[k], each) for k, each in enumerate(found)],
         "faithfulness": faithfulness(found, seed),
-        "notes": notes(found, len(whole), rows is not None, model.network.at_test is not None),
+        "notes": notes(
+            found,
+            len(whole),
+            rows is not None,
+            model.network.at_test is not None,
+            model.origin.get("decision") == "do_not_deploy",
+        ),
     }
     value["said"] = [sentence["en"] for sentence in report.told(value)]
     write_json(out / FILE, value)
@@ -118,7 +124,7 @@ def chosen(domain: Domain, rows: Sequence[int] | None, limit: int) -> np.ndarray
     return np.array(list(dict.fromkeys(rows)), dtype=np.int64)
 
 
-def notes(found: Sequence[Explanation], rows: int, named: bool, adapts: bool = False) -> list[str]:
+def notes(found: Sequence[Explanation], rows: int, named: bool, adapts: bool = False, unfit: bool = False) -> list[str]:
     """What to mind, a sentence each.
 
     Args:
@@ -126,8 +132,11 @@ def notes(found: Sequence[Explanation], rows: int, named: bool, adapts: bool = F
         rows: how many the data have.
         named: whether the rows were chosen by their numbers.
         adapts: whether the model adapts to each row before it answers.
+        unfit: whether the run's decision was not to deploy it.
     """
     said = []
+    if unfit:
+        said.append("the run decided that this model is not fit for the target (do_not_deploy)")
     if adapts:
         said.append("the model adapts to each row before it answers; it is explained as it is before that")
     if not named and len(found) < rows:

@@ -243,6 +243,7 @@ def _before(
 
 def _write_card(out: Path, value: Mapping[str, Any], model: Model, count: int, residue: Mapping[str, Any]) -> None:
     """A card without a name of what was forgotten."""
+    row = next(each for each in value["arms"] if each["name"] == value["model"])
     classes = ", ".join(f"`{name}`" for name in model.task.possible)
     areas = [f"{left['auc']:.2f}" for left in residue.values()]
     told_by = f" A linear probe on its features still tells their rows from others (AUC {', '.join(areas)})."
@@ -254,7 +255,7 @@ tags:
 - acclimate
 ---
 
-# {value["method"]} on {value["backbone"]}
+# {row["method"]} on {row["backbone"]}
 
 Answers with one of {classes}.
 

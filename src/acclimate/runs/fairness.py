@@ -165,7 +165,8 @@ def with_thresholds(found: Thresholds | None, answers: Answers, domain: Domain) 
         if groups is None or answers.probabilities is None or domain.labels is None or set(groups) - set(known):
             continue
         assert found is not None
-        said = found.answers(column, answers.probabilities, answers.classes, groups)
+        second = answers.probabilities[:, 1] >= found.bars(column, groups)
+        said = np.array(answers.classes, dtype=object)[second.astype(int)]
         seen = judged(said, domain.labels, answers.classes)
         value[column] = {
             "accuracy": float(seen["accuracy"].values.mean()),

@@ -69,6 +69,7 @@ class Predictor:
         self._unseen: dict[str, set[str]] = {}
         self._odd: tuple[str, ...] = ()
         self._sure: Sure | None = None
+        self._told: tuple[str, ...] = ()
 
     @classmethod
     def load(
@@ -130,7 +131,7 @@ class Predictor:
     def notes(self) -> tuple[str, ...]:
         """What is odd about the rows that `predict` answered last, a sentence each."""
         never = (f"{what} that training never knew: {len(names)}" for what, names in self._unseen.items() if names)
-        return (*self._odd, *never, *(() if self._sure is None else (self._sure.note,)))
+        return (*self._odd, *never, *(() if self._sure is None else (self._sure.note,)), *self._told)
 
     @property
     def network(self) -> Model:
@@ -203,6 +204,7 @@ class Predictor:
         with ExitStack() as stack:
             drawn = None if masks is None else stack.enter_context(self._mask_writer(masks))
             written = Written(k, drawn, sure, self._thresholds, equal_opportunity)
+            self._told = written.notes
             if output is None:
                 return pd.concat(list(self._frames(data, input, False, written)), ignore_index=True)
             writer = FrameWriter(output)

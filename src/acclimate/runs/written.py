@@ -48,8 +48,9 @@ class Written:
 
     def beside(self, frame: pd.DataFrame, answers: Answers, features: np.ndarray | None) -> pd.DataFrame:
         """The rows with their answers; ``features`` are what the head reads, where `Sure` asks for them."""
-        if self.column is not None:
-            answers = self._by_group(answers, frame, self.column)
+        bars = None if self.column is None else self._bars(frame, self.column)
+        if bars is not None:
+            answers = _by_bar(answers, bars)
         if self.masks is not None:
             for place, label in zip(frame.iloc[:, 0], answers.prediction, strict=True):
                 self.masks.write(str(place), label)
@@ -60,16 +61,35 @@ class Written:
             added["confidence"] = answers.confidence
         if answers.probabilities is not None:
             added |= {f"probability_{name}": answers.probabilities[:, k] for k, name in enumerate(answers.classes)}
+        if bars is not None:
+            added["threshold"] = bars
         if self.sure is not None:
             added |= self.sure.columns(answers, features)
         return frame.assign(**{free_name(name, frame.columns): values for name, values in added.items()})
 
-    def _by_group(self, answers: Answers, frame: pd.DataFrame, column: str) -> Answers:
-        """Answers by the thresholds of the groups in a column."""
-        assert self.thresholds is not None and answers.probabilities is not None
+    def _bars(self, frame: pd.DataFrame, column: str) -> np.ndarray:
+        """The threshold of each row's group."""
+        assert self.thresholds is not None
         if column not in frame:
             raise DataError(f"no column '{column}', whose groups have thresholds of their own")
-        groups = canonical_groups(frame[column])
-        said = self.thresholds.answers(column, answers.probabilities, answers.classes, groups)
-        of = np.where(said == answers.classes[1], answers.probabilities[:, 1], answers.probabilities[:, 0])
-        return replace(answers, prediction=said, confidence=of)
+        return self.thresholds.bars(column, canonical_groups(frame[column]))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What thresholds of groups rest on."""
+        if self.column is None or self.thresholds is None:
+            return ()
+        told = ", ".join(f"{group} {bar:.3f}" for group, bar in self.thresholds.of(self.column).items())
+        return (
+            f"'{self.thresholds.positive}' from the probability of the group in '{self.column}' on, by "
+            f"{self.thresholds.rows} held-out source rows: {told}",
+        )
+
+
+def _by_bar(answers: Answers, bars: np.ndarray) -> Answers:
+    """Answers of two classes, the second from these probabilities on."""
+    assert answers.probabilities is not None
+    second = answers.probabilities[:, 1] >= bars
+    names = np.array(answers.classes, dtype=object)
+    of = np.where(second, answers.probabilities[:, 1], answers.probabilities[:, 0])
+    return replace(answers, prediction=names[second.astype(int)], confidence=of)

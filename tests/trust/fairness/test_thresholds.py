@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from acclimate.trust.fairness.thresholds import equal_opportunity, given
+from acclimate.trust.fairness.thresholds import Thresholds, equal_opportunity
 
 
 def test_the_deserving_of_both_groups_are_chosen_alike() -> None:
@@ -21,7 +21,7 @@ def test_the_deserving_of_both_groups_are_chosen_alike() -> None:
     plain = scores > 0
     assert rate(plain, "a") - rate(plain, "b") > 0.5
     found = equal_opportunity(scores, positive, groups)
-    chosen = given(scores, groups, found)
+    chosen = scores >= Thresholds("yes", {"group": found}, len(scores)).bars("group", groups)
     assert rate(chosen, "a") == pytest.approx(rate(chosen, "b"), abs=1 / 200)
     assert found["a"] - found["b"] == pytest.approx(1.5, abs=0.25)
     assert (chosen == positive).mean() > (plain == positive).mean() + 0.1

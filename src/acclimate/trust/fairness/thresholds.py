@@ -23,10 +23,12 @@ class Thresholds:
     Attributes:
         positive: the answer that people wish for: the second class.
         columns: column to group to the probability from which the answer is the positive one; see `equal_opportunity`.
+        rows: held-out rows that they were fitted to.
     """
 
     positive: str
     columns: Mapping[str, Mapping[str, float]]
+    rows: int
 
     def of(self, column: str) -> Mapping[str, float]:
         """Of one column.
@@ -41,8 +43,8 @@ class Thresholds:
             )
         return self.columns[column]
 
-    def answers(self, column: str, probabilities: np.ndarray, classes: Sequence[str], groups: np.ndarray) -> np.ndarray:
-        """The answers ``[n]``, of probabilities ``[n, 2]`` and the groups ``[n]`` of the rows.
+    def bars(self, column: str, groups: np.ndarray) -> np.ndarray:
+        """The threshold ``[n]`` of each row, by its group in a column.
 
         Raises:
             DataError: a group that was not among the held-out rows.
@@ -53,12 +55,11 @@ class Thresholds:
                 f"column '{column}' has the group '{strange[0]}', for which there is no threshold; known are "
                 f"{', '.join(known)}: leave these rows out, or predict them without thresholds"
             )
-        names = np.array(classes, dtype=object)
-        return names[given(probabilities[:, 1], groups, known).astype(int)]
+        return np.array([known[str(name)] for name in groups])
 
     def write(self, folder: Path) -> None:
         """A file in a model's folder."""
-        write_json(folder / FILE, {"positive": self.positive, "columns": self.columns})
+        write_json(folder / FILE, {"positive": self.positive, "columns": self.columns, "rows": self.rows})
 
     @classmethod
     def load(cls, folder: Path) -> Thresholds | None:
@@ -85,7 +86,9 @@ def fit(
     }
     scores = probabilities[:, 1]
     return Thresholds(
-        str(classes[1]), {name: equal_opportunity(scores, positive, groups) for name, groups in enough.items()}
+        str(classes[1]),
+        {name: equal_opportunity(scores, positive, groups) for name, groups in enough.items()},
+        len(scores),
     )
 
 
@@ -118,11 +121,7 @@ def equal_opportunity(scores: np.ndarray, positive: np.ndarray, groups: np.ndarr
         return found
 
     def accuracy(rate: float) -> float:
-        return float((given(scores, groups, at(rate)) == positive).mean())
+        found = at(rate)
+        return float(((scores >= np.array([found[name] for name in owner])) == positive).mean())
 
     return at(max(np.linspace(0, 1, STEPS), key=accuracy))
-
-
-def given(scores: np.ndarray, groups: np.ndarray, thresholds: Mapping[str, float]) -> np.ndarray:
-    """Which rows ``[n]`` bool get the positive answer."""
-    return scores >= np.array([thresholds[str(name)] for name in groups])
