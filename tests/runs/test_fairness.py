@@ -91,6 +91,20 @@ def test_the_adapted_model_is_told_beside_the_one_in_use_and_each_gap_by_its_nam
     assert "rates are of the answer 'yes'" in told
 
 
+def test_the_worst_group_is_told_first_of_shares_and_of_errors():
+    def said(metric: str) -> str:
+        groups = [
+            {"column": "sex", "group": name, "rows": 20, "metrics": {metric: {"value": value}}}
+            for name, value in (("a", 0.25), ("b", 0.5))
+        ]
+        one = {"arm": "source_only", "groups": groups, "gaps": {"sex": {metric: 0.25}}}
+        table = {**one, "adapted": None, "widened": None, "positive": None}
+        return lines({"source": table, "target": None})[0]
+
+    assert "accuracy a 0.250 (20), b 0.500 (20); gaps: accuracy 0.250" in said("accuracy")
+    assert "mae b 0.500 (20), a 0.250 (20); gaps: mean absolute error 0.250" in said("mae")
+
+
 def test_a_choice_by_groups_that_cannot_be_made_is_refused_before_training(tmp_path):
     frame = people(60, 0)
     options = {"input": ["x", "z"], "label": "label", "choose": "worst_group", "out": tmp_path / "run"}

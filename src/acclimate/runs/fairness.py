@@ -208,7 +208,7 @@ def _line(one: Mapping[str, Any], column: str, where: str) -> str:
     gap = one["gaps"][column]
     primary = next(iter(gap))
     shown = [each for each in one["groups"] if each["column"] == column and primary in each["metrics"]]
-    shown.sort(key=lambda each: each["metrics"][primary]["value"])
+    shown.sort(key=lambda each: each["metrics"][primary]["value"], reverse=primary == "mae")
     hidden = sum(each["column"] == column for each in one["groups"]) - len(shown)
     middle = len(shown) - LISTED
     ends = [*shown[: LISTED // 2], *shown[-LISTED // 2 :]] if middle > 0 else shown
