@@ -36,7 +36,7 @@ def coverage(found: Mapping[str, Any]) -> str:
         groups.setdefault(run["cell"], []).append(run)
     rows = [
         [name, runs[0]["kind"], ", ".join(sorted({run["promise"] for run in runs})),
-         cell([run["coverage"] for run in runs if run["coverage"] is not None] or [float("nan")]),
+         _some([run["coverage"] for run in runs if run["coverage"] is not None]), cell([run["plain"] for run in runs]),
          *(f"{mean(run['ece'][heat] for run in runs):.3f}" for heat in runs[0]["ece"]), str(len(runs))]
         for name, runs in groups.items()
     ]  # fmt: skip
@@ -46,7 +46,7 @@ def coverage(found: Mapping[str, Any]) -> str:
         f"Of {whole['runs']} runs {whole['promised']} were promised sets; {whole['within']} of these are within two "
         f"points of 90 %, {whole['not_below']} are not below 88 %. {whole['flagged']} runs were flagged: no promise."
     )
-    head = ["cell", "kind of shift", "promise", "coverage", *(f"ECE, {heat}" for heat in heats), "seeds"]
+    head = ["cell", "kind of shift", "promise", "coverage", "plain sets", *(f"ECE, {heat}" for heat in heats), "seeds"]
     return f"## Prediction sets of 90 % on the atlas\n\n{told(found)}\n\n{short}\n\n{table(head, rows)}"
 
 
@@ -66,7 +66,11 @@ def fairness(found: Mapping[str, Any]) -> str:
         together = [value["gaps"][list(value["gaps"])[-1]] for value in values]
         said = changes.get((name, arm), [])
         told_of = ", ".join(f"{change} {said.count(change)} of {len(said)}" for change in CHANGES if change in said)
-        gaps = [cell([gap[rate] for gap in together if rate in gap] or [float("nan")]) for rate in RATES]
+        gaps = [_some([gap[rate] for gap in together if rate in gap]) for rate in RATES]
         rows.append([name, arm, cell([value["accuracy"] for value in values]), *gaps, told_of, str(len(values))])
     head = ["domains", "model", "accuracy", *(f"gap, {rate}" for rate in RATES), "against source_only", "seeds"]
     return f"## Groups of people across domains\n\n{told(found)}\n\n{table(head, rows)}"
+
+
+def _some(values: list[float]) -> str:
+    return cell(values) if values else ""
