@@ -83,6 +83,8 @@ def test_a_source_free_arm_still_tells_of_its_source(world):
     assert list(found["arms"]) == ["source_only", "shot"] and set(found["arms"]["shot"]) == {"loss"}
     assert found["arms"]["shot"]["loss"]["auc"] > 0.65
     assert "trained for this audit" in found["notes"][-1]
+    later = overfit.audit(places["source"], places["other"])
+    assert later["arms"]["shot"] == found["arms"]["shot"] and "'shot' is from an earlier audit" in later["notes"]
     beside = {**found, "claimed": 0.1, "canaries": None}
     beside["arms"] = {name: {"loss": {"least_epsilon": proof}} for name, proof in (("source_only", 0.0), ("shot", 9.0))}
     assert not _broken(beside, ["source_only"])  # what was not trained privately breaks no claim

@@ -135,7 +135,9 @@ def _keep_earlier(path: Path, found: dict[str, Any]) -> None:
     if earlier.get("data") != found["data"]:
         found["notes"].append(f"{path.name} of other rows is replaced")
         return
-    found["arms"] = {name: {**earlier["arms"].get(name, {}), **attacks} for name, attacks in found["arms"].items()}
+    found["notes"] += [f"'{name}' is from an earlier audit" for name in earlier["arms"] if name not in found["arms"]]
+    every = {**earlier["arms"], **found["arms"]}
+    found["arms"] = {name: {**earlier["arms"].get(name, {}), **attacks} for name, attacks in every.items()}
     found["shadows"] = found["shadows"] or earlier["shadows"]
     found["canaries"] = found["canaries"] or earlier["canaries"]
 
