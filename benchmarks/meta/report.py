@@ -40,7 +40,8 @@ def _omniglot(found: Mapping[str, Any]) -> str:
         f"1,200 random characters to learn from, the others for the test ({found['episodes']} episodes a seed), images "
         "turned by quarters as further classes, `conv4` of 64; a few minutes of training on a thread of a shared CPU, "
         "which is a small part of what the papers trained for (`maml`: 60,000 steps of 32 tasks); the curves below "
-        "level off as the rate falls to 0 along a cosine, far below what the papers reached. Published figures are of GPU trainings.",
+        "level off as the rate falls to 0 along a cosine, far below what the papers reached. "
+        "Published figures are of GPU trainings.",
         table(
             ["learner", "test", "ours", "published", "seeds", "minutes", "tasks learned from", "pixels alone"],
             [_omniglot_row(rows, found["published"]) for rows in _grouped(usual, "method", "setting")],
