@@ -9,6 +9,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import acclimate as ac
 from acclimate.backbones.registry import create
@@ -85,6 +87,30 @@ def test_a_long_text_is_cut_into_pieces_each_after_the_prompt(make):
         right = torch.tensor([[IGNORED, IGNORED, *piece]])
         nats += float(model.backbone.network(input_ids=torch.tensor([[0, 11, *piece]]), labels=right).loss) * len(piece)
     assert float(whole["nats"][0]) == pytest.approx(nats, rel=1e-5)
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many rows of ``width`` numbers the largest tensor holds that is made inside."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.width, self.rows = width, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        made = [one for one in tree_leaves(found) if isinstance(one, torch.Tensor) and self.width in one.shape]
+        self.rows = max([self.rows, *(one.numel() // self.width for one in made)])
+        return found
+
+
+def test_one_long_text_takes_no_room_for_the_short_ones_beside_it(make):
+    """Ten pieces and nine: nineteen times the logits of one, not ten times ten."""
+    model = make(max_length=8).train()
+    texts = labels(" ".join(f"w{k % 40}" for k in range(79)), *["w1"] * 9)
+    batch = Batch(model.backbone.collate([""] * 10), model.task.encode(texts))
+    with Largest(model.backbone.network.config.vocab_size) as logits:
+        model(batch).loss.mean().backward()
+    assert 19 * 8 <= logits.rows <= 19 * (8 + 1)
 
 
 def test_what_is_written_follows_the_prompt_likeliest_first(make):

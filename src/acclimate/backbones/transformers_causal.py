@@ -17,7 +17,7 @@ from acclimate.backbones import pretrained
 from acclimate.backbones.base import Spec
 from acclimate.backbones.layers import blocks_by_prefix
 from acclimate.backbones.text import CHARACTERS_PER_TOKEN, WritingBackbone, character_lengths, load_tokenizer, readable
-from acclimate.backbones.writer import IGNORED, Writer, mean_to_end
+from acclimate.backbones.writer import IGNORED, Writer, mean_to_end, unlikely
 from acclimate.domains.domain import Rows
 from acclimate.errors import DataError, SettingsError
 from acclimate.settings import build
@@ -113,6 +113,22 @@ class Continuation(Writer):
         self._of = (backbone,)  # in a tuple: not a part of this module
 
     def teach(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        logits, ids, owner = self._pieces(values, mask, texts)
+        if len(owner) == len(texts):
+            return logits, ids
+        return joined(logits, owner, 0.0), joined(ids, owner, IGNORED)
+
+    def nats(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        logits, ids, owner = self._pieces(values, mask, texts)
+        nats, tokens = unlikely(logits, ids)  # by piece: joined, every text would take as much as the longest
+        rows = torch.tensor(owner, device=nats.device)
+        return (
+            nats.new_zeros(len(texts)).index_add(0, rows, nats),
+            tokens.new_zeros(len(texts)).index_add(0, rows, tokens),
+        )
+
+    def _pieces(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor, list[int]]:
+        """Logits ``[p, t, vocabulary]`` and ids ``[p, t]`` of each piece of the texts, and whose it is."""
         (backbone,) = self._of
         room, end = backbone.settings.max_length, backbone.tokenizer.eos_token_id
         whole = [[*ids, end] for ids in backbone.ids(texts)]
@@ -125,10 +141,7 @@ class Continuation(Writer):
         places = (seen.cumsum(1) - 1).clamp(min=0)
         states = torch.cat([values[owner], follows.to(values.dtype)], 1)
         said = backbone.network(inputs_embeds=states, attention_mask=seen, position_ids=places, use_cache=False)
-        logits = said.logits[:, mask.shape[1] - 1 : -1].float()
-        if len(pieces) == len(texts):
-            return logits, ids
-        return joined(logits, owner, 0.0), joined(ids, owner, IGNORED)
+        return said.logits[:, mask.shape[1] - 1 : -1].float(), ids, owner
 
     def write(self, values: Tensor, mask: Tensor) -> tuple[list[str], Tensor]:
         (backbone,) = self._of

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from acclimate.backbones.datastore import Datastore
 
@@ -45,6 +46,10 @@ class Writer(nn.Module):
             Logits ``[n, tokens, vocabulary]``, and the ids ``[n, tokens]`` that are right; `IGNORED` beyond a text.
         """
 
+    def nats(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """How unlikely the texts are, in nats ``[n]``, and their tokens ``[n]``."""
+        return unlikely(*self.teach(values, mask, texts))
+
     @abstractmethod
     def write(self, values: Tensor, mask: Tensor) -> tuple[list[str], Tensor]:
         """A text for each row, and the mean log-probability ``[n]`` of its tokens."""
@@ -59,6 +64,12 @@ class Writer(nn.Module):
         if self.datastore is None and f"{prefix}datastore.keys" in state:
             self.datastore = Datastore.like(state, f"{prefix}datastore.")
         super()._load_from_state_dict(state, prefix, *rest)
+
+
+def unlikely(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of ids ``[n, t]`` under logits ``[n, t, vocabulary]``, summed over tokens ``[n]``, and how many."""
+    each = F.cross_entropy(logits.transpose(1, 2), ids, ignore_index=IGNORED, reduction="none")
+    return each.sum(1), (ids != IGNORED).sum(1)
 
 
 def mean_to_end(scores: Tensor, written: Tensor, end: int | list[int]) -> Tensor:

@@ -9,16 +9,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from acclimate.backbones.writer import IGNORED
+from acclimate.backbones.writer import Writer
 from acclimate.domains.domain import Domain, Rows
 from acclimate.domains.rows import ListRows, texts_of
 from acclimate.errors import DataError
 from acclimate.tasks.answers import Answers, Metric
 from acclimate.tasks.metrics import Weighted
 from acclimate.tasks.sites import Units
-from acclimate.tasks.writing import Write
+from acclimate.tasks.writing import Write, strings
 
 UNKNOWING = math.log(256)
 """Nats a byte of who knows nothing of texts."""
@@ -71,16 +70,23 @@ class Generate(Write):
         return cls(bool(config["own"]))
 
     def outputs(self, head: nn.Module, features: Units) -> dict[str, Tensor]:
-        """As of all that write; outside of training, of a given text its ``nats [n]`` and ``tokens [n]``."""
-        said = super().outputs(head, features)
-        if head.training or "logits" not in said:
-            return said
-        each = F.cross_entropy(said["logits"].transpose(1, 2), said["ids"], ignore_index=IGNORED, reduction="none")
-        return {"nats": each.sum(1), "tokens": (said["ids"] != IGNORED).sum(1)}
+        """As of all that write; of a given text its ``nats [n]`` and ``tokens [n]``, and no logits: those of a long
+        text and a large vocabulary are too many to keep.
+        """
+        if features.targets is None:
+            return super().outputs(head, features)
+        assert isinstance(head, Writer)
+        nats, tokens = head.nats(features.values, features.mask, strings(features.targets.cpu().numpy()))
+        return {"nats": nats, "tokens": tokens}
+
+    @property
+    def tokenwise(self) -> bool:
+        """Never: of a text that is learned only the sum over its tokens is kept."""
+        return False
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Mean cross-entropy over the tokens of each text ``[n]``."""
-        return super().loss(outputs, targets) if "logits" in outputs else outputs["nats"] / outputs["tokens"]
+        return outputs["nats"] / outputs["tokens"]
 
     def decode(
         self,

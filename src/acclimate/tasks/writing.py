@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from acclimate.backbones.base import Backbone
-from acclimate.backbones.writer import IGNORED, Writer
+from acclimate.backbones.writer import IGNORED, Writer, unlikely
 from acclimate.domains.domain import Rows
 from acclimate.errors import SettingsError
 from acclimate.tasks.answers import Answers
@@ -85,9 +84,8 @@ class Write(Task):
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         """Mean cross-entropy over the tokens of each text ``[n]``."""
-        logits, ids = outputs["logits"], outputs["ids"]
-        each = F.cross_entropy(logits.transpose(1, 2), ids, ignore_index=IGNORED, reduction="none")
-        return each.sum(1) / (ids != IGNORED).sum(1).clamp(min=1)
+        nats, tokens = unlikely(outputs["logits"], outputs["ids"])
+        return nats / tokens.clamp(min=1)
 
     def decode(
         self,
