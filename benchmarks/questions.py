@@ -19,7 +19,7 @@ OTHERS = ("de", "es", "zh")
 ARTICLES = 36
 SHOTS = 100
 TESTED = 150
-TRAINING = {"epochs": 8, "batch_size": 8, "learning_rate": 3e-4}
+TRAINING = {"epochs": 4, "batch_size": 8, "learning_rate": 3e-4}
 PROTOCOL = {
     "xquad": """XQuAD: each seed draws 36 of the 48 articles, whose English questions are the source. Tested on the
         other 12: all of their English questions, and 150 in each other language. dann reads the 12 articles' English

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,11 +71,7 @@ class ImageBackbone(LayeredBackbone):
         found, look = self.collate(raw), self.preprocess
         if not self.spec.maps:
             return of_pixels(found, look.mean, look.std, smooth=self.smooth)
-
-        def framed(pixels: Tensor) -> dict[str, Tensor]:
-            return {"pixels": pixels, "frame": found["frame"].to(pixels.device).expand(len(pixels), -1)}
-
-        return of_pixels(found["pixels"], look.mean, look.std, inputs=framed, smooth=self.smooth)
+        return of_canvas(found, look, self.smooth)
 
     def read_maps(self) -> None:
         """Of the whole image on a canvas; the last layer of each size, and the image itself as the finest map.
@@ -164,3 +160,12 @@ def laid_out(images: Tensor, layout: torch.memory_format) -> Tensor:
         return images.contiguous(memory_format=layout)
     n, channels, height, width = images.shape
     return images.permute(0, 2, 3, 1).contiguous().flatten(1).view(n, height, width, channels).permute(0, 3, 1, 2)
+
+
+def of_canvas(found: Mapping[str, Tensor], look: ImagePreprocess, smooth: bool = True) -> Parts:
+    """Patches of the canvas of one image, collated by the preprocessing that made it; its frame stays."""
+
+    def framed(pixels: Tensor) -> dict[str, Tensor]:
+        return {"pixels": pixels, "frame": found["frame"].to(pixels.device).expand(len(pixels), -1)}
+
+    return of_pixels(found["pixels"], look.mean, look.std, inputs=framed, smooth=smooth)

@@ -56,6 +56,15 @@ class Tower(nn.Module):
             found = found * (torch.rand(len(index), 1, device=found.device) >= self.hidden)
         return found if self.side is None else found + self.side(self.features[index])
 
+    def terms(self, index: int) -> dict[str, Tensor]:
+        """What the vector of an id is the sum of, ``[size]`` each: what is ``learned`` of it, and what follows from its
+        ``features``; nothing of one that nobody knows.
+        """
+        if not index:
+            return {}
+        learned = self.embedding.weight[index]
+        return {"learned": learned, **({} if self.side is None else {"features": self.side(self.features[index])})}
+
 
 def features(table: pd.DataFrame) -> np.ndarray:
     """What a table tells of each id, as numbers ``[ids, width]`` float32 (`column_encoder`), in its order.

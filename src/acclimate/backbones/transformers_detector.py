@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from acclimate.backbones import pretrained
 from acclimate.backbones.base import Backbone, Spec
-from acclimate.backbones.image import MAP_TRAINING, Settings
+from acclimate.backbones.image import MAP_TRAINING, Settings, of_canvas
 from acclimate.backbones.layers import blocks_by_prefix
+from acclimate.backbones.parts import Parts
 from acclimate.backbones.preprocess import ImagePreprocess
 from acclimate.backbones.transformers_image import norm_of
 from acclimate.errors import DataError, SettingsError
@@ -92,6 +93,10 @@ class TransformersDetector(Backbone):
     ) -> dict[str, Tensor]:
         pixels, frames = self.preprocess.whole(raw, training=training, rng=rng)
         return {"pixels": pixels, "frame": frames}
+
+    def parts(self, raw: Sequence[np.ndarray]) -> Parts:
+        """Patches of the canvas."""
+        return of_canvas(self.collate(raw), self.preprocess)
 
     def read_maps(self) -> None:
         """It always reads the whole image."""

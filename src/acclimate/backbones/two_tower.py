@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from acclimate.backbones.base import Backbone, Spec
+from acclimate.backbones.parts import Parts
 from acclimate.backbones.towers import Tower, features
 from acclimate.domains.domain import Domain, Modality
 from acclimate.domains.interactions import ITEMS, KNOWN, USERS
@@ -129,17 +131,54 @@ class TwoTower(Backbone):
         found = torch.tensor(index, dtype=torch.int64).reshape(len(columns), len(raw)).T.contiguous()
         return found[:, 0] if self.spec.modality == "users" else found
 
-    def forward(self, inputs: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def parts(self, raw: pd.DataFrame) -> Parts:
+        """What is learned of the user, what follows from his features, and each item of the source that is known of
+        him; of pairs the same of the item.
+        """
+        user, *item = self.collate(raw).reshape(-1).tolist()
+        terms = [(f"{name} of the user", vector) for name, vector in self.users.terms(user).items()]
+        items: list[int] = []
+        if self.history is not None:
+            starts, known = self.source
+            items = known[starts[user] : starts[user + 1]].tolist()
+            terms += [(self.names[ITEMS][k], self.history.vectors.weight[k]) for k in items]
+        first = len(terms)
+        if item:
+            terms += [(f"{name} of the item", vector) for name, vector in self.items.terms(item[0]).items()]
+        names = [name for name, _ in terms]
+        every = torch.stack([vector.cpu() for _, vector in terms]) if terms else torch.zeros(0, self.settings.size)
+        heard = torch.zeros(len(terms), dtype=torch.bool)
+        heard[first - len(items) : first] = True
+
+        def without(kept: np.ndarray) -> dict[str, Tensor]:
+            stays = torch.from_numpy(kept).float()
+            stays[:, heard] /= stays[:, heard].sum(1, keepdim=True).clamp(min=1).sqrt()
+            ends = [0, first, len(terms)] if item else [0, first]
+            return {"vectors": torch.cat([stays[:, a:b] @ every[a:b] for a, b in pairwise(ends)], dim=1)}
+
+        cells = ["known of the user" if known else "" for known in heard.tolist()]
+        return Parts("interactions", tuple(names), tuple(names), without, None, {"cells": cells})
+
+    def forward(self, inputs: Any, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         asked = [self.check_layer(layer) for layer in (layers or [self.spec.default])]
+        if isinstance(inputs, Mapping):  # of `parts`
+            given: Tensor = inputs["vectors"]
+            return dict.fromkeys(asked, given)
         index = inputs if self.spec.modality == "users" else inputs[:, 0]
         vectors = self.users(index)
         if self.history is not None:
-            if self._source is None:
-                self._source = self.by_user()
-            vectors = vectors + self.history(index, *self._source)
+            vectors = vectors + self.history(index, *self.source)
         if self.spec.modality == "pairs":
             vectors = torch.cat([vectors, self._tower("item")(inputs[:, 1])], dim=1)
         return {layer: vectors.float() for layer in asked}
+
+    @property
+    def source(self) -> tuple[Tensor, Tensor]:
+        """`by_user`, found once."""
+        if self._source is None:
+            self._source = self.by_user()
+        return self._source
 
     def by_user(self) -> tuple[Tensor, Tensor]:
         """Items of the source by user: where those of each begin ``[users + 2]``, and the items; of 0 there are none.

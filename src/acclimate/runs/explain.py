@@ -69,8 +69,8 @@ def explain(
     if not (task := model.network.task).explained:
         others = ", ".join(sorted(name for name in TASKS if find(name).explained))
         raise SettingsError(
-            f"explain: an answer of task '{task.name}' has no one score that parts of a row could speak for (it is a "
-            f"list, or is compared with others); these have: {others}"
+            f"explain: an answer of task '{task.name}' has no one score that parts of a row could speak for; these "
+            f"have: {others}"
         )
     if answer is not None and answer not in task.explainable:
         known = task.explainable

@@ -277,10 +277,12 @@ class Predictor:
             self._unseen.setdefault(what, set()).update(names)
 
     def read(self, data: Any, *, input: str | list[str] | None = None, **options: Any) -> Domain:
-        """Read labelled rows as this model reads them; options as for `acclimate.read`, of a ranking also ``hit``."""
+        """Read rows as this model reads them, labelled if ``label`` is given; options: `acclimate.read`, ``hit``."""
         if self._card.schema.modality in INTERACTIONS:
             if options.pop("sensitive", ()):
                 raise SettingsError("sensitive columns are those of tables; interactions of users and items have none")
+            if "label" not in options:
+                return recommend.asked(data, self._model, self._layout.columns(data, input), self._card.schema)
             return recommend.read_labelled(data, self._model, self._card.schema, **options)
         columns = self._layout.columns(data, input)
         like = self._layout.of(columns or ())[0]

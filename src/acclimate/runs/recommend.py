@@ -13,6 +13,7 @@ from acclimate.backbones.two_tower import TwoTower
 from acclimate.domains.domain import INTERACTIONS, Domain, Schema
 from acclimate.domains.frames import stream
 from acclimate.domains.interactions import ITEMS, USERS, By, beyond, named, read_interactions, read_users
+from acclimate.domains.read import read
 from acclimate.errors import SettingsError
 from acclimate.methods.recommend.plain import biases, factors, knn, popularity, rated_by_knn
 from acclimate.tasks.answers import Answers
@@ -63,6 +64,15 @@ def offered(data: Any, model: Model, schema: Schema) -> Domain:
     """The users that lists are asked for, with what they are known to have hit."""
     users = data if isinstance(data, Domain) else read_users(data, user=schema.inputs[0], item=schema.inputs[1])
     return beyond(users.sealed(), _network(model).hits())
+
+
+def asked(data: Any, model: Model, columns: list[str] | None, schema: Schema) -> Domain:
+    """Rows without labels, as the model reads them: users, or pairs of a user and an item."""
+    if schema.modality == "users":
+        return offered(data, model, schema)
+    names = list(columns or schema.inputs)
+    words = Schema("table", tuple(names), categories=tuple(names))
+    return replace(named(read(data, input=names, modality="table", like=words)), schema=schema)
 
 
 def listed(domain: Domain, answers: Answers, k: int | None) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from acclimate.tasks.base import Kind, Reads, Task
 from acclimate.tasks.box_metrics import MOST, weighted_boxes
 from acclimate.tasks.centers import Centers, detection_loss, middles, peaks
 from acclimate.tasks.metrics import Weighted
-from acclimate.tasks.overlaps import suppress
+from acclimate.tasks.overlaps import found_again, suppress
 from acclimate.tasks.places import inside
 from acclimate.tasks.plain_boxes import Usual, average, blobs
 from acclimate.tasks.sites import Maps, Site
@@ -207,6 +207,20 @@ class Detect(Task):
             there = scores >= SAID
             confidence[row] = scores[there].mean() if there.any() else 1 - scores.max(initial=0.0)
         return Answers(said, confidence=confidence)
+
+    explained: ClassVar[str] = "overlap with the boxes found, times how sure each is; without one, minus the surest"
+
+    def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
+        """Kinds ``[m]`` and boxes ``[m, 4]`` on the canvas, of score 0.2 and more."""
+        names, boxes, scores = with_scores(answer)
+        laid = boxes_onto(boxes, inputs["frame"][0].numpy(), inputs["pixels"].shape[2])
+        there = [k for k, score in enumerate(scores) if score >= SAID]
+        return [self.kinds.index(names[k]) for k in there], torch.from_numpy(laid[there]).float()
+
+    def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
+        """See `found_again` ``[n]``; where nothing was found, minus the highest score."""
+        found = self.brief(outputs)["found"]
+        return found_again(found, *goal) if goal[0] else -found[..., 0].amax(1)
 
     @property
     def teaches(self) -> bool:

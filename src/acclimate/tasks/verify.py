@@ -245,6 +245,18 @@ class Verify(Task):
         """``roc``, see `acclimate.tasks.verification.roc`."""
         return {} if answers.vectors is None else {"roc": roc(answers.vectors, labels)}
 
+    explained: ClassVar[str] = "cosine with that person's rows; of an unknown one, minus that with the nearest"
+
+    @property
+    def explainable(self) -> tuple[str, ...]:
+        """The known people."""
+        return self.people
+
+    def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
+        """How near a row is to a known person, or how far from all of them ``[n]``."""
+        near = outputs["near"]
+        return -near.amax(-1) if goal == UNKNOWN else near[:, self.people.index(goal)]
+
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """Nothing: vectors of a frozen backbone are compared as they are, and `settle` finds where people are."""
         head = People(features.shape[1], len(self.people))

@@ -13,6 +13,7 @@ from acclimate.domains import boxes, masks
 from acclimate.domains.domain import Domain, Shapes
 from acclimate.domains.rows import name_of
 from acclimate.runs.report.shown import jpeg, small
+from acclimate.tasks.detect import SAID
 from acclimate.tasks.overlaps import iou
 
 SIDE = 220
@@ -58,9 +59,9 @@ def draw(
 
 
 def told(label: str, shapes: Shapes) -> str:
-    """A label in words: shares of pixels, or how many objects of each kind."""
+    """A label in words: shares of pixels, or how many objects of each kind are held to be there."""
     if shapes == "boxes":
-        count = Counter(boxes.from_text(label)[0])
+        count = Counter(_objects(label)[0])
         return ", ".join(f"{n} {name}" for name, n in count.most_common()) or "0"
     found = masks.from_text(label)
     shares = {name: float(masks.decoded(runs, found.size).mean()) for name, runs in found.runs.items()}
@@ -74,7 +75,7 @@ def _pixels_apart(before: str, after: str) -> float:
 
 
 def _boxes_apart(before: str, after: str) -> float:
-    (names, first), (others, second) = boxes.from_text(before), boxes.from_text(after)
+    (names, first), (others, second) = _objects(before), _objects(after)
     if not len(first) or not len(second):
         return float(len(first) + len(second) > 0)
     same = (iou(first, second) >= TOGETHER) & (np.array(names)[:, None] == np.array(others)[None])
@@ -92,7 +93,7 @@ def _painted(picture: Image.Image, label: str, categories: Sequence[str]) -> Ima
 
 
 def _boxed(picture: Image.Image, label: str, categories: Sequence[str]) -> Image.Image:
-    names, corners = boxes.from_text(label)
+    names, corners = _objects(label)
     drawn = small(picture, SIDE)
     scale, pen = drawn.width / picture.width, ImageDraw.Draw(drawn)
     places = {name: k for k, name in enumerate(categories)}
@@ -100,6 +101,13 @@ def _boxed(picture: Image.Image, label: str, categories: Sequence[str]) -> Image
         left, top, right, bottom = (float(n) * scale for n in box)
         pen.rectangle((left, top, max(left, right), max(top, bottom)), outline=_colour(places.get(name, 0)), width=2)
     return drawn
+
+
+def _objects(label: str) -> tuple[list[str], np.ndarray]:
+    """What and where objects are: of an answer those that it is sure enough of."""
+    names, corners, scores = boxes.with_scores(label)
+    kept = np.flatnonzero(scores >= SAID)
+    return [names[k] for k in kept], corners[kept]
 
 
 def _colour(place: int) -> tuple[int, int, int]:

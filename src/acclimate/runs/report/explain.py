@@ -14,6 +14,7 @@ from acclimate.runs.report.page import put
 from acclimate.runs.report.sections import write_section
 from acclimate.runs.report.told import in_chinese
 from acclimate.runs.report.words import Words, number, sign
+from acclimate.tasks.registry import find
 from acclimate.trust.explain.explain import Explanation
 from acclimate.trust.explain.faithful import FEWEST
 
@@ -34,6 +35,13 @@ SCORES = {
     "mean log-probability of the tokens written": "所写词元的平均对数概率",
     "log-probability of the transcript by its characters": "转写文本的对数概率",
     "mean log-probability of the categories of the pixels": "像素类别的平均对数概率",
+    "overlap with the boxes found, times how sure each is; without one, minus the surest": (
+        "与所检框的重叠度乘以其置信度；未检出时为最高置信度的负值"
+    ),
+    "mean log-probability of the ten items offered first, or that of the item": "前十个推荐项（或该项）的平均对数概率",
+    "cosine with that person's rows; of an unknown one, minus that with the nearest": (
+        "与此人样本的余弦相似度；未知者为与最近者相似度的负值"
+    ),
 }
 """What scores are called in Chinese."""
 Said = dict[str, str]
@@ -165,8 +173,8 @@ def level(value: Mapping[str, Any]) -> str:
 def write(folder: Path, value: Mapping[str, Any]) -> None:
     """Write the section of a run."""
     first, *more = told(value)
-    masks = value["task"] == "segment"
-    rows = [[_name(each), shown(each["answer"], masks), _strongest(each)] for each in value["rows"][:SHOWN]]
+    shapes = find(value["task"]).shapes
+    rows = [[_name(each), shown(each["answer"], shapes), _strongest(each)] for each in value["rows"][:SHOWN]]
     write_section(
         folder,
         {
@@ -233,8 +241,8 @@ def write_page(
         **{"mark": mark, "badge": words(f"level.{mark}"), "sentence": first, "figure": "", "caption": ""},
         **{"more": more, "why": [], "next": [], "tiles": []},
     }
-    masks = value.get("task") == "segment"
-    rows = [row(each, own, words, masks) for each, own in zip(value["rows"], found, strict=True)]
+    shapes = "" if domains else find(value["task"]).shapes
+    rows = [row(each, own, words, shapes) for each, own in zip(value["rows"], found, strict=True)]
     title = words("explain.rows")
     forms = dict.fromkeys(each.parts.form for each in found)
     colours = words("explain.domains" if domains else "explain.colours")

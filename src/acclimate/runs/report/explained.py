@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from acclimate.domains.domain import Shapes
 from acclimate.domains.molecules import known
 from acclimate.runs.report.drawn import told
 from acclimate.runs.report.shown import jpeg
@@ -30,25 +31,25 @@ FAINT = 0.05
 """Share of the strongest score below which an atom has no disc."""
 
 
-def row(each: Mapping[str, Any], found: Explanation, words: Words, masks: bool = False) -> dict[str, Any]:
-    """A row for the template ``explained.html.j2``; ``masks`` says that answers are such, as text."""
+def row(each: Mapping[str, Any], found: Explanation, words: Words, shapes: Shapes = "") -> dict[str, Any]:
+    """A row for the template ``explained.html.j2``; ``shapes`` says that answers are such, as text."""
     largest = float(np.abs(found.scores).max(initial=0.0)) or 1.0
     shares = found.scores / largest
     same = each["answer"] == each["prediction"]
     return {
         "form": found.parts.form,
         "title": each["file"] or words("explain.row", number=each["row"]),
-        "answer": shown(each["answer"], masks),
-        "said": "" if same else words("explain.said", answer=shown(each["prediction"], masks)),
+        "answer": shown(each["answer"], shapes),
+        "said": "" if same else words("explain.said", answer=shown(each["prediction"], shapes)),
         "score": words("explain.score", score=number(each["score"]), blank=number(each["score_without_parts"])),
         **FORMS[found.parts.form](found, shares, words),
     }
 
 
-def shown(answer: Any, masks: bool = False) -> str:
+def shown(answer: Any, shapes: Shapes = "") -> str:
     """An answer as text that a person can read."""
-    if masks:
-        return told(str(answer), "masks")
+    if shapes:
+        return told(str(answer), shapes)
     text = number(answer) if isinstance(answer, float) else str(answer)
     return text if len(text) <= 4 * VALUE else f"{text[: 4 * VALUE]}…"
 
@@ -185,6 +186,7 @@ def _molecule(found: Explanation, shares: np.ndarray, words: Words) -> dict[str,
 FORMS: dict[str, Callable[[Explanation, np.ndarray, Words], dict[str, Any]]] = {
     "words": _words,
     "columns": _columns,
+    "interactions": _columns,
     "image": _image,
     "spectrogram": _spectrogram,
     "curves": _curves,

@@ -90,7 +90,7 @@ def explain(
             found.append(_one(score, model.backbone.parts(raw), answer, seed + k if k < count else None))
             say(k + 1, total)
         for k, score in enumerate(scores[:count]):
-            with shuffled(model.head, seed + k) as changed:
+            with shuffled(model.head, seed + k, buffers=True) as changed:
                 found[k] = replace(found[k], head=_likeness(score, found[k], changed))
             say(len(rows) + k + 1, total)
         with shuffled(model.backbone, seed) as changed:
@@ -132,7 +132,7 @@ def scorer(model: Model, answer: Any, rows: Rows, place: Place) -> Score:
         batch = move(Batch(inputs), place.device)
         target = goal.to(place.device).expand(len(batch), *goal.shape[1:]) if isinstance(goal, Tensor) else goal
         features = model.features(batch.inputs)
-        if task.writes:
+        if task.writes and isinstance(target, Tensor):  # a text that was written, which is read along
             features = replace(features, targets=target)
         return task.score(task.outputs(model.head, features), target)
 

@@ -101,18 +101,25 @@ def likeness(first: np.ndarray, second: np.ndarray) -> float | None:
 
 
 @contextmanager
-def shuffled(module: nn.Module, seed: int) -> Iterator[bool]:
+def shuffled(module: nn.Module, seed: int, *, buffers: bool = False) -> Iterator[bool]:
     """Inside the block, the numbers of each weight of a module are in random order: as large as learned, and random.
 
     Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018. Weights of one dimension (norms, biases) stay, unless
     the module has no others; a module without parameters, as a forest, has its float buffers shuffled.
 
+    Args:
+        module: changed inside the block.
+        seed: of the order.
+        buffers: whether float buffers of two dimensions and more are what was learned, too: of heads they are (where
+            people lie).
+
     Yields:
         Whether there was anything to shuffle.
     """
     every: list[Tensor] = [each for each in module.parameters() if each.numel() > 1]
-    chosen = [each for each in every if each.ndim > 1] or every
-    chosen = chosen or [each for each in module.buffers() if each.is_floating_point() and each.numel() > 1]
+    others = [each for each in module.buffers() if each.is_floating_point() and each.numel() > 1]
+    chosen = [each for each in every if each.ndim > 1] or every or others
+    chosen += [each for each in others if buffers and every and each.ndim > 1]
     before = [each.detach().clone() for each in chosen]
     draw = torch.Generator().manual_seed(derive(seed, "shuffled"))
     with torch.no_grad():
