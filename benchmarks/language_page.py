@@ -46,7 +46,8 @@ def questions(found: Mapping[str, Any]) -> str:
     for arm in ("frozen", "full", "plain", "majority"):
         runs = [run[arm] for run in parts.get("pubmedqa", [])]
         abstracts.append([arm, str(len(runs)), *(_cell([run[k] for run in runs]) for k in ("accuracy", "macro_f1"))])
-    places = f"## Questions: places in texts\n\n{told['xquad']} F1 / exact match, per cent.\n\n"
+    passes = found["training"]["epochs"]
+    places = f"## Questions: places in texts\n\n{told['xquad']} {passes} passes. F1 / exact match, per cent.\n\n"
     words = f"## Questions: yes, no or maybe\n\n{told['pubmedqa']}\n\n"
     words += table(["arm", "seeds", "accuracy", "macro-F1"], abstracts)
     return places + table(["arm", "seeds", *LANGUAGES], spans) + "\n" + words if spans else words

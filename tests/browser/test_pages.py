@@ -21,7 +21,9 @@ LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtenges
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory, reports, chromium, cache_of_tests) -> Callable[[str], Path]:
-    """Pages by name: ``sealed``, ``opened`` (in Chinese), ``texts`` (of awkward ones) and ``runs``, which compares."""
+    """Pages by name: ``sealed``, ``opened`` (in Chinese), ``texts`` (of awkward ones), ``runs``, which compares, and
+    ``words`` and ``columns``, which explain.
+    """
     folder = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache_of_tests))
@@ -32,11 +34,14 @@ def pages(tmp_path_factory, reports, chromium, cache_of_tests) -> Callable[[str]
         _examined(opened.folder)
         other = shutil.copytree(opened.folder, folder / ("other-" + "long-" * 12))
         texts = _texts(folder / "texts")
+        for name, run, rows in (("words", texts, _rows()), ("columns", sealed, target)):
+            ac.explain(run, rows, out=folder / name, limit=4)
         found = {
             "sealed": ac.report(sealed),
             "opened": ac.report(opened, lang="zh"),
             "texts": ac.report(texts),
             "runs": ac.report([opened, other], out=folder / "runs.html"),
+            **{name: folder / name / "explanations.html" for name in ("words", "columns")},
         }
     return found.__getitem__
 
@@ -51,20 +56,25 @@ def _examined(folder: Path) -> None:
 
 
 def _texts(folder: Path) -> ac.Run:
-    """A run on texts from right to left, of one long word, and with markup."""
-    rng = np.random.default_rng(0)
-    kinds = ["هذا الهاتف جيد جدا ولكنه غالي", LONG, "<script>document.title = 'gone'</script> phone", "a plain phone"]
-    rows = [f"{kinds[k % 4]} {' '.join(rng.choice(['good', 'bad', 'fine', 'poor'], 3))} {k}" for k in range(120)]
-    frame = pd.DataFrame({"text": rows, "label": rng.choice(["جيد", "not so good at all, really"], 120)})
+    """A run on `_rows`."""
+    frame = _rows()
     source, target = frame.iloc[:80], frame.iloc[80:].drop(columns="label")
     run = ac.adapt(source, target, input="text", label="label", method="shot", training={"steps": 20}, out=folder)
     run.evaluate(frame.iloc[80:], label="label")
     return run
 
 
+def _rows() -> pd.DataFrame:
+    """Texts from right to left, of one long word, and with markup."""
+    rng = np.random.default_rng(0)
+    kinds = ["هذا الهاتف جيد جدا ولكنه غالي", LONG, "<script>document.title = 'gone'</script> phone", "a plain phone"]
+    rows = [f"{kinds[k % 4]} {' '.join(rng.choice(['good', 'bad', 'fine', 'poor'], 3))} {k}" for k in range(120)]
+    return pd.DataFrame({"text": rows, "label": rng.choice(["جيد", "not so good at all, really"], 120)})
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESK], ids=["phone", "desk"])
-@pytest.mark.parametrize("name", ["sealed", "opened", "texts", "runs"])
+@pytest.mark.parametrize("name", ["sealed", "opened", "texts", "runs", "words", "columns"])
 def test_a_page_is_whole_and_readable(look, pages, name, width, dark):
     found = look(pages(name), width, dark)
     assert found["said"] == []
@@ -72,7 +82,7 @@ def test_a_page_is_whole_and_readable(look, pages, name, width, dark):
     assert found["overlaps"] == []
     assert found["faint"] == [], "contrast below 4.5"
     assert found["texts"] > 50 and found["empty"] == 0
-    assert found["pictures"] >= {"sealed": 6, "opened": 8, "texts": 3, "runs": 1}[name]
+    assert found["pictures"] >= {"sealed": 6, "opened": 8, "texts": 3, "runs": 1, "words": 2, "columns": 2}[name]
 
 
 def test_what_looks_for_faults_finds_them(look, tmp_path):

@@ -69,15 +69,17 @@ def _lines(value: Mapping[str, Any]) -> Iterator[str]:
     yield f"{counted(len(value['rows']), 'row')} of {value['data']}, {value['score']}, by {methods}"
     yield from value["said"]
     yield ""
-    yield table([_row(row) for row in value["rows"]])
+    yield table([_row(row, value["task"]) for row in value["rows"]])
 
 
-def _row(row: Mapping[str, Any]) -> dict[str, str]:
+def _row(row: Mapping[str, Any], task: str) -> dict[str, str]:
+    from acclimate.runs.report.explained import short, shown
+    from acclimate.tasks.registry import find
+
     parts = sorted(row["parts"], key=lambda part: -abs(part["score"]))[:STRONGEST]
     strongest = ", ".join(f"{_cut(part['name'])} {part['score']:+.2f}" for part in parts)
-    answer = row["answer"]
-    said = f"{answer:.4g}" if isinstance(answer, float) else _cut(str(answer))
-    return {"row": row["file"] or str(row["row"]), "explained": said, "strongest parts": strongest}
+    said = _cut(shown(row["answer"], find(task).shapes))
+    return {"row": short(row["file"]) or str(row["row"]), "explained": said, "strongest parts": strongest}
 
 
 def _cut(text: str) -> str:

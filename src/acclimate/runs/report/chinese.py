@@ -42,6 +42,7 @@ WORDS = {
     "task.translate": "翻译",
     "task.transcribe": "语音转写",
     "task.segment": "图像分割",
+    "task.detect": "目标检测",
     "task.tag": "序列标注",
     "task.verify": "身份核验",
     "task.generate": "文本生成",

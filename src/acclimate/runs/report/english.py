@@ -42,6 +42,7 @@ WORDS = {
     "task.translate": "translation",
     "task.transcribe": "transcription",
     "task.segment": "segmentation",
+    "task.detect": "object detection",
     "task.tag": "tagging",
     "task.verify": "verification",
     "task.generate": "text generation",

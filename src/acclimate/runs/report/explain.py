@@ -9,7 +9,7 @@ from typing import Any
 from acclimate.runs.report import figures
 from acclimate.runs.report.blocks import Block, section, table
 from acclimate.runs.report.blocks import figures as beside
-from acclimate.runs.report.explained import row, shown
+from acclimate.runs.report.explained import row, short, shown
 from acclimate.runs.report.page import put
 from acclimate.runs.report.sections import write_section
 from acclimate.runs.report.told import in_chinese
@@ -222,7 +222,7 @@ def write_domains(folder: Path, value: Mapping[str, Any]) -> None:
 
 
 def _name(each: Mapping[str, Any]) -> str:
-    return each["file"] or str(each["row"])
+    return short(each["file"]) or str(each["row"])
 
 
 def _strongest(each: Mapping[str, Any]) -> str:

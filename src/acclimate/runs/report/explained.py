@@ -38,12 +38,17 @@ def row(each: Mapping[str, Any], found: Explanation, words: Words, shapes: Shape
     same = each["answer"] == each["prediction"]
     return {
         "form": found.parts.form,
-        "title": each["file"] or words("explain.row", number=each["row"]),
+        "title": short(each["file"]) or words("explain.row", number=each["row"]),
         "answer": shown(each["answer"], shapes),
         "said": "" if same else words("explain.said", answer=shown(each["prediction"], shapes)),
         "score": words("explain.score", score=number(each["score"]), blank=number(each["score_without_parts"])),
         **FORMS[found.parts.form](found, shares, words),
     }
+
+
+def short(file: str | None) -> str:
+    """The end of a file's name: its folder, which may be a class, and itself."""
+    return "/".join((file or "").split("/")[-2:])
 
 
 def shown(answer: Any, shapes: Shapes = "") -> str:
