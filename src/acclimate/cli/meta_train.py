@@ -11,7 +11,7 @@ from typing import Any
 
 from acclimate.cli import options
 from acclimate.cli.progress import progress
-from acclimate.cli.show import between, counted, duration, put, say, table
+from acclimate.cli.show import between, counted, duration, put, say, signed, table
 from acclimate.errors import SettingsError
 
 NAMES = (
@@ -180,9 +180,5 @@ def evaluated(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
 
 def _row(name: str, metrics: Mapping[str, Any], difference: Mapping[str, float] | None) -> dict[str, str]:
     shown = {f"{key} (95 %)": between(m["mean"], (m["low"], m["high"])) for key, m in metrics.items()}
-    gain = (
-        ""
-        if difference is None
-        else f"{difference['mean']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
-    )
+    gain = "" if difference is None else signed({**difference, "value": difference["mean"]})
     return {"": name, **shown, "meta-trained less this": gain}

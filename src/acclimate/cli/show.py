@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from acclimate.digits import digits
+
 
 def say(args: argparse.Namespace, *lines: str) -> None:
     """Remarks for people on stderr; none with ``--quiet`` or ``--json``."""
@@ -32,10 +34,8 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three decimals for shares and scores, four figures for anything large; nothing for None."""
-    if value is None:
-        return ""
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+    """With its `digits`; nothing for None."""
+    return "" if value is None else f"{value:{digits(value)}}"
 
 
 def between(value: float | None, interval: Sequence[float] | None) -> str:
@@ -46,7 +46,11 @@ def between(value: float | None, interval: Sequence[float] | None) -> str:
 def signed(difference: Mapping[str, Any]) -> str:
     """A difference with a sign, and with its interval where there is one."""
     value, low, high = difference["value"], difference["low"], difference["high"]
-    return f"{value:+.3f}" + ("" if low is None else f" ({low:+.3f} to {high:+.3f})")
+    return _signed(value) + ("" if low is None else f" ({_signed(low)} to {_signed(high)})")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+{digits(value)}}"
 
 
 def duration(seconds: float) -> str:

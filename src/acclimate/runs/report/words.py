@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from acclimate.digits import digits
 from acclimate.errors import SettingsError
 from acclimate.runs.report import chinese, english
 from acclimate.runs.report.sections import LANGUAGES
@@ -77,15 +78,13 @@ class Words:
 
 
 def number(value: float | None) -> str:
-    """Three decimals of what is small, four figures of what is large; a dash for nothing."""
-    if value is None:
-        return NOTHING
-    return (f"{value:.3f}" if abs(value) < 100 else f"{value:,.4g}").replace("-", MINUS)
+    """With its `digits`; a dash for nothing."""
+    return NOTHING if value is None else f"{value:{digits(value)}}".replace("-", MINUS)
 
 
 def sign(value: float) -> str:
     """With a sign."""
-    return (f"{value:+.3f}" if abs(value) < 100 else f"{value:+,.4g}").replace("-", MINUS)
+    return f"{value:+{digits(value)}}".replace("-", MINUS)
 
 
 def percent(share: float) -> str:
