@@ -14,12 +14,13 @@ from torch.utils._pytree import tree_leaves
 
 import acclimate as ac
 from acclimate.backbones.registry import create
-from acclimate.backbones.writer import IGNORED
+from acclimate.backbones.writer import IGNORED, unlikely
 from acclimate.cli.main import main
 from acclimate.domains.batch import Batch
 from acclimate.errors import DataError, SettingsError
 from acclimate.tasks.answers import Answers
 from acclimate.tasks.generate import Generate
+from acclimate.tasks.writing import strings
 from acclimate.training.model import Model
 
 OPTIONS = {"task": "generate", "input": "text", "device": "cpu", "precision": "fp32"}
@@ -104,13 +105,21 @@ class Largest(TorchDispatchMode):
 
 
 def test_one_long_text_takes_no_room_for_the_short_ones_beside_it(make):
-    """Ten pieces and nine: nineteen times the logits of one, not ten times ten."""
+    """Ten pieces and nine are at most a batch of ten at a time, and their gradients are those of all at once."""
     model = make(max_length=8).train()
     texts = labels(" ".join(f"w{k % 40}" for k in range(79)), *["w1"] * 9)
     batch = Batch(model.backbone.collate([""] * 10), model.task.encode(texts))
     with Largest(model.backbone.network.config.vocab_size) as logits:
         model(batch).loss.mean().backward()
-    assert 19 * 8 <= logits.rows <= 19 * (8 + 1)
+    assert 10 * 8 <= logits.rows <= 10 * (8 + 1)
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    writer = model.backbone.writer()
+    values = model.backbone(batch.inputs)[model.layer]
+    whole, ids = writer.teach(values, batch.inputs["attention_mask"].bool(), strings(batch.targets.numpy()))
+    nats, tokens = unlikely(whole, ids)
+    (nats / tokens).mean().backward()
+    torch.testing.assert_close({name: p.grad for name, p in model.named_parameters() if p.grad is not None}, found)
 
 
 def test_what_is_written_follows_the_prompt_likeliest_first(make):

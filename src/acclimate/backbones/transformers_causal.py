@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
 
 from acclimate.backbones import pretrained
 from acclimate.backbones.base import Spec
@@ -113,35 +114,53 @@ class Continuation(Writer):
         self._of = (backbone,)  # in a tuple: not a part of this module
 
     def teach(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        logits, ids, owner = self._pieces(values, mask, texts)
+        ids, owner = self._pieces(texts)
+        logits = self._said(values[owner], mask[owner], ids.to(values.device))
         if len(owner) == len(texts):
-            return logits, ids
-        return joined(logits, owner, 0.0), joined(ids, owner, IGNORED)
+            return logits, ids.to(values.device)
+        return joined(logits, owner, 0.0), joined(ids.to(values.device), owner, IGNORED)
 
     def nats(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        logits, ids, owner = self._pieces(values, mask, texts)
-        nats, tokens = unlikely(logits, ids)  # by piece: joined, every text would take as much as the longest
+        """Of long texts the pieces go through the network in groups no larger than the batch, and once more for the
+        gradients: logits of all of them at once are more than a machine holds.
+        """
+        ids, owner = self._pieces(texts)
+        found = []
+        for of, known in zip(
+            torch.tensor(owner).split(len(texts)), ids.to(values.device).split(len(texts)), strict=True
+        ):
+            given = values[of.to(values.device)], mask[of.to(values.device)], known
+            again = torch.is_grad_enabled() and len(owner) > len(texts)
+            found.append(checkpoint(self._unlikely, *given, use_reentrant=False) if again else self._unlikely(*given))
+        nats, tokens = (torch.cat(each) for each in zip(*found, strict=True))
         rows = torch.tensor(owner, device=nats.device)
         return (
             nats.new_zeros(len(texts)).index_add(0, rows, nats),
             tokens.new_zeros(len(texts)).index_add(0, rows, tokens),
         )
 
-    def _pieces(self, values: Tensor, mask: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor, list[int]]:
-        """Logits ``[p, t, vocabulary]`` and ids ``[p, t]`` of each piece of the texts, and whose it is."""
+    def _pieces(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
+        """Ids ``[p, t]`` of each piece of the texts, and whose it is."""
         (backbone,) = self._of
         room, end = backbone.settings.max_length, backbone.tokenizer.eos_token_id
         whole = [[*ids, end] for ids in backbone.ids(texts)]
         owner = [row for row, ids in enumerate(whole) for _ in range(0, len(ids), room)]
         pieces = [torch.tensor(ids[k : k + room]) for ids in whole for k in range(0, len(ids), room)]
-        ids = pad_sequence(pieces, batch_first=True, padding_value=IGNORED).to(values.device)
+        return pad_sequence(pieces, batch_first=True, padding_value=IGNORED), owner
+
+    def _unlikely(self, values: Tensor, mask: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return unlikely(self._said(values, mask, ids), ids)
+
+    def _said(self, values: Tensor, mask: Tensor, ids: Tensor) -> Tensor:
+        """Logits ``[p, t, vocabulary]`` of the ids after what the mask shows of the values ``[p, ..., d]``."""
+        (backbone,) = self._of
         known = (ids != IGNORED).long()
         follows = backbone.network.get_input_embeddings()(ids.clamp(min=0))
-        seen = torch.cat([mask[owner].long(), known], 1)
+        seen = torch.cat([mask.long(), known], 1)
         places = (seen.cumsum(1) - 1).clamp(min=0)
-        states = torch.cat([values[owner], follows.to(values.dtype)], 1)
+        states = torch.cat([values, follows.to(values.dtype)], 1)
         said = backbone.network(inputs_embeds=states, attention_mask=seen, position_ids=places, use_cache=False)
-        return said.logits[:, mask.shape[1] - 1 : -1].float(), ids, owner
+        return said.logits[:, mask.shape[1] - 1 : -1].float()
 
     def write(self, values: Tensor, mask: Tensor) -> tuple[list[str], Tensor]:
         (backbone,) = self._of

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from acclimate.cli.show import between, counts, duration, number, put, say, table
+from acclimate.digits import four
 
 WORTH = 0.01
 """Share of answers that must hinge on the target's class shares before they are asked for."""
@@ -43,7 +44,7 @@ def _domain(domain: Mapping[str, Any]) -> str:
     if "classes" in domain:
         parts.append(f"{len(domain['classes'])} classes ({counts(domain['classes'])})")
     if "range" in domain:
-        low, middle, high = (f"{value:.4g}" for value in domain["range"])
+        low, middle, high = map(four, domain["range"])
         parts.append(f"labels {low} to {high} (median {middle})")
     twins = domain["duplicates"]
     if twins["exact"] or twins["near"]:

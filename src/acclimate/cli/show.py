@@ -46,10 +46,11 @@ def between(value: float | None, interval: Sequence[float] | None) -> str:
 def signed(difference: Mapping[str, Any]) -> str:
     """A difference with a sign, and with its interval where there is one."""
     value, low, high = difference["value"], difference["low"], difference["high"]
-    return _signed(value) + ("" if low is None else f" ({_signed(low)} to {_signed(high)})")
+    return sign(value) + ("" if low is None else f" ({sign(low)} to {sign(high)})")
 
 
-def _signed(value: float) -> str:
+def sign(value: float) -> str:
+    """A number with its sign."""
     return f"{value:+{digits(value)}}"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from acclimate.digits import four
 from acclimate.domains.domain import Domain
 from acclimate.domains.labels import apply_label_map
 from acclimate.domains.locator import named_label
@@ -166,7 +167,8 @@ def _plainer(
     for name, scores in beside.items():
         other = scores.metrics[primary.name]
         if other > own if primary.higher_is_better else other < own:
-            yield f"the plain baseline {name} is better than {deployed}: {primary.name} {other:.4g} against {own:.4g}"
+            told = f"{primary.name} {four(other)} against {four(own)}"
+            yield f"the plain baseline {name} is better than {deployed}: {told}"
 
 
 def _read(

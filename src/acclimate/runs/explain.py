@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from acclimate.domains.domain import Domain
+from acclimate.domains.domain import INTERACTIONS, Domain
 from acclimate.domains.rows import name_of
 from acclimate.errors import DataError, SettingsError, unknown
 from acclimate.files import write_json
@@ -74,7 +74,8 @@ def explain(
         )
     if answer is not None and answer not in task.explainable:
         known = task.explainable
-        reason = unknown("class", answer, known) if known else f"--class names none: task '{task.name}' has no classes"
+        reason = f"--class {answer}: answers of task '{task.name}' are explained as they are; leave it out"
+        reason = unknown("class", answer, known) if known else reason
         raise SettingsError(reason)
     said = list(model.answers(domain).prediction)
     asked = said if answer is None else [answer] * len(domain)
@@ -161,6 +162,7 @@ def told_row(domain: Domain, place: int, number: int, said: Any, found: Explanat
     return {
         "row": number,
         "file": name_of(domain.rows, place),
+        "ids": ids(domain, place),
         "prediction": plain(said),
         "answer": plain(found.answer),
         "method": found.how,
@@ -174,6 +176,14 @@ def told_row(domain: Domain, place: int, number: int, said: Any, found: Explanat
         "random_head": _short(found.head),
         "random_backbone": _short(found.backbone),
     }
+
+
+def ids(domain: Domain, place: int) -> list[str] | None:
+    """User, or user and item, of a row that is such."""
+    if domain.schema.modality not in INTERACTIONS:
+        return None
+    frame = domain.rows.take(np.array([place]))
+    return [str(frame[name].iloc[0]) for name in domain.schema.inputs if name in frame]
 
 
 def plain(value: Any) -> Any:

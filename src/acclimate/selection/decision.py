@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from acclimate.digits import four
 from acclimate.selection.evidence import ArmEvidence, Validation
 from acclimate.selection.votes import Votes
 
@@ -145,7 +146,7 @@ def _by_target_labels(
         return Decision("adapt", adapted, ("no source model answers with the target's labels", permission))
     better = _gain(metric, mine, other) > 0
     said = "is better than" if better else "is no better than"
-    reason = f"on the target {adapted} {said} {source_only}: {metric.name} {mine:.4g} against {other:.4g}"
+    reason = f"on the target {adapted} {said} {source_only}: {metric.name} {four(mine)} against {four(other)}"
     return Decision("adapt" if better else "keep_source", adapted if better else source_only, (reason, permission))
 
 
@@ -185,11 +186,11 @@ def _no_better_than_constant(
     worst = score if best.interval is None else best.interval[0 if metric.higher_is_better else 1]
     if _gain(metric, worst, best.constant) > 0:
         return ()
-    bounds = "" if best.interval is None else f" (95 % interval {best.interval[0]:.4g} to {best.interval[1]:.4g})"
+    bounds = "" if best.interval is None else f" (95 % interval {four(best.interval[0])} to {four(best.interval[1])})"
     rows = "source's validation rows without the columns that the target lacks"
     return (
         f"{name} is not shown to beat a constant answer on the {rows if place == 'narrowed' else place + VALIDATION}: "
-        f"{metric.name} {score:.4g}{bounds} against {best.constant:.4g}",
+        f"{metric.name} {four(score)}{bounds} against {four(best.constant)}",
     )
 
 
@@ -205,7 +206,7 @@ def _worse_than_constant(metric: Metric, arms: Mapping[str, ArmEvidence], names:
     score, (low, high) = best.metrics[metric.name], best.interval
     return (
         f"{name} is worse than a constant answer on the labelled target rows: "
-        f"{metric.name} {score:.4g} (95 % interval {low:.4g} to {high:.4g}) against {best.constant:.4g}",
+        f"{metric.name} {four(score)} (95 % interval {four(low)} to {four(high)}) against {four(best.constant)}",
     )
 
 
@@ -219,7 +220,9 @@ def _forgot(metric: Metric, arms: Mapping[str, ArmEvidence], adapted: str, sourc
     best = new if after.interval is None else after.interval[1 if metric.higher_is_better else 0]
     if -_gain(metric, new, old) <= allowed or _gain(metric, best, old) >= 0:
         return ()
-    return (f"{adapted} forgot the source: {metric.name} {new:.4g} on its validation rows, {source_only} {old:.4g}",)
+    return (
+        f"{adapted} forgot the source: {metric.name} {four(new)} on its validation rows, {source_only} {four(old)}",
+    )
 
 
 def _poll(votes: Votes, adapted: str, source_only: str) -> Decision:
@@ -249,7 +252,7 @@ def _by_worst_source(arms: Mapping[str, ArmEvidence], adapted: str, source_only:
     new, old = arms[adapted].worst, arms[source_only].worst
     if new is None or old is None:
         return Decision("keep_source", source_only, ("nothing tells the two apart without labels of the target",))
-    said = f"on the worst of the sources {adapted} has {new:.4g}, {source_only} {old:.4g}; there is no target"
+    said = f"on the worst of the sources {adapted} has {four(new)}, {source_only} {four(old)}; there is no target"
     return Decision("adapt", adapted, (said,)) if new > old else Decision("keep_source", source_only, (said,))
 
 
@@ -260,7 +263,7 @@ def _won(arms: Mapping[str, ArmEvidence], adapted: str, source_only: str) -> tup
         new, old = getattr(arms[adapted], key), getattr(arms[source_only], key)
         if new is not None and old is not None:
             votes += int(np.sign(new - old)) if abs(new - old) > MARGIN else 0
-            lines.append(f"{name}: {adapted} {new:.4g}, {source_only} {old:.4g}")
+            lines.append(f"{name}: {adapted} {four(new)}, {source_only} {four(old)}")
     return votes, lines
 
 
@@ -272,7 +275,7 @@ def _plain_is_better(
     if mine is None or other is None or _gain(metric, other, mine) < 0:
         return ()
     won, scores = _won(arms, plain, chosen)
-    said = f"on the {place}{VALIDATION}: {metric.name} {other:.4g}, {chosen} {mine:.4g}"
+    said = f"on the {place}{VALIDATION}: {metric.name} {four(other)}, {chosen} {four(mine)}"
     if _gain(metric, other, mine) > 0:
         return (f"the plain baseline {plain} is better {said}; its model is in arms/{plain}",)
     if won <= 0:

@@ -208,7 +208,7 @@ class Detect(Task):
             confidence[row] = scores[there].mean() if there.any() else 1 - scores.max(initial=0.0)
         return Answers(said, confidence=confidence)
 
-    explained: ClassVar[str] = "overlap with the boxes found, times how sure each is; without one, minus the surest"
+    explained: ClassVar[str] = "score of finding the same boxes"
 
     def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
         """Kinds ``[m]`` and boxes ``[m, 4]`` on the canvas, of score 0.2 and more."""

@@ -69,6 +69,12 @@ class Generate(Write):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(bool(config["own"]))
 
+    def remarks(self, domain: Domain) -> tuple[str, ...]:
+        """How many texts are empty: they teach that a text may end at once."""
+        assert domain.labels is not None
+        empty = sum(not str(label).strip() for label in domain.labels)
+        return (f"{domain.name}: {empty} of {len(domain)} texts are empty",) if empty else ()
+
     def outputs(self, head: nn.Module, features: Units) -> dict[str, Tensor]:
         """As of all that write; of a given text its ``nats [n]`` and ``tokens [n]``, and no logits: those of a long
         text and a large vocabulary are too many to keep.

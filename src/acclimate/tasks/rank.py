@@ -24,8 +24,6 @@ from acclimate.tasks.sites import Site
 
 LONGEST = 100
 """Items of an answer at most."""
-SHOWN = 10
-"""Items of an answer whose score is explained."""
 NEVER = -1e9
 SCALE = 10.0
 
@@ -157,7 +155,7 @@ class Rank(Task):
             found[row] = json.dumps([item for item in best if item not in hidden][:LONGEST], ensure_ascii=False)
         return Answers(found)
 
-    explained: ClassVar[str] = "mean log-probability of the ten items offered first, or that of the item"
+    explained: ClassVar[str] = "log-probability of the item"
 
     @property
     def explainable(self) -> tuple[str, ...]:
@@ -165,14 +163,12 @@ class Rank(Task):
         return tuple(self.items[place] for place in self.offered)
 
     def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
-        """Places of the first ten items of a list, or of the one item, among those that are offered."""
-        names = [answer] if answer in self._places else parsed(answer)[:SHOWN]
-        offered = {place: k for k, place in enumerate(self.offered)}
-        return [offered[self._places[name]] for name in names]
+        """The place of the first item of a list, or of the one item, among those that are offered."""
+        return self.offered.index(self._places[answer if answer in self._places else parsed(answer)[0]])
 
     def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
-        """Mean log-probability of these items among all that are offered ``[n]``."""
-        return outputs["scores"][:, list(self.offered)].log_softmax(-1)[:, goal].mean(-1)
+        """Log-probability of this item among all that are offered ``[n]``."""
+        return outputs["scores"][:, list(self.offered)].log_softmax(-1)[:, goal]
 
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """ndcg_at_10, recall_at_10, mrr and coverage."""

@@ -245,7 +245,7 @@ class Verify(Task):
         """``roc``, see `acclimate.tasks.verification.roc`."""
         return {} if answers.vectors is None else {"roc": roc(answers.vectors, labels)}
 
-    explained: ClassVar[str] = "cosine with that person's rows; of an unknown one, minus that with the nearest"
+    explained: ClassVar[str] = "cosine that speaks for the answer"
 
     @property
     def explainable(self) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -168,6 +170,11 @@ def test_an_item_is_offered_for_what_its_user_had(tmp_path, own_cache):
     best = [max(row["parts"], key=lambda part: part["score"])["name"] for row in told["rows"] if row["row"] % 2 == 0]
     assert best.count("a") >= 8, best
     assert told["faithfulness"]["better_than_random"] == "yes"
+    assert told["rows"][0]["ids"] == ["u100"]
+    own = ac.explain(run, tmp_path / "new.csv", out=tmp_path / "own", limit=1)["rows"][0]
+    first = json.loads(own["answer"])[0]
+    asked = ac.explain(run, tmp_path / "new.csv", out=tmp_path / "asked", limit=1, answer=first)["rows"][0]
+    assert own["parts"] == asked["parts"], "of a list it is the first item that is explained"
 
 
 def test_which_tasks_can_be_explained():

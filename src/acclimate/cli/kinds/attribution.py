@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from acclimate.cli.show import counted, put, table
+from acclimate.cli.show import counted, put, sign, table
 from acclimate.errors import SettingsError
 
 ABOUT = "words, columns, patches, atoms of a row that speak for its answer"
@@ -73,13 +73,13 @@ def _lines(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _row(row: Mapping[str, Any], task: str) -> dict[str, str]:
-    from acclimate.runs.report.explained import short, shown
+    from acclimate.runs.report.explained import shown, titled
     from acclimate.tasks.registry import find
 
     parts = sorted(row["parts"], key=lambda part: -abs(part["score"]))[:STRONGEST]
-    strongest = ", ".join(f"{_cut(part['name'])} {part['score']:+.2f}" for part in parts)
+    strongest = ", ".join(f"{_cut(part['name'])} {sign(part['score'])}" for part in parts)
     said = _cut(shown(row["answer"], find(task).shapes))
-    return {"row": short(row["file"]) or str(row["row"]), "explained": said, "strongest parts": strongest}
+    return {"row": titled(row), "explained": said, "strongest parts": strongest}
 
 
 def _cut(text: str) -> str:

@@ -334,6 +334,7 @@ WORDS = {
     "explain.own": "按得分顺序",
     "explain.random": "随机顺序",
     "explain.share": "部分的比例",
+    "explain.axis": "得分",
     "explain.without.words": "被去掉的词从文本中删除，或以掩码代替。",
     "explain.without.columns": "被去掉的列取其典型值：源数据的均值或最常见的类别。",
     "explain.without.interactions": "被去掉的内容视为对该用户或物品未知。",

@@ -353,6 +353,7 @@ WORDS = {
     "explain.own": "in the order of the scores",
     "explain.random": "in random order",
     "explain.share": "share of the parts",
+    "explain.axis": "score",
     "explain.without.words": "A word that is left out is missing, or hidden behind masks.",
     "explain.without.columns": "A column that is left out is at its typical value: the mean of the source, or its commonest category.",
     "explain.without.interactions": "What is left out is not known of the user or the item.",

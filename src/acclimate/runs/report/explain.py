@@ -9,14 +9,14 @@ from typing import Any
 from acclimate.runs.report import figures
 from acclimate.runs.report.blocks import Block, section, table
 from acclimate.runs.report.blocks import figures as beside
-from acclimate.runs.report.explained import row, short, shown
+from acclimate.runs.report.explained import row, shown, titled
 from acclimate.runs.report.page import put
 from acclimate.runs.report.sections import write_section
 from acclimate.runs.report.told import in_chinese
 from acclimate.runs.report.words import Words, number, sign
 from acclimate.tasks.registry import find
 from acclimate.trust.explain.explain import Explanation
-from acclimate.trust.explain.faithful import FEWEST
+from acclimate.trust.explain.faithful import ALIKE, FEWEST
 
 SHOWN = 3
 """Rows of the section."""
@@ -35,13 +35,9 @@ SCORES = {
     "mean log-probability of the tokens written": "所写词元的平均对数概率",
     "log-probability of the transcript by its characters": "转写文本的对数概率",
     "mean log-probability of the categories of the pixels": "像素类别的平均对数概率",
-    "overlap with the boxes found, times how sure each is; without one, minus the surest": (
-        "与所检框的重叠度乘以其置信度；未检出时为最高置信度的负值"
-    ),
-    "mean log-probability of the ten items offered first, or that of the item": "前十个推荐项（或该项）的平均对数概率",
-    "cosine with that person's rows; of an unknown one, minus that with the nearest": (
-        "与此人样本的余弦相似度；未知者为与最近者相似度的负值"
-    ),
+    "score of finding the same boxes": "再次检出相同框的得分",
+    "log-probability of the item": "该推荐项的对数概率",
+    "cosine that speaks for the answer": "支持该答案的余弦相似度",
 }
 """What scores are called in Chinese."""
 Said = dict[str, str]
@@ -108,7 +104,7 @@ def _order(found: Mapping[str, Any]) -> Said:
         ),
         "unknown": _said(
             "Whether these explanations do better than a random order of the parts cannot be said: "
-            f"{found['rows']} rows have two parts or more, and {FEWEST} are needed.",
+            f"rows with two parts or more: {found['rows']}, and {FEWEST} are needed.",
             f"无法判断这些解释是否优于随机顺序：只有 {found['rows']} 行含有两个以上的部分，至少需要 {FEWEST} 行。",
         ),
     }[found["better_than_random"]]
@@ -144,11 +140,13 @@ def _weights(found: Mapping[str, Any]) -> list[Said]:
                 f"它们取决于模型学到的内容：换成随机权重后解释不同（秩相关：{each_zh}）。",
             )
         ]
+    alike = [names[name] for name, value in known.items() if value["value"] >= ALIKE]
+    en, zh = " or ".join(each for each, _ in alike), "或".join(each for _, each in alike)
     return [
         _said(
-            f"With random weights they are much the same (rank correlation {each_en}): they tell of the rows more than "
-            "of what was learned.",
-            f"换成随机权重后解释几乎不变（秩相关：{each_zh}）：它们更多反映数据本身，而非模型学到的内容。",
+            f"With {en} they are much the same (rank correlation {each_en}): they tell of the rows more than of what "
+            "was learned.",
+            f"换成{zh}后解释几乎不变（秩相关：{each_zh}）：它们更多反映数据本身，而非模型学到的内容。",
         )
     ]
 
@@ -222,7 +220,7 @@ def write_domains(folder: Path, value: Mapping[str, Any]) -> None:
 
 
 def _name(each: Mapping[str, Any]) -> str:
-    return short(each["file"]) or str(each["row"])
+    return titled(each)
 
 
 def _strongest(each: Mapping[str, Any]) -> str:
@@ -294,7 +292,7 @@ def _faithful(value: Mapping[str, Any], words: Words) -> list[Block | None]:
             {"name": words(f"explain.{order}"), "x": found["share"], "y": found[key]}
             for order, key in (("own", name), ("random", f"random_{name}"))
         ]
-        shape = {"kind": "lines", "series": series, "x_label": words("explain.share"), "y_label": _score(value, words)}
+        shape = {"kind": "lines", "series": series, "x_label": words("explain.share"), "y_label": words("explain.axis")}
         ends = f"{number(found[name][0])} → {number(found[name][-1])}"
         drawn.append((figures.lines(f"explain-{name}", caption, f"{caption} {ends}", shape), caption))
     return [beside(*drawn)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +22,8 @@ SIDE = 192
 """Of a picture, in pixels."""
 FOR, AGAINST = (37, 99, 201), (194, 82, 12)
 """Colours of what speaks for and against an answer in pictures; the page has them as --source and --target."""
+FIRST = 5
+"""Names of a list that are shown."""
 VALUE = 40
 """Characters of a cell."""
 CHANNELS, POINTS = 8, 200
@@ -38,7 +41,7 @@ def row(each: Mapping[str, Any], found: Explanation, words: Words, shapes: Shape
     same = each["answer"] == each["prediction"]
     return {
         "form": found.parts.form,
-        "title": short(each["file"]) or words("explain.row", number=each["row"]),
+        "title": titled(each, words("explain.row", number=each["row"])),
         "answer": shown(each["answer"], shapes),
         "said": "" if same else words("explain.said", answer=shown(each["prediction"], shapes)),
         "score": words("explain.score", score=number(each["score"]), blank=number(each["score_without_parts"])),
@@ -46,17 +49,30 @@ def row(each: Mapping[str, Any], found: Explanation, words: Words, shapes: Shape
     }
 
 
-def short(file: str | None) -> str:
-    """The end of a file's name: its folder, which may be a class, and itself."""
-    return "/".join((file or "").split("/")[-2:])
+def titled(each: Mapping[str, Any], number: str = "") -> str:
+    """What a row is called: its file, with the folder, which may be a class; user and item; else its number."""
+    if each["file"]:
+        return "/".join(each["file"].split("/")[-2:])
+    return ", ".join(each["ids"] or ()) or number or str(each["row"])
 
 
 def shown(answer: Any, shapes: Shapes = "") -> str:
     """An answer as text that a person can read."""
     if shapes:
         return told(str(answer), shapes)
+    if listed := _listed(answer):
+        return ", ".join(listed[:FIRST]) + (", …" if len(listed) > FIRST else "")
     text = number(answer) if isinstance(answer, float) else str(answer)
     return text if len(text) <= 4 * VALUE else f"{text[: 4 * VALUE]}…"
+
+
+def _listed(answer: Any) -> list[str]:
+    """The names of a ranking."""
+    try:
+        found = json.loads(answer) if isinstance(answer, str) and answer.startswith('["') else []
+    except ValueError:
+        return []
+    return [str(name) for name in found]
 
 
 def _words(found: Explanation, shares: np.ndarray, words: Words) -> dict[str, Any]:
