@@ -34,7 +34,7 @@ def test_the_contract_sees_a_violation(tmp_path: Path) -> None:
     """The same layers on a package that is sound, and then imports its command line from its errors."""
     house = tmp_path / "house"
     house.mkdir()
-    for name in ("cli", "api", "settings", "files", "seeds", "memory", "errors"):
+    for name in ("cli", "api", "settings", "files", "seeds", "memory", "digits", "errors"):
         (house / f"{name}.py").write_text("")
     (house / "__init__.py").write_text("import house.api\n")
     config = tmp_path / "pyproject.toml"
