@@ -14,12 +14,14 @@ from safetensors.numpy import load_file
 
 import acclimate as ac
 from acclimate.backbones import registry as backbones
-from acclimate.domains.boxes import from_text
+from acclimate.domains.boxes import from_text, to_text
 from acclimate.errors import SettingsError
 from acclimate.tasks.overlaps import iou
 from acclimate.tasks.plain_boxes import Usual
 from acclimate.tasks.queries import DetectByQueries
+from acclimate.training.device import Place
 from acclimate.training.model import Model
+from acclimate.trust.explain.explain import explain
 
 KINDS = {0: "cat", 1: "disc", 2: "dog"}
 NAMES = ("yolos", "detr", "rt_detr", "d_fine")
@@ -147,6 +149,22 @@ def test_kinds_that_it_knows_by_name_keep_what_it_knows(folders, name):
     assert {id(p) for p in backbone.fresh()} == {id(backbone.network.get_parameter(key)) for key in changed}
     assert not any(key.rpartition(".")[0] == target.removeprefix("network.") for key in changed
                    for target in backbone.lora_targets())  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_box_is_explained_by_patches_that_together_are_the_image(folders, name):
+    """The box is the surest query's own: found again in the whole image, its score is that query's."""
+    model = Model(detector(folders[name]), DetectByQueries(("disc",), Usual(("disc",), (1.0,), ((0, 0, 1, 1),), False)))
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    domain = ac.read(image[None], modality="image")
+    with torch.no_grad():
+        step = model.eval()(ac.domains.batch.Batch(model.backbone.collate([image])))
+    score, kind, *box = model.task.brief(step.outputs)["found"][0, 0].tolist()
+    answer = to_text([("disc", box)], [0.9])
+    assert kind == 0
+    found = explain(model, domain, [answer], Place(torch.device("cpu"), "fp32"), judged=0)[0]
+    assert found.whole == pytest.approx(score, abs=0.01) and len(found.parts) == 64
+    assert found.how == "integrated_gradients" and np.abs(found.scores).max() > 0
 
 
 @pytest.mark.parametrize("name", NAMES)

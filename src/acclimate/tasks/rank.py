@@ -163,12 +163,16 @@ class Rank(Task):
         return tuple(self.items[place] for place in self.offered)
 
     def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
-        """The place of the first item of a list, or of the one item, among those that are offered."""
-        return self.offered.index(self._places[answer if answer in self._places else parsed(answer)[0]])
+        """The place of the first item of a list, or of the one item, among those that are offered; None of an empty
+        list, which is for one who had them all.
+        """
+        first = [answer] if answer in self._places else parsed(answer)[:1]
+        return self.offered.index(self._places[first[0]]) if first else None
 
     def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
-        """Log-probability of this item among all that are offered ``[n]``."""
-        return outputs["scores"][:, list(self.offered)].log_softmax(-1)[:, goal]
+        """Log-probability of this item among all that are offered ``[n]``; 0 of none."""
+        scores = outputs["scores"][:, list(self.offered)].log_softmax(-1)
+        return scores.new_zeros(len(scores)) if goal is None else scores[:, goal]
 
     def weighted_metrics(self, answers: Answers, labels: np.ndarray) -> Weighted:
         """ndcg_at_10, recall_at_10, mrr and coverage."""

@@ -20,6 +20,7 @@ from acclimate.tasks.base import Task
 from acclimate.tasks.detect import Detect
 from acclimate.tasks.plain_boxes import Usual
 from acclimate.tasks.queries import DetectByQueries
+from acclimate.tasks.rank import Rank
 from acclimate.tasks.registry import TASKS, find
 from acclimate.tasks.regress import Regress
 from acclimate.tasks.segment import Segment
@@ -112,7 +113,7 @@ def test_boxes_that_are_found_again_elsewhere_or_less_surely_count_less():
 
 
 def test_boxes():
-    """What is there is where the network looks: patches of the object carry the score."""
+    """Gradients reach the patches, of an image with a box and of one without."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 40, size=(2, 64, 64, 3), dtype=np.uint8)
     model = Model(registry.create("small_cnn", "image", {"size": 64}), Detect(("disc",), NOTHING), seed=1)
@@ -150,6 +151,15 @@ def test_a_random_head_has_people_elsewhere():
     found = explain(model, domain, ["ann", "bob", "cat"], CPU)
     assert np.mean([each.head for each in found]) < 0.5
     assert torch.equal(model.head.centres, before)
+
+
+def test_who_had_every_item_is_told_nothing():
+    task = Rank(("a", "b"), (0, 1))
+    scores = torch.tensor([[2.0, 0.0]])
+    assert task.goal("[]", None, None) is None
+    assert task.score({"scores": scores}, None).tolist() == [0.0]
+    first = task.score({"scores": scores}, task.goal('["a", "b"]', None, None))
+    assert first.tolist() == pytest.approx([float(scores.log_softmax(1)[0, 0])])
 
 
 def test_an_item_is_offered_for_what_its_user_had(tmp_path, own_cache):
