@@ -22,6 +22,8 @@ NAMES = (
     "transcription",
     "translation",
     "summaries",
+    "headlines",
+    "names",
     "questions",
     "generation",
     "driving",
