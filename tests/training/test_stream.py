@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -139,6 +140,29 @@ def test_features_held_in_memory_are_those_on_disk(domain, monkeypatch, tmp_path
         one, two = held.batch(step, slice(1, None, 2)), read.batch(step, slice(1, None, 2))
         assert torch.equal(one.inputs, two.inputs) and torch.equal(one.targets, two.targets)
         assert torch.equal(one.inputs, torch.from_numpy(stored[held.indices(step)[1::2]]))
+
+
+@pytest.mark.parametrize("at_once", [65_536, 5])
+def test_columns_are_made_into_numbers_once(monkeypatch, at_once):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": rng.normal(size=42), "town": rng.choice(["Rome", "Oslo", None], 42), "label": "a"})
+    frame.loc[::5, "age"] = np.nan
+    data = ac.read(frame, input=["age", "town"], label="label")
+    backbone = registry.create("mlp", "table")
+    backbone.fit(data)
+    monkeypatch.setattr(stream_module, "AT_ONCE", at_once)
+
+    def make():
+        return Stream("source", data, backbone, Classify(("a", "b")), size=8, seed=0)
+
+    held = make()
+    monkeypatch.setattr(stream_module, "HELD", 42 * backbone.spec.layers["columns"] * 4 - 1)
+    read = make()
+    assert held.held is not None and read.held is None
+    for step in (0, 3, 7):
+        one, two = held.batch(step, slice(1, None, 2)), read.batch(step, slice(1, None, 2))
+        assert torch.equal(one.inputs, two.inputs)
+        assert torch.equal(one.inputs, backbone.collate(data.rows.take(held.indices(step)[1::2])))
 
 
 def test_pieces_hold_every_row_once():

@@ -73,6 +73,11 @@ class Backbone(nn.Module):
         """Whether `fit` takes statistics of rows: a vocabulary, means."""
         return type(self).fit is not Backbone.fit
 
+    @property
+    def steady(self) -> bool:
+        """Whether `collate` gives a row the same dense numbers each time, beside whichever rows: they can be kept."""
+        return False
+
     def fit(self, domain: Domain) -> None:
         """Learn the preprocessing (vocabulary, column statistics) from inputs; most have nothing to learn."""
 

@@ -62,6 +62,10 @@ class MLP(Backbone):
         """Unless it was taught on columns of one kind."""
         return not self.spec.pretrained or isinstance(self.encoder, LinkedEncoder)
 
+    @property
+    def steady(self) -> bool:
+        return True
+
     def fit(self, domain: Domain) -> None:
         if self.spec.pretrained:  # its weights belong to the columns that it knows
             return

@@ -30,6 +30,10 @@ class PassThrough(Identity):
             backbone.spec, modality="array", layers={layer: backbone.size(layer)}, default=layer, trainable=False
         )
 
+    @property
+    def steady(self) -> bool:
+        return not self.spec.sparse
+
     def collate(self, raw: Any, *, training: bool = False, rng: np.random.Generator | None = None) -> Any:
         if sparse.issparse(raw):
             return csr_tensor(raw)

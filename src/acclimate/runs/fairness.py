@@ -15,8 +15,9 @@ from acclimate.selection.decision import Decision
 from acclimate.tasks.answers import Answers
 from acclimate.tasks.base import Task
 from acclimate.tasks.registry import restore
-from acclimate.trust.fairness.groups import Judged, by_group, columns, gaps, judged, widened, worst
+from acclimate.trust.fairness.groups import Judged, by_group, columns, gaps, judged, worst
 from acclimate.trust.fairness.thresholds import Thresholds, fit
+from acclimate.trust.fairness.widening import widened
 
 KINDS = ("class", "number")
 CHANGES = {
@@ -74,14 +75,9 @@ def table(
     }
     if reference is None or reference == adapted or not {adapted, reference} <= set(seen):
         return value
+    wider = widened(seen[adapted], seen[reference], groups, domain.groups, seed)
     value["widened"] = {
-        column: {
-            metric: asdict(found)
-            for metric, one in seen[adapted].items()
-            if (found := widened(one, seen[reference][metric], names, domain.groups, seed, tests=len(seen[adapted])))
-            is not None
-        }
-        for column, names in groups.items()
+        column: {metric: asdict(one) for metric, one in found.items()} for column, found in wider.items()
     }
     return value
 

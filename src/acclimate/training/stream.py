@@ -21,7 +21,9 @@ from acclimate.seeds import generator
 from acclimate.tasks.base import Task
 
 HELD = 2**30
-"""Bytes of features up to which a stream keeps them in memory."""
+"""Bytes of inputs up to which a stream keeps them in memory."""
+AT_ONCE = 65_536
+"""Rows that are made into inputs at a time, to be kept."""
 POOL = 32
 """Batches that are sorted by length together: enough to bucket well, few enough to stay random."""
 
@@ -61,12 +63,16 @@ class Stream:
         self._plan = np.empty((0, 0), dtype=np.int64)
 
     def _hold(self) -> Tensor | None:
-        """Features that are read as they are, all in memory unless they are large: a batch is then one index away."""
+        """Inputs that stay the same, all in memory unless they are large: a batch is then one index away."""
         rows = self.domain.rows
-        if self.views or not isinstance(self.backbone, PassThrough) or not isinstance(rows, ArrayRows):
+        if self.views or not self.backbone.steady:
             return None
-        size = 4 * math.prod(rows.values.shape)
-        return None if self.backbone.spec.sparse or size > HELD else self.backbone.collate(rows.values[:])
+        if isinstance(rows, ArrayRows) and isinstance(self.backbone, PassThrough):
+            return None if 4 * math.prod(rows.values.shape) > HELD else self.backbone.collate(rows.values[:])
+        if len(rows) * self.backbone.collate(rows.take(np.arange(1))).nbytes > HELD:
+            return None
+        starts = range(0, len(rows), AT_ONCE)
+        return torch.cat([self.backbone.collate(rows.take(np.arange(len(rows))[k : k + AT_ONCE])) for k in starts])
 
     def indices(self, step: int) -> np.ndarray:
         """The rows of the batch of a step, counted from 0."""

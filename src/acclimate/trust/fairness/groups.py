@@ -1,28 +1,22 @@
-"""How a model treats groups of people: metrics by group, gaps between groups, and whether adaptation widened them."""
+"""How a model treats groups of people: metrics by group, and gaps between groups."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from acclimate.errors import DataError, MissingAssetError
-from acclimate.seeds import generator
 from acclimate.trust.shares import clopper_pearson
 
 FEWEST = 10
 """Rows below which a group is suppressed: its figures say little, and may tell of single people."""
 MOST = 20
 """Groups of one column at most."""
-REPLICATES = 2000
-CHANCE = 0.05
-BLOCK = 250
 LACKING = "groups of people are told apart with Fairlearn; install it: pip install 'acclimate[fairness]'"
-
-Change = Literal["widened", "narrowed", "no_evidence"]
 
 
 @dataclass(frozen=True)
@@ -133,92 +127,23 @@ def gaps(metrics: Mapping[str, Judged], sensitive: Mapping[str, np.ndarray]) -> 
     """
     found: dict[str, dict[str, float]] = {}
     for column, groups in sensitive.items():
-        sides = {metric: _sums(one, _hot(groups, one)) for metric, one in metrics.items()}
-        found[column] = {metric: float(_gap(*side)[0]) for metric, side in sides.items() if side[0].shape[1] > 1}
+        sides = {metric: _sums(one, hot_rows(groups, one)) for metric, one in metrics.items()}
+        found[column] = {
+            metric: float(np.ptp(total / rows)) for metric, (total, rows) in sides.items() if len(total) > 1
+        }
     return found
 
 
 def worst(one: Judged, groups: np.ndarray) -> float:
     """The mean in the group where it is least, among groups that are not suppressed (over all rows if all are)."""
-    hot = _hot(groups, one)
+    hot = hot_rows(groups, one)
     if hot.shape[1] == 0:
         return float(one.values.mean())
     total, rows = _sums(one, hot)
     return float((total / rows).min())
 
 
-@dataclass(frozen=True)
-class Widening:
-    """How adaptation changed a gap between groups.
-
-    Attributes:
-        value: gap of the adapted model minus gap of the other, on the same rows: above 0 it is wider.
-        low: of the 95 % bootstrap interval.
-        high: likewise.
-        p_value: see `widened`.
-        change: widened or narrowed where the p-value is small enough and the interval does not hold 0.
-    """
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-    change: Change
-
-
-def widened(
-    adapted: Judged,
-    reference: Judged,
-    groups: np.ndarray,
-    units: np.ndarray | None = None,
-    seed: int = 0,
-    replicates: int = REPLICATES,
-    tests: int = 1,
-) -> Widening | None:
-    """Whether the gap between groups is wider for the adapted model, tested on the same rows.
-
-    The gap is the largest difference between two groups. If the two models treated groups alike, which of their two
-    answers to a row belongs to which model would not matter: a permutation test swaps them row by row at random
-    (Good, Permutation Tests, 2000, chapter 3), two-sided. The interval is a percentile bootstrap of rows. Groups of
-    fewer than 10 rows do not count.
-
-    Args:
-        adapted: a metric of the adapted model.
-        reference: the same of the model that was not adapted.
-        groups: ``[n]``.
-        units: ``[n]`` names; rows of one unit (patient, speaker) are swapped and drawn together.
-        seed: of swaps and draws.
-        replicates: how many of each.
-        tests: metrics that are tested together: the p-value must be below 0.05 divided by them (Bonferroni).
-
-    Returns:
-        None where fewer than two groups count.
-    """
-    hot = _hot(groups, adapted)
-    if hot.shape[1] < 2:
-        return None
-    names = np.arange(len(groups)) if units is None else np.asarray(units).astype(str)
-    owner = np.unique(names, return_inverse=True)[1]
-    count, rng = int(owner.max()) + 1, generator(seed, "widened")
-    ones = np.ones((1, len(groups)))
-    value = float(_weighted_gap(adapted, hot, ones)[0] - _weighted_gap(reference, hot, ones)[0])
-    swapped, drawn = [], []
-    for start in range(0, replicates, BLOCK):
-        size = min(BLOCK, replicates - start)
-        flip = rng.integers(2, size=(size, count))[:, owner].astype(bool)
-        first = np.where(flip, reference.values, adapted.values)
-        second = adapted.values + reference.values - first
-        swapped.append(_gap(first @ hot, hot.sum(axis=0)) - _gap(second @ hot, hot.sum(axis=0)))
-        times = rng.multinomial(count, np.full(count, 1 / count), size=size)[:, owner].astype(float)
-        drawn.append(_weighted_gap(adapted, hot, times) - _weighted_gap(reference, hot, times))
-    chance = (1 + int((np.abs(np.concatenate(swapped)) >= abs(value) - 1e-12).sum())) / (replicates + 1)
-    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
-    sure = chance < CHANCE / tests and not low <= 0 <= high
-    change: Change = "no_evidence" if not sure else "widened" if value > 0 else "narrowed"
-    return Widening(value, float(low), float(high), chance, change)
-
-
-def _hot(groups: np.ndarray, one: Judged) -> np.ndarray:
+def hot_rows(groups: np.ndarray, one: Judged) -> np.ndarray:
     """Which rows count in which group ``[n, groups]`` float, of groups with enough of them."""
     names = np.unique(groups.astype(str))
     hot = groups.astype(str)[:, None] == names
@@ -228,18 +153,7 @@ def _hot(groups: np.ndarray, one: Judged) -> np.ndarray:
 
 
 def _sums(one: Judged, hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return (one.values @ hot)[None], hot.sum(axis=0)
-
-
-def _weighted_gap(one: Judged, hot: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The gap ``[k]`` with each row as often as ``times`` ``[k, n]`` says."""
-    rows = times @ hot
-    return _gap((times * one.values) @ hot, np.where(rows > 0, rows, np.nan))
-
-
-def _gap(total: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    mean = total / rows
-    return np.nanmax(mean, axis=1) - np.nanmin(mean, axis=1)
+    return one.values @ hot, hot.sum(axis=0)
 
 
 def _frame(metrics: Mapping[str, Judged], groups: np.ndarray) -> Any:
