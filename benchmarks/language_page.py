@@ -1,4 +1,4 @@
-"""What docs/benchmarks.md says of language: summaries, questions and language models."""
+"""What docs/benchmarks.md says of language: summaries, headlines, names, questions and language models."""
 
 from __future__ import annotations
 
@@ -55,7 +55,6 @@ def questions(found: Mapping[str, Any]) -> str:
 
 def generation(found: Mapping[str, Any]) -> str:
     """Bits a byte on both sides, by arm."""
-    told = " ".join(str(found["protocol"]).split()).removeprefix("Protocol: ")
     own: dict[str, list[Mapping[str, Any]]] = {}
     for run in found["runs"]:
         named = {run["cell"]: run["arms"]["joint" if run["cell"] == "joint" else "finetune"]}
@@ -69,9 +68,44 @@ def generation(found: Mapping[str, Any]) -> str:
         if name in own:
             values = {side: [arm[side]["bits_per_byte"] for arm in own[name]] for side in ("target", "source")}
             rows.append([name, str(len(own[name])), *map(_bits, values.values())])
-    return f"## Language models\n\n{told[0].upper()}{told[1:]}\n\n" + table(
+    return f"## Language models\n\n{_told(found)}\n\n" + table(
         ["arm", "seeds", "bits a byte, target", "bits a byte, source"], rows
     )
+
+
+def names(found: Mapping[str, Any]) -> str:
+    """F1 of names by pair of topics and arm."""
+    pairs: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for run in found["runs"]:
+        pairs.setdefault((run["source"], run["target"]), []).append(run)
+    rows = []
+    for (source, target), runs in pairs.items():
+        for arm in ("source_only", "dann", "finetune", "lookup"):
+            given = [run["arms"][arm] for run in runs if run["method"] == (arm if arm == "finetune" else "dann")]
+            if given:
+                cells = [_cell([each[name] for each in given]) for name in ("f1", "precision", "recall")]
+                rows.append([f"{source} to {target}", arm, str(len(given)), *cells])
+    head = ["topics", "arm", "seeds", "F1", "precision", "recall"]
+    return f"## Names without capitals\n\n{_told(found)} Per cent.\n\n" + table(head, rows)
+
+
+def headlines(found: Mapping[str, Any]) -> str:
+    """ROUGE by arm on the new topic, and on the source's own held-out news."""
+    runs, kinds = found["runs"], ("rouge1", "rouge2", "rougel")
+    rows = [
+        [arm, str(len(runs)), *(_cell([run["arms"][arm][kind] for run in runs]) for kind in kinds),
+         _cell([run["own"][arm]["rouge1"] for run in runs]) if arm in runs[0]["own"] else ""]
+        for arm in ("source_only", "finetune", "lead3")
+    ]  # fmt: skip
+    head = ["arm", "seeds", "ROUGE-1", "ROUGE-2", "ROUGE-L", "ROUGE-1, source"]
+    shown = [[each["given"], each["written"]] for each in runs[0]["examples"]]
+    told = f"## Headlines\n\n{_told(found)} Per cent.\n\n{table(head, rows)}"
+    return f"{told}\nOf seed {runs[0]['seed']}:\n\n{table(['headline', 'written after finetune'], shown)}"
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    told = " ".join(str(found["protocol"]).split()).removeprefix("Protocol: ")
+    return told[0].upper() + told[1:]
 
 
 def _bits(values: list[float]) -> str:

@@ -262,6 +262,8 @@ SECTIONS = {
     "recommend": recommend_page.section,
     "translation": translation_page.translation,
     "summaries": language_page.summaries,
+    "headlines": language_page.headlines,
+    "names": language_page.names,
     "questions": language_page.questions,
     "generation": language_page.generation,
     "xrays": sites_page.xrays,
