@@ -85,11 +85,26 @@ def test_a_source_free_arm_still_tells_of_its_source(world):
     assert "trained for this audit" in found["notes"][-1]
     later = overfit.audit(places["source"], places["other"])
     assert later["arms"]["shot"] == found["arms"]["shot"] and "'shot' is from an earlier audit" in later["notes"]
-    beside = {**found, "claimed": 0.1, "canaries": None}
-    beside["arms"] = {name: {"loss": {"least_epsilon": proof}} for name, proof in (("source_only", 0.0), ("shot", 9.0))}
+    proofs = {name: {"least_epsilon": proof} for name, proof in (("source_only", 0.0), ("shot", 9.0))}
+    beside = {**found, "claimed": 0.1, "canaries": {"arms": proofs}}
+    beside["arms"] = {name: {"loss": proof} for name, proof in proofs.items()}
     assert not _broken(beside, ["source_only"])  # what was not trained privately breaks no claim
+    assert _broken(beside, ["source_only", "shot"])
     with pytest.raises(SettingsError, match="reads rows of the source while it adapts"):
         overfit.audit(places["source"], places["other"], source_free="dann")
+
+
+def test_shadows_of_a_source_free_arm(world):
+    """Each shadow is adapted as the arm was, and planted rows are looked for in it too."""
+    places, overfit, _ = world
+    alone = overfit.audit(places["source"], places["other"], shadows=3, canaries=80)
+    found = overfit.audit(places["source"], places["other"], shadows=3, canaries=80, source_free="shot")
+    arms = found["arms"]
+    assert arms["source_only"] == alone["arms"]["source_only"]
+    assert set(arms["shot"]) == {"loss", "lira", "rmia"} and arms["shot"]["rmia"]["auc"] > 0.65
+    assert arms["shot"]["rmia"] != arms["source_only"]["rmia"]
+    planted = found["canaries"]["arms"]
+    assert planted["source_only"] == alone["canaries"]["arms"]["source_only"] and planted["shot"]["auc"] > 0.7
 
 
 def test_what_is_refused(world, tmp_path):

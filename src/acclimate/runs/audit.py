@@ -32,6 +32,8 @@ AUDITED = ("adapted", "reference", "plain")
 FILE = "audit.json"
 
 Load = Callable[[str], Predictor]
+Plan = tuple[Recipe, Sequence[str]]
+"""What is carried out, and the arms of it that are attacked."""
 
 
 def audit(
@@ -62,7 +64,7 @@ def audit(
             carried out once more, and the attack tries to tell which half it was.
         seconds: for all trainings together, or None.
         source_free: a method that adapts the source's model without source rows, such as shot: an arm of it is trained
-            by the run's recipe, without privacy, and attacked by loss beside the others.
+            by the run's recipe, without privacy, and attacked beside the others.
         seed: of halves, canaries and trainings.
 
     Raises:
@@ -83,19 +85,18 @@ def audit(
     known = np.arange(len(pool)) < len(inside)
     arms = [row["name"] for row in value["arms"] if row["role"] in AUDITED]
     sure = {name: _confidence(load(name), pool) for name in arms}
+    plans: list[Plan] = [(recipe, arms)]
     if source_free is not None:
         if source_free in sure:
             raise SettingsError(f"audit: '{source_free}' is an arm of the run already; leave --source-free out")
-        beside = _source_free(recipe, source_free, pool)
+        plans.append((_source_free(recipe, source_free), [source_free]))
+        sure |= _carried_out(plans[1], pool)[0]
         notes.append(f"'{source_free}' was trained for this audit, from the source's model on the target alone")
-    share = None if seconds is None else seconds / max(1, shadows + (canaries > 0))
     attacks: dict[str, dict[str, np.ndarray]] = {name: {"loss": logit(p)} for name, p in sure.items()}
-    if source_free is not None:
-        attacks[source_free] = {"loss": logit(beside)}
+    share = None if seconds is None else seconds / max(1, (shadows + (canaries > 0)) * len(plans))
     if shadows:
-        probabilities, drawn = _Shadows(recipe, seed, share).halves(pool, arms, shadows)
-        for name in arms:
-            p = probabilities[name]
+        seen = _Shadows(plans, seed, share).halves(pool, shadows)
+        for name, (p, drawn) in seen.items():
             attacks[name] |= {
                 "lira": lira(logit(sure[name]), logit(p), drawn),
                 "rmia": rmia(sure[name], p, drawn, ~known),
@@ -103,7 +104,7 @@ def audit(
     planted: dict[str, Any] | None = None
     delta = 0.0 if value["privacy"] is None else value["privacy"]["delta"]
     if canaries:
-        planted = _Shadows(recipe, seed, share).planted(inside, outside, arms, canaries, delta)
+        planted = _Shadows(plans, seed, share).planted(inside, outside, canaries, delta)
     found: dict[str, Any] = {
         "members": len(inside),
         "others": len(outside),
@@ -153,7 +154,8 @@ def _broken(found: Mapping[str, Any], arms: Sequence[str]) -> bool:
     if found["claimed"] is None:
         return False
     proofs = [attack["least_epsilon"] for arm in arms for attack in found["arms"][arm].values()]
-    proofs += [each["least_epsilon"] for each in (found["canaries"] or {}).get("arms", {}).values()]
+    planted = (found["canaries"] or {}).get("arms", {})
+    proofs += [planted[arm]["least_epsilon"] for arm in arms if arm in planted]
     return max(proofs) > found["claimed"]
 
 
@@ -198,8 +200,8 @@ def _confidence(model: Predictor, rows: Domain) -> np.ndarray:
     return np.where(right < 0, 0.0, answers.probabilities[np.arange(len(right)), right])
 
 
-def _source_free(recipe: Recipe, name: str, pool: Domain) -> np.ndarray:
-    """The probability of the right class of each row, by a model that forgot nothing of the source on purpose."""
+def _source_free(recipe: Recipe, name: str) -> Recipe:
+    """The recipe of an arm that adapts the source's model without source rows; it forgets nothing on purpose."""
     if not isinstance(methods.create(name), Tail):
         raise SettingsError(
             f"audit: method '{name}' reads rows of the source while it adapts; shot, tent, adabn do not"
@@ -208,36 +210,42 @@ def _source_free(recipe: Recipe, name: str, pool: Domain) -> np.ndarray:
         raise SettingsError(
             "audit: source or target were Python objects, so that no arm can be trained beside; write them to files"
         )
+    return replace(recipe, method={"name": name}, privacy={}, plain_baseline=False)
+
+
+def _carried_out(plan: Plan, asked: Domain, source: Domain | None = None) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Confidence in the rows asked for, by arm, and the ids that were learned from; the source is the recipe's own, or
+    another.
+    """
+    recipe, arms = plan
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "beside"
-        adapt(replace(recipe, method={"name": name}, privacy={}, plain_baseline=False), folder)
-        return _confidence(Predictor.load(folder / "arms" / path_name(name) / "model"), pool)
+        folder = Path(place) / "shadow"
+        adapt(recipe, folder, source=None if source is None else [source])
+        found = {name: _confidence(Predictor.load(folder / "arms" / path_name(name) / "model"), asked) for name in arms}
+        with np.load(folder / "rows.npz", allow_pickle=False) as rows:
+            return found, rows["learned"]
 
 
 class _Shadows:
-    """Models that are trained as the run was, on rows of which it is known whether they were learned from."""
+    """Models that are trained as others were, on rows of which it is known whether they were learned from."""
 
-    def __init__(self, recipe: Recipe, seed: int, seconds: float | None):
-        if MEMORY in recipe.target:
+    def __init__(self, plans: Sequence[Plan], seed: int, seconds: float | None):
+        if any(MEMORY in recipe.target for recipe, _ in plans):
             raise SettingsError(
                 "audit: the target was a Python object, so that no shadow can be trained; write it to a file"
             )
-        self.recipe = replace(recipe, source=(MEMORY,), seed=seed, budget=seconds or recipe.budget)
-        self.seed = seed
+        self.plans, self.seed, self.seconds = plans, seed, seconds
 
-    def halves(self, pool: Domain, arms: Sequence[str], count: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Probabilities of the right class by arm ``[count, n]``, and which rows each shadow has learned from."""
-        sure: dict[str, list[np.ndarray]] = {name: [] for name in arms}
-        drawn = []
+    def halves(self, pool: Domain, count: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By arm the probabilities of the right class, and which rows each shadow has learned from, ``[count, n]``."""
+        kept: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for number in range(count):
             half = generator(self.seed, "shadow", number).random(len(pool)) < 0.5
-            found, learned = self._trained(pool.select(np.flatnonzero(half)), number, pool, arms)
-            drawn.append(np.isin(pool.ids, learned))
-            for name in arms:
-                sure[name].append(found[name])
-        return {name: np.stack(each) for name, each in sure.items()}, np.stack(drawn)
+            for name, each in self._trained(pool.select(np.flatnonzero(half)), number, pool).items():
+                kept.setdefault(name, []).append(each)
+        return {name: (np.stack([p for p, _ in each]), np.stack([d for _, d in each])) for name, each in kept.items()}
 
-    def planted(self, inside: Domain, outside: Domain, arms: Sequence[str], count: int, delta: float) -> dict[str, Any]:
+    def planted(self, inside: Domain, outside: Domain, count: int, delta: float) -> dict[str, Any]:
         """What is told of rows with wrong labels, of which a random half was planted."""
         assert outside.labels is not None and inside.labels is not None
         count = min(count, len(outside))
@@ -251,26 +259,21 @@ class _Shadows:
         rows = replace(rows, labels=wrong)
         coins = rng.random(count) < 0.5
         pool = join([inside, rows.select(np.flatnonzero(coins))])
-        found, learned = self._trained(pool, -1, rows, arms)
-        there = np.isin(rows.ids, learned)
-        keep = there | ~coins  # of those planted, a share was held out
-        each = {name: logit(p)[keep] for name, p in found.items()}
-        arms_found = {
-            name: {**measured(scores, there[keep]), "least_epsilon": least_epsilon(scores, there[keep], delta)}
-            for name, scores in each.items()
-        }
-        return {"planted": int(there.sum()), "others": int((~coins).sum()), "arms": arms_found}
+        arms, learned = {}, np.zeros(count, dtype=bool)
+        for name, (p, there) in self._trained(pool, -1, rows).items():
+            keep = there | ~coins  # of those planted, a share was held out
+            scores, learned = logit(p)[keep], there
+            arms[name] = {
+                **measured(scores, there[keep]), "least_epsilon": least_epsilon(scores, there[keep], delta)
+            }  # fmt: skip
+        return {"planted": int(learned.sum()), "others": int((~coins).sum()), "arms": arms}
 
-    def _trained(
-        self, source: Domain, number: int, asked: Domain, arms: Sequence[str]
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Confidence in the rows asked for, by arm, and the ids that were learned from."""
-        recipe = replace(self.recipe, seed=int(generator(self.seed, "shadow seed", number).integers(2**31)))
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place) / "shadow"
-            adapt(recipe, folder, source=[source])
-            found = {
-                name: _confidence(Predictor.load(folder / "arms" / path_name(name) / "model"), asked) for name in arms
-            }
-            with np.load(folder / "rows.npz", allow_pickle=False) as rows:
-                return found, rows["learned"]
+    def _trained(self, source: Domain, number: int, asked: Domain) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By arm the confidence in the rows asked for, and which of these were learned from."""
+        found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for recipe, arms in self.plans:
+            seed = int(generator(self.seed, "shadow seed", number).integers(2**31))
+            alike = replace(recipe, source=(MEMORY,), seed=seed, budget=self.seconds or recipe.budget)
+            said, learned = _carried_out((alike, arms), asked, source)
+            found |= {name: (p, np.isin(asked.ids, learned)) for name, p in said.items()}
+        return found
