@@ -97,9 +97,10 @@ def test_voices_that_training_never_heard_are_told_apart(acclimate, write_words,
     assert done.json["interval"] is None, "rows of two people are not independent"
     done = acclimate("predict", tmp_path / "run", "--data", tmp_path / "new")
     assert done.out.splitlines()[0] == "path,prediction,confidence"
-    done = acclimate("adapt", *domains, "--method", "auto", "-o", tmp_path / "other")
-    assert done.code == 2
-    assert "method 'auto' needs classes" in done.err
+    options[3] = "auto"
+    done = acclimate("adapt", *domains, *options[:-1], tmp_path / "other", "--json")
+    assert done.json["decision"] == "keep_source" and "nothing ranks answers" in done.json["reasons"][0]
+    assert {"source_only", "dann", "auto"} <= {arm["name"] for arm in done.json["arms"]}
 
 
 def test_a_network_is_taught_on_sounds_without_labels(acclimate, clips, domains, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 import acclimate as ac
 from acclimate.errors import SettingsError
+from acclimate.runs.pick import UNRANKED
 
 TRAINING = {"epochs": 12, "learning_rate": 5e-3, "batch_size": 32}
 
@@ -46,9 +47,43 @@ def test_the_best_arm_on_held_out_labels_is_taken_as_it_is(tmp_path):
 
 
 def test_without_labels_of_the_target_nothing_ranks_such_arms(tmp_path):
-    options = {"input": ["a", "b", "c"], "label": "y", "task": "regress", "method": "auto"}
-    with pytest.raises(SettingsError, match="held-out labels of the target by which to pick"):
-        ac.adapt(numbers(60, False, 0), numbers(60, True, 1), out=tmp_path / "run", **options)
+    """All are trained and can be looked at, and the model of the source stays, bit for bit."""
+    options = {"input": ["a", "b", "c"], "label": "y", "task": "regress", "device": "cpu", "training": TRAINING}
+    run = ac.compare(
+        numbers(200, False, 0), numbers(100, True, 1), methods=["dann", "coral"], out=tmp_path / "run", **options
+    )
+    assert run.decision == "keep_source" and run.reasons[0] == UNRANKED
+    found = run.evaluate(fresh := numbers(60, True, 2), label="y")["arms"]
+    assert {"source_only", "dann", "coral", "auto"} <= set(found)
+    assert found["auto"]["metrics"] == found["source_only"]["metrics"] != found["dann"]["metrics"]
+    said, kept = run.predict(fresh)["prediction"], run.arm("source_only").predict(fresh)["prediction"]
+    assert (said == kept).all()
+
+
+def test_labels_of_the_target_that_nobody_permitted_change_nothing(tmp_path):
+    options = {"input": ["a", "b", "c"], "label": "y", "task": "regress", "device": "cpu", "training": TRAINING}
+    runs = [
+        ac.compare(
+            numbers(120, False, 0),
+            numbers(80, True, 1).assign(y=poison),
+            methods=["dann"],
+            out=tmp_path / name,
+            **options,
+        )
+        for name, poison in (("a", 0.0), ("b", 1e6))
+    ]
+    fresh = numbers(40, True, 2)
+    for name in ("auto", "dann"):
+        one, two = (run.arm(name).predict(fresh)["prediction"] for run in runs)
+        assert (one == two).all()
+
+
+def test_without_labels_and_without_a_model_of_the_source_it_is_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    wide, narrow = rng.normal(size=(60, 3)), rng.normal(size=(60, 2))
+    source, target = ac.read((wide, wide[:, 0]), label=True), ac.read((narrow, narrow[:, 0]), label=True)
+    with pytest.raises(SettingsError, match="a model of the source to keep, and task 'regress' has none of these here"):
+        ac.adapt(source, target.sealed(), method="auto", backbone="mlp", tune="full", out=tmp_path / "run")
 
 
 def test_texts_are_compared_and_the_one_that_forgets_less_is_taken_of_equals(tiny_seq2seq, tmp_path):

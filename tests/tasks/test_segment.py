@@ -344,6 +344,17 @@ def test_the_sites_of_dann_can_be_named(pair):
         adapt(pair, {"name": "dann", "sites": ["outputs"]}, "wrong")
 
 
+def test_candidates_are_trained_beside_one_model_of_the_source(pair):
+    """The same bits as if each method were asked for alone; without labels of the target the source's model is kept."""
+    run = adapt(pair, "auto", training={**QUICK, "steps": 2})
+    names = ["source_only", "dann:strength=0.03", "fda", "self_training", "auto"]
+    assert [row["name"] for row in run.result["arms"]] == names and run.decision == "keep_source"
+    alone = adapt(pair, "fda", "alone", training={**QUICK, "steps": 2})
+    assert weights(run, "fda") == weights(alone, "fda")
+    assert weights(run, "auto") == weights(run, "source_only") == weights(alone, "source_only")
+    assert set(run.evaluate(pair / "target")["arms"]) == set(names)
+
+
 def test_methods_that_need_classes_are_refused(pair):
     with pytest.raises(SettingsError, match="method 'bbse' needs classes, and task 'segment' has none"):
         adapt(pair, "bbse")

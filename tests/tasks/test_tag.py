@@ -210,7 +210,7 @@ def test_texts_with_spaces_are_the_same_rows(tmp_path, tiny_text):
 
 
 def test_what_cannot_be_is_refused(tmp_path, tiny_text):
-    for method in ("cdan", "shot", "mlls", "auto"):
+    for method in ("cdan", "shot", "mlls"):
         with pytest.raises(SettingsError, match="needs classes"):
             adapt(tmp_path, tiny_text, "a", method=method)
     with pytest.raises(SettingsError, match="use --tune full"):

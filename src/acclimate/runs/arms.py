@@ -12,7 +12,7 @@ from acclimate.errors import SettingsError
 from acclimate.methods import registry as methods
 from acclimate.methods.base import Method
 from acclimate.methods.data import Data
-from acclimate.methods.ensemble.auto import FROZEN, PICKED, TRAINED, Auto
+from acclimate.methods.ensemble.auto import FROZEN, MAPPED, PICKED, TRAINED, Auto
 from acclimate.runs.kit import (
     Kit,
     bottleneck,
@@ -162,7 +162,7 @@ def _candidates(auto: Auto, data: Data, chosen: Kit) -> dict[str, Method]:
     named = auto.candidates not in ((), ("all",))
     usual: tuple[str, ...] = FROZEN if chosen.tune.kind == "frozen" else TRAINED
     if data.task.kind != "class":
-        usual = PICKED
+        usual = MAPPED if data.task.reads == "maps" else PICKED
     network, tune = chosen.network, chosen.tune
     found: dict[str, Method] = {}
     for text in methods.METHODS if auto.candidates == ("all",) else auto.candidates or usual:

@@ -23,6 +23,7 @@ from acclimate.runs.columns import UNLINKED
 from acclimate.runs.evidence import arrays_of, weigh
 from acclimate.runs.folder import Lock, check_free, clear
 from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
+from acclimate.runs.pick import UNRANKED
 from acclimate.runs.prepare import Prepared, prepare
 from acclimate.runs.reading import label_map, read_source, read_target
 from acclimate.runs.recipe import Recipe, again
@@ -221,6 +222,8 @@ def _write_result(
         voters = []  # those that are averaged would outvote the rest
     decision, scores = weigh(asked, records, folders, data, main.name, reference, recipe.seed, prepared.shares, voters)
     decision = heed_data(decision, data, reference)
+    if isinstance(main.method, Auto) and asked.kind != "class" and data.labelled_target_validation is None:
+        decision = replace(decision, reasons=(UNRANKED, *decision.reasons))
     every = {name: arrays_of(place) for name, place in folders.items()} if recipe.sensitive else {}
     if recipe.choose == "worst_group":
         decision = fairness.choose(decision, asked, every, data.source_validation, main.name, reference)

@@ -1,4 +1,4 @@
-"""The best arm of a run by labels of the target that were permitted, where answers cannot be averaged."""
+"""The arm of a run that is taken where answers cannot be averaged: the best one by permitted labels of the target."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from acclimate.runs.arms import Arm
 from acclimate.runs.report import view
 from acclimate.runs.workshop import Workshop
 
+UNRANKED = (
+    "without labels nothing ranks answers that are no classes: the source's model is kept; evaluate shows every "
+    "candidate on labelled rows"
+)
+
 
 def pick(arm: Arm, shop: Workshop, names: Sequence[str]) -> dict[str, Any]:
-    """Give the arm ``auto`` the model and the evidence of the best of the others; returns its record.
+    """Give the arm ``auto`` the model and the evidence of one of the others; returns its record.
 
-    The best is that of the best primary metric on held-out labelled rows of the target; of several, the one that is
-    best on the source, and of these the first.
+    It is that of the best primary metric on held-out labelled rows of the target; of several, the one that is best on
+    the source, and of these the first. Where no such labels were permitted it is source_only.
     """
+    judged = shop.prepared.data.labelled_target_validation is not None
     primary = shop.prepared.data.target_task.primary
     records = {name: read_json(shop.arm_folder(name) / "arm.json") for name in names}
 
@@ -26,7 +32,7 @@ def pick(arm: Arm, shop: Workshop, names: Sequence[str]) -> dict[str, Any]:
         known = target["metrics"][primary.name], 0.0 if source is None else source["metrics"][primary.name]
         return known if primary.higher_is_better else (-known[0], -known[1])
 
-    best = max(names, key=values)
+    best = max(names, key=values) if judged else "source_only"
     source, folder = shop.arm_folder(best), shop.arm_folder(arm.name)
     if not (folder / "arm.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,8 @@ TRAINED = ("dann", "cdan", "mmd", "mcc", "bnm", "shot")
 """The same where the backbone is trained for each."""
 PICKED = ("finetune", "joint", "dann", "mmd", "knn_mt", "joint+dann", "cmf", "emcdr", "ptupcdr")
 """The same where answers have no classes, and labels of the target pick the best arm."""
+MAPPED = ("finetune", "joint", "dann:strength=0.03", "fda", "self_training")
+"""The same of masks and boxes; DANN pulls harder at every pixel than at one vector a row."""
 Validator = Literal["dawid_skene+infomax", "dawid_skene", "infomax", "bnm", "ensv", "agreement"]
 """By what arms may be ranked: validators that need nothing but answers on the target."""
 
@@ -39,9 +41,10 @@ class Auto(Method):
     ``top``. Hurts when most arms fail the same way, above all under shifted class shares, where arms are preferred
     that spread their answers; and the pupil, which sees target rows alone, may forget the source.
 
-    Answers without classes (numbers, texts) are neither ranked without labels nor averaged: there, candidates may learn
-    from permitted target labels, and the arm that is best on held-out ones is taken as it is. Its figure on those rows
-    flatters, the more so the more arms there are.
+    Answers without classes (numbers, texts, masks) are neither ranked without labels nor averaged: there, candidates
+    may learn from permitted target labels, and the arm that is best on held-out ones is taken as it is. Its figure on
+    those rows flatters, the more so the more arms there are. Without permitted labels all are trained, so that one
+    evaluation shows them side by side, and the source's model is kept.
 
     Related: `average` and the validators of `acclimate.selection.validators`.
 
@@ -66,11 +69,13 @@ class Auto(Method):
     ranges: ClassVar[Mapping[str, str]] = {"settings": "[1, inf)", "top": "[1, inf)"}
 
     def misses(self, data: Data) -> str:
-        """Without classes: held-out labels of the target."""
-        if not data.has["classes"] and data.labelled_target_validation is None:
+        """Without classes: held-out labels of the target, or a model of the source to keep."""
+        keeps = data.source is not None and data.same_task and (data.difference is None or bool(data.difference.shared))
+        if not data.has["classes"] and data.labelled_target_validation is None and not keeps:
             return (
-                f"method '{self.name}' needs classes, or held-out labels of the target by which to pick the best arm, "
-                f"and task '{data.task.name}' has neither here; --target-label {data.named} permits some"
+                f"method '{self.name}' needs classes, held-out labels of the target by which to pick the best arm, or "
+                f"a model of the source to keep, and task '{data.task.name}' has none of these here; --target-label "
+                f"{data.named} permits some"
             )
         return super().misses(data)
 
