@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from acclimate.domains.boxes import from_text, with_scores
 from acclimate.domains.read import read
-from benchmarks.cells import ARMS, DIRECTIONS, ORACLE, SHOWN, ZIP, changed
+from benchmarks.cells import DIRECTIONS, METHODS, ORACLE, SHOWN, ZIP, changed
 from benchmarks.common import ROOT, table
 from benchmarks.sites_page import cell, told
 
@@ -48,11 +48,13 @@ def page(found: Mapping[str, Any]) -> str:
     """The whole page."""
     runs = found["runs"]
     directions = [" to ".join(pair) for pair in DIRECTIONS]
-    rows = [row for direction in directions for arm in ("source_only", *ARMS) if (row := _row(runs, direction, arm))]
+    rows = [
+        _row(of, direction, arm) for direction in directions if (of := _of(runs, direction)) for arm in of[0]["arms"]
+    ]
     plain = {name: scores for run in runs for name, scores in run["baselines"].items()}
-    rows += [["", f"{name} (plain)", "", *(f"{100 * scores[m]:.1f}" for m in ("ap50", "map")), "", "", ""]
+    rows += [["", f"{name} (plain)", "", *(f"{100 * scores[m]:.1f}" for m in ("ap50", "map")), "", ""]
              for name, scores in plain.items()]  # fmt: skip
-    head = ["direction", "arm", "seeds", "AP50", "AP", "AP50 against source_only", "decision", "verdicts"]
+    head = ["direction", "arm", "seeds", "AP50", "AP", "AP50 against source_only", "verdicts"]
     return "\n\n".join(
         part.strip("\n")
         for part in (
@@ -68,42 +70,35 @@ def page(found: Mapping[str, Any]) -> str:
     ) + "\n"  # fmt: skip
 
 
-def _of(runs: Sequence[Run], direction: str, arm: str) -> list[Run]:
-    """The runs that measured an arm; source_only is the one that stood beside the first method."""
-    measured = next(iter(ARMS)) if arm == "source_only" else arm
-    return [run for run in runs if (run["direction"], run["arm"]) == (direction, measured)]
+def _of(runs: Sequence[Run], direction: str) -> list[Run]:
+    return [run for run in runs if run["direction"] == direction]
 
 
 def _values(runs: Sequence[Run], arm: str, metric: str = "ap50") -> list[float]:
-    return [run["arms"]["source_only" if arm == ORACLE else arm][metric] for run in runs]
+    return [run["arms"][arm][metric] for run in runs]
 
 
 def _row(runs: Sequence[Run], direction: str, arm: str) -> list[str]:
-    own = _of(runs, direction, arm)
-    if not own:
-        return []
-    row = [direction, arm, str(len(own)), *(cell(_values(own, arm, metric)) for metric in ("ap50", "map"))]
+    row = [direction, arm, str(len(runs)), *(cell(_values(runs, arm, metric)) for metric in ("ap50", "map"))]
     if arm in ("source_only", ORACLE):
-        return [*row, "", "", ""]
-    gains = [one - other for one, other in zip(_values(own, arm), _values(own, "source_only"), strict=True)]
-    words = [", ".join(sorted({str(run[key]) for run in own})) for key in ("decision", "verdict")]
-    return [*row, f"{100 * mean(gains):+.1f}", *words]
+        return [*row, "", ""]
+    gains = [one - other for one, other in zip(_values(runs, arm), _values(runs, "source_only"), strict=True)]
+    return [*row, f"{100 * mean(gains):+.1f}", ", ".join(sorted({str(run["arms"][arm]["verdict"]) for run in runs}))]
 
 
 def _remarks(runs: Sequence[Run], directions: Sequence[str]) -> str:
     """What failed, in sentences that follow from the figures."""
     said = []
     for direction in directions:
-        best = _values(_of(runs, direction, ORACLE), ORACLE)
-        for arm in ARMS:
-            own = _of(runs, direction, arm)
-            if arm == ORACLE or not own:
-                continue
-            score, before = mean(_values(own, arm)), mean(_values(own, "source_only"))
+        if not (own := _of(runs, direction)):
+            continue
+        best, before = mean(_values(own, ORACLE)), mean(_values(own, "source_only"))
+        for arm in METHODS:
+            score = mean(_values(own, arm))
             if score <= before:
                 said.append(f"- `{arm}` does not help, {direction}: {100 * score:.1f} against {100 * before:.1f}.")
-            elif best and score < mean(best):
-                said.append(f"- `{arm}`, {direction}: {100 * (mean(best) - score):.1f} below the oracle.")
+            elif score < best:
+                said.append(f"- `{arm}`, {direction}: {100 * (best - score):.1f} below the oracle.")
     return "## What failed\n\n" + ("\n".join(said) or "Nothing that was measured.")
 
 
@@ -117,9 +112,8 @@ def draw(found: Mapping[str, Any], path: Path = PICTURE) -> None:
     for source, target in DIRECTIONS:
         image = plain if target == "plain" else changed(plain)
         tiles = [_drawn(image, truth)]
-        for arm in ("source_only", *ARMS):
-            for run in _of(runs, f"{source} to {target}", arm):
-                tiles.append(_drawn(image, run["arms"]["source_only" if arm == ORACLE else arm]["shown"]))
+        for run in _of(runs, f"{source} to {target}"):
+            tiles += [_drawn(image, arm["shown"]) for arm in run["arms"].values()]
         strips.append(tiles)
     width, height = plain.size
     canvas = Image.new("RGB", (max(map(len, strips)) * (width + 4), len(strips) * (height + 4)), "white")

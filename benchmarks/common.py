@@ -16,11 +16,15 @@ from typing import Any
 import acclimate as ac
 from acclimate.domains.domain import Domain
 from acclimate.domains.read import read
+from acclimate.methods.registry import parse, title
+from acclimate.selection.bootstrap import Difference, verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("ACCLIMATE_DATA", ROOT.parent / "shared" / "data"))
 RESULTS = Path(__file__).resolve().parent / "results"
 SEEDS = (0, 1, 2)
+WHOLE: dict[str, Any] = {"tune": "full", "plain_baseline": False, "device": "cpu"}
+"""Settings of runs of masks and boxes."""
 
 
 def measure(source: Any, target: Any, test: Any, *, label: str, seed: int, **settings: Any) -> dict[str, Any]:
@@ -56,37 +60,28 @@ def measure(source: Any, target: Any, test: Any, *, label: str, seed: int, **set
         }
 
 
-def measure_masks(
-    source: Any,
-    target: Any,
-    test: Any,
-    *,
-    parts: Sequence[tuple[int, int] | None] = (None, None),
-    shown: bool = False,
-    **settings: Any,
-) -> dict[str, Any]:
-    """All metrics of every arm of a segmentation, and of the plain baselines.
+def side_by_side(
+    source: Any, target: Any, methods: Mapping[str, str], folder: Path, **settings: Any
+) -> tuple[ac.Run, dict[str, str]]:
+    """A run of several methods, in one word each, beside one source_only; and its arms by our names of the methods."""
+    arms = {"source_only": "source_only", **{name: title(parse(text)) for name, text in methods.items()}}
+    return ac.compare(source, target, methods=list(methods.values()), out=folder, **WHOLE, **settings), arms
 
-    ``parts`` are, of what is learned of the target (or of the source, where there is no target) and of what is
-    measured, a number and a modulus: of the images in the order of their content these alone. With ``shown`` each arm
-    also has the masks that it gives the first image that is measured (`first_image`), as text.
-    """
-    learned, measured = (source if target is None else target), test
-    chosen = [images_of(place, part) for place, part in zip((learned, measured), parts, strict=True)]
-    with tempfile.TemporaryDirectory() as folder:
-        pair = (chosen[0], None) if target is None else (source, chosen[0].sealed())
-        run = ac.adapt(*pair, out=Path(folder) / "run", plain_baseline=False, **settings)
-        found = run.evaluate(chosen[1])
-        arms = {name: {**arm["metrics"], "intervals": arm["intervals"]} for name, arm in found["arms"].items()}
-        if shown:
-            for name in arms:
-                arms[name]["shown"] = str(run.arm(name).answers(first_image(chosen[1]).sealed()).prediction[0])
-        return {
-            "arms": arms,
-            "baselines": {name: arm["metrics"] for name, arm in found["baselines"].items()},
-            "decision": run.decision,
-            "verdict": run.verdict,
+
+def opened(run: ac.Run, test: Any, arms: Mapping[str, str], **options: Any) -> dict[str, Any]:
+    """The seal opened once: metrics, interval and verdict of the arms that are named, and the plain baselines."""
+    found = run.evaluate(test, **options)
+    rows = {row["name"]: row for row in run.result["arms"]}
+    shown: dict[str, dict[str, Any]] = {}
+    for name, arm in arms.items():
+        difference = rows[arm]["target"].get("differences", {}).get(found["primary"])
+        shown[name] = {
+            **found["arms"][arm]["metrics"],
+            "interval": found["arms"][arm]["intervals"][found["primary"]],
+            "verdict": None if difference is None else verdict(Difference(**difference), found["higher_is_better"]),
+            "seconds": rows[arm]["seconds"],
         }
+    return {"arms": shown, "baselines": {name: arm["metrics"] for name, arm in found["baselines"].items()}}
 
 
 def images_of(place: Any, part: tuple[int, int] | None = None) -> Domain:

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import acclimate as ac
-from benchmarks.common import RESULTS, SEEDS, say, write
+from benchmarks.common import RESULTS, SEEDS, WHOLE, opened, say, side_by_side, write
 from benchmarks.road_scenes import Weather
 from benchmarks.road_scenes import write as render
 
 WEATHERS: tuple[Weather, ...] = ("fog", "night")
-METHODS: dict[str, Any] = {
-    "dann": {"name": "dann", "strength": 0.03},
-    "fda": {"name": "fda"},
-    "self_training": {"name": "self_training"},
-}
+METHODS = {"dann": "dann:strength=0.03", "fda": "fda", "self_training": "self_training"}
 """Of DANN the strength that docs/segmentation.md advises, which was settled on other images."""
 ORACLE = "oracle"
 LEARNED, TESTED = 80, 40
@@ -39,39 +35,34 @@ def main(seeds: tuple[int, ...] = SEEDS) -> None:
     cells: list[Cell] = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.is_file() else []
     for seed in seeds:
         for weather in WEATHERS:
-            for method in (*METHODS, ORACLE):
-                if (seed, weather, method) in {(cell["seed"], cell["weather"], cell["method"]) for cell in cells}:
-                    continue
-                cell = {"seed": seed, "weather": weather, "method": method, **measured(seed, weather, method)}
-                cells.append(cell)
-                say(seed, weather, method, {name: round(100 * arm["miou"], 1) for name, arm in cell["arms"].items()})
-                write("driving", {"protocol": PROTOCOL, "training": TRAINING, "backbone": BACKBONE, "cells": cells})
+            if (seed, weather) in {(cell["seed"], cell["weather"]) for cell in cells}:
+                continue
+            cells.append({"seed": seed, "weather": weather, **measured(seed, weather)})
+            say(seed, weather, {name: round(100 * arm["miou"], 1) for name, arm in cells[-1]["arms"].items()})
+            write("driving", {"protocol": PROTOCOL, "training": TRAINING, "backbone": BACKBONE, "cells": cells})
 
 
-def measured(seed: int, weather: Weather, method: str) -> Cell:
-    """One method beside source_only, on streets of a seed; of the first seed also what each arm says of one street."""
+def measured(seed: int, weather: Weather) -> Cell:
+    """All arms, on streets of a seed; of the first seed also what each arm says of one street."""
     first = seed * FAR_APART
     places = {"day": ("clear", 0, LEARNED), "new": (weather, 1000, LEARNED), "test": (weather, 2000, TESTED)}
+    options: dict[str, Any] = {"task": "segment", "label": "masks", "backbone": BACKBONE, "training": TRAINING}
+    options["seed"] = seed
     with tempfile.TemporaryDirectory() as folder:
         files = {
             name: render(Path(folder, name), range(first + start, first + start + count), kind)  # type: ignore[arg-type]
             for name, (kind, start, count) in places.items()
         }
-        pair = (files["new"], None) if method == ORACLE else (files["day"], files["new"])
-        run = ac.adapt(
-            *pair, task="segment", label="masks", method=METHODS.get(method, "source_only"), tune="full",
-            backbone=BACKBONE, training=TRAINING, seed=seed, device="cpu", plain_baseline=False,
-            out=Path(folder) / "run",
-        )  # fmt: skip
-        opened = run.evaluate(files["test"], label="masks")
-        arms = {name: {**arm["metrics"], "interval": arm["intervals"]["miou"]} for name, arm in opened["arms"].items()}
+        run, arms = side_by_side(files["day"], files["new"], METHODS, Path(folder, "run"), **options)
+        best = ac.adapt(files["new"], method="source_only", out=Path(folder, ORACLE), **WHOLE, **options)
+        found = opened(run, files["test"], arms, label="masks")
+        found["arms"] |= opened(best, files["test"], {ORACLE: "source_only"}, label="masks")["arms"]
         if seed == 0:
             one = Path(folder) / "one"
             render(one, range(shown(0), shown(0) + 1), weather)
-            for name in arms:
-                arms[name]["shown"] = str(run.arm(name).predict(one / "images")["prediction"][0])
-        found = {"decision": run.decision, "verdict": opened["verdict"], "baselines": opened["baselines"], "arms": arms}
-        found["seconds"] = {row["name"]: row["seconds"] for row in run.result["arms"]}
+            models = {**{name: run.arm(arm) for name, arm in arms.items()}, ORACLE: best.arm("source_only")}
+            for name, model in models.items():
+                found["arms"][name]["shown"] = str(model.predict(one / "images")["prediction"][0])
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from acclimate.domains.masks import VOID, from_text
 from benchmarks.common import ROOT, table
 from benchmarks.driving import METHODS, ORACLE, WEATHERS, shown
 from benchmarks.road_scenes import CLASSES, render
+from benchmarks.sites_page import cell
 
 PICTURE = ROOT / "docs" / "scenes" / "driving.png"
 COLOURS = np.array(
@@ -43,12 +44,12 @@ acclimate evaluate runs/night --data night_with_masks/ --label masks      # open
 def page(found: Mapping[str, Any]) -> str:
     """The whole page."""
     cells = found["cells"]
-    rows = [_row(cells, weather, arm) for weather in WEATHERS for arm in ("source_only", *METHODS, ORACLE)]
+    rows = [_row(of, weather, arm) for weather in WEATHERS if (of := _of(cells, weather)) for arm in of[0]["arms"]]
     parts = [
         HEAD,
         f"**Protocol.** {' '.join(str(found['protocol']).split())}",
         "## Mean IoU, per cent\n\nMean over seeds, and the standard deviation between them in brackets.",
-        table(["weather", "arm", "seeds", "mean IoU", "against source_only", "decision", "verdicts"], rows),
+        table(["weather", "arm", "seeds", "mean IoU", "against source_only", "verdicts"], rows),
         "![Streets, what is there, and what each model says](driving.png)",
         "By column: the street, what is there, and what source_only, the methods and the oracle say.",
         _remarks(cells),
@@ -56,47 +57,36 @@ def page(found: Mapping[str, Any]) -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _of(cells: Sequence[Mapping[str, Any]], weather: str, arm: str) -> list[Mapping[str, Any]]:
-    """The cells that measured an arm; source_only is the one that stood beside the first method."""
-    method = next(iter(METHODS)) if arm == "source_only" else arm
-    return [cell for cell in cells if (cell["weather"], cell["method"]) == (weather, method)]
+def _of(cells: Sequence[Mapping[str, Any]], weather: str) -> list[Mapping[str, Any]]:
+    return [cell for cell in cells if cell["weather"] == weather]
 
 
-def _values(cells: Sequence[Mapping[str, Any]], arm: str, score: str = "miou") -> list[float]:
-    name = "source_only" if arm == ORACLE else arm
-    return [100 * cell["arms"][name][score] for cell in cells]
+def _values(cells: Sequence[Mapping[str, Any]], arm: str) -> list[float]:
+    return [cell["arms"][arm]["miou"] for cell in cells]
 
 
 def _row(cells: Sequence[Mapping[str, Any]], weather: str, arm: str) -> list[str]:
-    own = _of(cells, weather, arm)
-    values = _values(own, arm)
-    if not values:
-        return [weather, arm, "0", "", "", "", ""]
-    row = [weather, arm, str(len(values)), _told(values)]
+    row = [weather, arm, str(len(cells)), cell(_values(cells, arm))]
     if arm not in METHODS:
-        return [*row, "", "", ""]
-    gains = [one - other for one, other in zip(values, _values(own, "source_only"), strict=True)]
-    words = [", ".join(sorted({cell[key] for cell in own})) for key in ("decision", "verdict")]
-    return [*row, f"{mean(gains):+.1f}", *words]
-
-
-def _told(values: Sequence[float]) -> str:
-    return f"{mean(values):.1f}" + (f" ({stdev(values):.1f})" if len(values) > 1 else "")
+        return [*row, "", ""]
+    gains = [one - other for one, other in zip(_values(cells, arm), _values(cells, "source_only"), strict=True)]
+    return [*row, f"{100 * mean(gains):+.1f}", ", ".join(sorted({each["arms"][arm]["verdict"] for each in cells}))]
 
 
 def _remarks(cells: Sequence[Mapping[str, Any]]) -> str:
     """What failed, in sentences that follow from the figures."""
     said = []
     for weather in WEATHERS:
+        if not (own := _of(cells, weather)):
+            continue
+        before, best = (mean(_values(own, arm)) for arm in ("source_only", ORACLE))
         for method in METHODS:
-            own = _of(cells, weather, method)
-            if own and mean(_values(own, method)) <= mean(_values(own, "source_only")):
-                said.append(f"- `{method}` does not help in {weather}.")
-    kept = sum(cell["decision"] == "keep_source" for cell in cells if cell["method"] != ORACLE)
-    said.append(
-        f"- The decision, made without labels, kept the source's model in {kept} of "
-        f"{sum(cell['method'] != ORACLE for cell in cells)} runs: no score without labels speaks of masks."
-    )
+            score = mean(_values(own, method))
+            if score <= before:
+                said.append(f"- `{method}` does not help in {weather}: {100 * score:.1f} against {100 * before:.1f}.")
+            elif score < best:
+                said.append(f"- `{method}` in {weather}: {100 * (best - score):.1f} below the oracle.")
+    said.append("- No score without labels speaks of masks: without `--target-label` the source's model is kept.")
     return "## What failed\n\n" + "\n".join(said)
 
 
@@ -109,9 +99,9 @@ def draw(found: Mapping[str, Any], path: Path = PICTURE) -> None:
     for weather in WEATHERS:
         scene = render(shown(0), weather)
         tiles = [scene.image, COLOURS[scene.mask]]
-        for arm in ("source_only", *METHODS, ORACLE):
-            for cell in _of(cells, weather, arm):
-                said = from_text(cell["arms"]["source_only" if arm == ORACLE else arm]["shown"]).index(CLASSES)
+        for each in _of(cells, weather):
+            for arm in each["arms"].values():
+                said = from_text(arm["shown"]).index(CLASSES)
                 tiles.append(COLOURS[np.where(said == VOID, 0, said)])
         strips.append(np.concatenate(tiles, axis=1).astype(np.uint8))
     width = max(strip.shape[1] for strip in strips)

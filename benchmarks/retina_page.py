@@ -11,12 +11,12 @@ import numpy as np
 
 from acclimate.domains.masks import from_text
 from benchmarks.common import ROOT, first_image, images_of, table
-from benchmarks.retina import ARMS, HALVES, SITES
+from benchmarks.retina import ARMS, HALVES, ORACLE, SITES
 from benchmarks.sites_page import cell, told
 
 PICTURE = ROOT / "docs" / "scenes" / "retina.svg"
 VESSELS = "vessels"
-SHOWN = ("source_only", *ARMS, "oracle")
+SHOWN = ("source_only", *ARMS, ORACLE)
 METRICS = {"dice": "Dice", "miou": "mean IoU", "boundary_f1": "boundary F1"}
 RIGHT, FALSE, MISSED = (255, 255, 255), (215, 48, 39), (69, 117, 180)
 HEAD = """# Diagnosis: vessels of the retina, another hospital's camera
@@ -26,13 +26,13 @@ Written by `python -m benchmarks.report` from `benchmarks/results/retina.json`; 
 **Problem.** Where are the vessels in a photo of the eye? The photos come from another site and another camera than
 those that somebody has drawn vessels in.
 
-**Data.** DRIVE (Staal et al. 2004) and CHASE_DB1 (Fraz et al. 2012), at 384 pixels: two real sites.
+**Data.** DRIVE (Staal et al. 2004) and CHASE_DB1 (Fraz et al. 2012), at 384 pixels, two real sites.
 
 **Command.**
 
 ```bash
 acclimate adapt --task segment --source 'retina.zip?folder=drive/train' --target 'retina.zip?folder=chase' \\
-    --backbone mobilenet_v2 --set backbone.size=384 --method fda -o runs/vessels
+    --backbone mobilenet_v2 --set backbone.size=256 --method fda -o runs/vessels
 acclimate evaluate runs/vessels --data 'retina.zip?folder=chase'      # opens the seal
 ```
 
