@@ -98,7 +98,7 @@ def headlines(found: Mapping[str, Any]) -> str:
         for arm in ("source_only", "finetune", "lead3")
     ]  # fmt: skip
     head = ["arm", "seeds", "ROUGE-1", "ROUGE-2", "ROUGE-L", "ROUGE-1, source"]
-    shown = [[each["given"], each["written"]] for each in runs[0]["examples"]]
+    shown = [[each["given"], each["written"][:60]] for each in runs[0]["examples"]]
     told = f"## Headlines\n\n{_told(found)} Per cent.\n\n{table(head, rows)}"
     return f"{told}\nOf seed {runs[0]['seed']}:\n\n{table(['headline', 'written after finetune'], shown)}"
 

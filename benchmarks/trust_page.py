@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import mean
 from typing import Any
 
@@ -51,7 +51,7 @@ def coverage(found: Mapping[str, Any]) -> str:
 
 
 def fairness(found: Mapping[str, Any]) -> str:
-    """Accuracy and gaps between all groups, and how often a method widened or narrowed the gap in accuracy."""
+    """Accuracy and gaps between all groups, and how often a method widened or narrowed which gap."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     changes: dict[tuple[str, str], list[str]] = {}
     for run in found["runs"]:
@@ -59,17 +59,48 @@ def fairness(found: Mapping[str, Any]) -> str:
             if arm == run["method"] or run["method"] == found["runs"][0]["method"]:
                 groups.setdefault((run["cell"], arm), []).append(value)
         if run["widened"]:
-            change = list(run["widened"].values())[-1].get("accuracy", {}).get("change", "no_evidence")
-            changes.setdefault((run["cell"], run["method"]), []).append(change)
+            tested = list(run["widened"].values())[-1]
+            said = [f"{name} {each['change']}" for name, each in tested.items() if each["change"] in CHANGES]
+            changes.setdefault((run["cell"], run["method"]), []).extend(said)
     rows = []
     for (name, arm), values in sorted(groups.items(), key=lambda each: each[0][0]):
-        together = [value["gaps"][list(value["gaps"])[-1]] for value in values]
+        together = [_last(value) for value in values]
         said = changes.get((name, arm), [])
-        told_of = ", ".join(f"{change} {said.count(change)} of {len(said)}" for change in CHANGES if change in said)
+        told_of = ", ".join(f"{change} {said.count(change)} of {len(values)}" for change in sorted(set(said)))
         gaps = [_some([gap[rate] for gap in together if rate in gap]) for rate in RATES]
         rows.append([name, arm, cell([value["accuracy"] for value in values]), *gaps, told_of, str(len(values))])
     head = ["domains", "model", "accuracy", *(f"gap, {rate}" for rate in RATES), "against source_only", "seeds"]
-    return f"## Groups of people across domains\n\n{told(found)}\n\n{table(head, rows)}"
+    said = "\n".join(f"- {line}" for line in _over_all(groups, changes))
+    title = f"## Groups of people across domains\n\n{told(found)}"
+    return f"{title}\n\n{table(head, rows)}\nOver all pairs of domains:\n\n{said}\n"
+
+
+def _over_all(
+    groups: Mapping[tuple[str, str], list[Mapping[str, Any]]], changes: Mapping[tuple[str, str], list[str]]
+) -> list[str]:
+    """A sentence a method: accuracy, mean gaps, and what the tests found, against source_only."""
+    lines = []
+    for arm in dict.fromkeys(arm for _, arm in changes):
+        cells = [name for name, other in changes if other == arm]
+        moved = {"accuracy itself": _moved(groups, cells, arm, lambda value: value["accuracy"])}
+        for rate in RATES:
+            moved[f"gap in {rate}"] = _moved(groups, cells, arm, lambda value, rate=rate: _last(value).get(rate, 0.0))
+        said = [change for name in cells for change in changes[name, arm]]
+        count = sum(len(groups[name, arm]) for name in cells)
+        tests = ", ".join(f"{change} {said.count(change)}" for change in sorted(set(said))) or "no gap changed"
+        values = ", ".join(f"{name} {value:+.1f}" for name, value in moved.items())
+        lines.append(f"`{arm}`: {values} (points, means); tested in {count} runs: {tests}.")
+    return lines
+
+
+def _moved(groups: Mapping[tuple[str, str], Any], cells: list[str], arm: str, of: Callable[[Any], float]) -> float:
+    """Points that a figure of an arm lies above that of source_only, mean over pairs of domains."""
+    return 100 * mean(mean(map(of, groups[name, arm])) - mean(map(of, groups[name, "source_only"])) for name in cells)
+
+
+def _last(value: Mapping[str, Any]) -> Mapping[str, float]:
+    """Gaps between the groups of all columns together."""
+    return value["gaps"][list(value["gaps"])[-1]]
 
 
 def _some(values: list[float]) -> str:
