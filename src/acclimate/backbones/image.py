@@ -168,4 +168,5 @@ def of_canvas(found: Mapping[str, Tensor], look: ImagePreprocess, smooth: bool =
     def framed(pixels: Tensor) -> dict[str, Tensor]:
         return {"pixels": pixels, "frame": found["frame"].to(pixels.device).expand(len(pixels), -1)}
 
-    return of_pixels(found["pixels"], look.mean, look.std, inputs=framed, smooth=smooth)
+    parts = of_pixels(found["pixels"], look.mean, look.std, inputs=framed, smooth=smooth)
+    return replace(parts, shown={**parts.shown, "frame": found["frame"][0].numpy()})

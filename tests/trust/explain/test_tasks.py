@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import acclimate as ac
 from acclimate.backbones import registry
@@ -15,6 +18,8 @@ from acclimate.domains.domain import Domain, Schema
 from acclimate.domains.read import read
 from acclimate.domains.rows import ListRows
 from acclimate.runs.report.explain import SCORES
+from acclimate.runs.report.explained import row
+from acclimate.runs.report.words import Words
 from acclimate.tasks.answer import Answer
 from acclimate.tasks.base import Task
 from acclimate.tasks.detect import Detect
@@ -121,6 +126,24 @@ def test_boxes():
     found = explain(model, read(images, modality="image"), [answer, "[]"], CPU, judged=1)
     assert [each.how for each in found] == ["integrated_gradients"] * 2 and len(found[0].parts) == 64
     assert 0 <= found[0].whole <= 1 and -1 <= found[1].whole <= 0 and found[0].scores.any()
+
+
+def test_the_page_draws_the_boxes_of_the_answer_where_they_are():
+    """On the picture and on the heat map, scaled with the canvas; a box that the answer is unsure of is left out."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 30, size=(1, 48, 96, 3), dtype=np.uint8)
+    model = Model(registry.create("small_cnn", "image", {"size": 64}), Detect(("disc",), NOTHING), seed=1)
+    answer = to_text([("disc", [24, 12, 72, 36]), ("disc", [2, 2, 20, 10])], [0.9, 0.1])
+    (found,) = explain(model, read(images, modality="image"), [answer], CPU, judged=0)
+    told = {"row": 0, "file": "a.png", "ids": None, "answer": answer, "prediction": answer, "score": 0.0}
+    pictures = row({**told, "score_without_parts": 0.0}, found, Words("en"), "boxes")["pictures"]
+    for picture in pictures:
+        data = base64.b64decode(picture["uri"].partition(",")[2])
+        green = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+        green = green[..., 1] - green[..., [0, 2]].max(axis=-1) > 25
+        rows, columns = np.flatnonzero(green.any(axis=1)), np.flatnonzero(green.any(axis=0))
+        drawn = (columns[0], rows[0], columns[-1], rows[-1])
+        assert np.abs(np.array(drawn) - np.array([48, 24, 144, 72])).max() <= 3  # 96 pixels are 192 wide here
 
 
 def test_who_somebody_is_and_that_somebody_is_unknown():

@@ -61,7 +61,7 @@ def draw(
 def told(label: str, shapes: Shapes) -> str:
     """A label in words: shares of pixels, or how many objects of each kind are held to be there."""
     if shapes == "boxes":
-        count = Counter(_objects(label)[0])
+        count = Counter(objects(label)[0])
         return ", ".join(f"{n} {name}" for name, n in count.most_common()) or "0"
     found = masks.from_text(label)
     shares = {name: float(masks.decoded(runs, found.size).mean()) for name, runs in found.runs.items()}
@@ -75,7 +75,7 @@ def _pixels_apart(before: str, after: str) -> float:
 
 
 def _boxes_apart(before: str, after: str) -> float:
-    (names, first), (others, second) = _objects(before), _objects(after)
+    (names, first), (others, second) = objects(before), objects(after)
     if not len(first) or not len(second):
         return float(len(first) + len(second) > 0)
     same = (iou(first, second) >= TOGETHER) & (np.array(names)[:, None] == np.array(others)[None])
@@ -93,7 +93,7 @@ def _painted(picture: Image.Image, label: str, categories: Sequence[str]) -> Ima
 
 
 def _boxed(picture: Image.Image, label: str, categories: Sequence[str]) -> Image.Image:
-    names, corners = _objects(label)
+    names, corners = objects(label)
     drawn = small(picture, SIDE)
     scale, pen = drawn.width / picture.width, ImageDraw.Draw(drawn)
     places = {name: k for k, name in enumerate(categories)}
@@ -103,8 +103,8 @@ def _boxed(picture: Image.Image, label: str, categories: Sequence[str]) -> Image
     return drawn
 
 
-def _objects(label: str) -> tuple[list[str], np.ndarray]:
-    """What and where objects are: of an answer those that it is sure enough of."""
+def objects(label: str) -> tuple[list[str], np.ndarray]:
+    """What objects are, and where ``[n, 4]``: of an answer those that it is sure enough of."""
     names, corners, scores = boxes.with_scores(label)
     kept = np.flatnonzero(scores >= SAID)
     return [names[k] for k in kept], corners[kept]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from acclimate.domains.canvas import boxes_onto
 from acclimate.domains.domain import Shapes
 from acclimate.domains.molecules import known
-from acclimate.runs.report.drawn import told
+from acclimate.runs.report.drawn import objects, told
 from acclimate.runs.report.shown import jpeg
 from acclimate.runs.report.words import Words, number, sign
 from acclimate.trust.explain.explain import Explanation
@@ -20,6 +21,8 @@ COLUMNS = 12
 """Bars that are drawn, those of the strongest columns."""
 SIDE = 192
 """Of a picture, in pixels."""
+BOX = (20, 120, 60)
+"""Colour of the frames of boxes."""
 FOR, AGAINST = (37, 99, 201), (194, 82, 12)
 """Colours of what speaks for and against an answer in pictures; the page has them as --source and --target."""
 FIRST = 5
@@ -45,7 +48,7 @@ def row(each: Mapping[str, Any], found: Explanation, words: Words, shapes: Shape
         "answer": shown(each["answer"], shapes),
         "said": "" if same else words("explain.said", answer=shown(each["prediction"], shapes)),
         "score": words("explain.score", score=number(each["score"]), blank=number(each["score_without_parts"])),
-        **FORMS[found.parts.form](found, shares, words),
+        **(_boxed if shapes == "boxes" else FORMS[found.parts.form])(found, shares, words),
     }
 
 
@@ -112,14 +115,23 @@ def _cell(value: Any) -> str:
     return text if len(text) <= VALUE else f"{text[:VALUE]}…"
 
 
-def _image(found: Explanation, shares: np.ndarray, words: Words) -> dict[str, Any]:
+def _image(
+    found: Explanation, shares: np.ndarray, words: Words, boxes: np.ndarray | Sequence[Any] = ()
+) -> dict[str, Any]:
     """The image as the network sees it, and beside it the same in grey under the scores of its patches."""
     from PIL import Image
 
     pixels, grid = found.parts.shown["pixels"], found.parts.shown["grid"]
     plain = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     picture = Image.fromarray(np.ascontiguousarray(plain)).convert("RGB").resize((SIDE, SIDE))
-    return _pair(picture, shares.reshape(grid, grid), words("explain.image"), found, words)
+    return _pair(picture, shares.reshape(grid, grid), words("explain.image"), found, words, boxes)
+
+
+def _boxed(found: Explanation, shares: np.ndarray, words: Words) -> dict[str, Any]:
+    """The same with the boxes of the answer on both."""
+    side = found.parts.shown["pixels"].shape[0]
+    corners = boxes_onto(objects(str(found.answer))[1], found.parts.shown["frame"], side) * SIDE / side
+    return _image(found, shares, words, corners)
 
 
 def _spectrogram(found: Explanation, shares: np.ndarray, words: Words) -> dict[str, Any]:
@@ -134,9 +146,11 @@ def _spectrogram(found: Explanation, shares: np.ndarray, words: Words) -> dict[s
     return _pair(picture, grid, words("explain.spectrogram"), found, words)
 
 
-def _pair(picture: Any, grid: np.ndarray, alt: str, found: Explanation, words: Words) -> dict[str, Any]:
-    """A picture, and the same in grey under shares ``[rows, columns]``."""
-    from PIL import Image
+def _pair(
+    picture: Any, grid: np.ndarray, alt: str, found: Explanation, words: Words, boxes: np.ndarray | Sequence[Any] = ()
+) -> dict[str, Any]:
+    """A picture, and the same in grey under shares ``[rows, columns]``, both with these boxes."""
+    from PIL import Image, ImageDraw
 
     size = picture.size
     heat = np.asarray(Image.fromarray(grid.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))[..., None]
@@ -144,6 +158,9 @@ def _pair(picture: Any, grid: np.ndarray, alt: str, found: Explanation, words: W
     tint = np.where(heat >= 0, np.array(FOR, np.float32), np.array(AGAINST, np.float32))
     strength = np.minimum(np.abs(heat), 1.0) * 0.75
     mixed = Image.fromarray((grey * (1 - strength) + tint * strength).round().astype(np.uint8))
+    for canvas in (picture, mixed):
+        for box in boxes:
+            ImageDraw.Draw(canvas).rectangle(tuple(map(float, box)), outline=BOX, width=2)
     alts = alt, words("explain.heat", best=found.parts.names[int(found.scores.argmax())])
     width, height = size
     shown = [{"uri": jpeg(each)["uri"], "alt": said} for each, said in zip((picture, mixed), alts, strict=True)]
