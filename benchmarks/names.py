@@ -31,8 +31,8 @@ def main(seeds: tuple[int, ...] = SEEDS) -> None:
     MiniLM, tuned in full for 3 passes over 800 sentences of one topic, with 800 sentences of another without tags
     (dann), or with 100 of these tagged (finetune, which goes on from the source); F1 of whole names on 400 sentences of
     other texts of that topic, none of which stands in the first ones. 1,200 sentences and 4 passes were begun, and cut
-    for the time alone after one run. source_only and dann see no tag of the target. lookup gives each word the tag that it
-    mostly had in the source. Methods as they come; nothing was tuned on these topics; seeds are those of draw and
+    for the time alone after one run. source_only and dann see no tag of the target. lookup gives each word the tag that
+    it mostly had in the source. Methods as they come; nothing was tuned on these topics; seeds are those of draw and
     training. What was measured is kept."""
     path = RESULTS / "names.json"
     runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
