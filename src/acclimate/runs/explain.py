@@ -75,7 +75,7 @@ def explain(
     if answer is not None and answer not in task.explainable:
         known = task.explainable
         reason = f"--class {answer}: answers of task '{task.name}' are explained as they are; leave it out"
-        reason = unknown("class", answer, known) if known else reason
+        reason = unknown(task.one_of, answer, known) if known else reason
         raise SettingsError(reason)
     said = list(model.answers(domain).prediction)
     asked = said if answer is None else [answer] * len(domain)

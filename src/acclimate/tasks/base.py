@@ -299,6 +299,8 @@ class Task(ABC):
 
     explained: ClassVar[str] = ""
     """What `score` gives, in words; empty where answers have no score that an explanation could follow."""
+    one_of: ClassVar[str] = "class"
+    """What each of `explainable` is called."""
 
     @property
     def explainable(self) -> tuple[str, ...]:

@@ -156,6 +156,7 @@ class Rank(Task):
         return Answers(found)
 
     explained: ClassVar[str] = "log-probability of the item"
+    one_of: ClassVar[str] = "item"
 
     @property
     def explainable(self) -> tuple[str, ...]:

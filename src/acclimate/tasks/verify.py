@@ -246,6 +246,7 @@ class Verify(Task):
         return {} if answers.vectors is None else {"roc": roc(answers.vectors, labels)}
 
     explained: ClassVar[str] = "cosine that speaks for the answer"
+    one_of: ClassVar[str] = "person of the training rows"
 
     @property
     def explainable(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from acclimate.domains.boxes import to_text
 from acclimate.domains.domain import Domain, Schema
 from acclimate.domains.read import read
 from acclimate.domains.rows import ListRows
+from acclimate.errors import SettingsError
 from acclimate.runs.report.explain import SCORES
 from acclimate.runs.report.explained import row
 from acclimate.runs.report.words import Words
@@ -207,6 +208,8 @@ def test_an_item_is_offered_for_what_its_user_had(tmp_path, own_cache):
     own = ac.explain(run, tmp_path / "new.csv", out=tmp_path / "own", limit=1)["rows"][0]
     first = json.loads(own["answer"])[0]
     asked = ac.explain(run, tmp_path / "new.csv", out=tmp_path / "asked", limit=1, answer=first)["rows"][0]
+    with pytest.raises(SettingsError, match="unknown item 'nothing'"):
+        ac.explain(run, tmp_path / "new.csv", out=tmp_path / "asked", limit=1, answer="nothing")
     assert own["parts"] == asked["parts"], "of a list it is the first item that is explained"
 
 
