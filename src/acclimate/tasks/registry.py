@@ -88,7 +88,7 @@ def infer(labels: np.ndarray) -> str:
     if len(labels) and all(_is_list(str(label)) for label in labels):
         raise DataError(
             f"the labels are lists, such as {labels[0][:60]}: say --task answer (answers to a question; input: the "
-            "question, then its text), or --task tag (a tag for each word)"
+            "question, then its text), --task tag (a tag for each word), or --task regress (several numbers)"
         )
     distinct = {str(label): _number(str(label)) for label in labels}
     fractions = any(number is not None and np.isfinite(number) and number % 1 for number in distinct.values())

@@ -107,6 +107,24 @@ class RegressSeveral(Task):
 
         return metrics
 
+    explained: ClassVar[str] = "number that is farthest from its mean, or that was named"
+    one_of: ClassVar[str] = "number"
+
+    @property
+    def explainable(self) -> tuple[str, ...]:
+        """The numbers by their place, from 1."""
+        return tuple(str(k + 1) for k in range(len(self.mean)))
+
+    def goal(self, answer: Any, rows: Rows, inputs: Any) -> int:
+        """Which number is explained: that of a name, else the one that is the most deviations from its mean."""
+        if isinstance(answer, str):
+            return self.explainable.index(answer)
+        return int(np.abs((np.asarray(answer) - np.array(self.mean)) / np.array(self.scale)).argmax())
+
+    def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
+        """The number in the unit of the labels."""
+        return outputs["value"][:, goal] * self.scale[goal] + self.mean[goal]
+
     def solve(self, features: Any, labels: np.ndarray, penalty: float, weight: np.ndarray | None = None) -> nn.Linear:
         """Ridge regression of each number with ``penalty * ||w||^2`` beside the summed squared error."""
         from sklearn.linear_model import Ridge

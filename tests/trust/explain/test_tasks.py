@@ -7,6 +7,7 @@ import io
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -213,10 +214,29 @@ def test_an_item_is_offered_for_what_its_user_had(tmp_path, own_cache):
     assert own["parts"] == asked["parts"], "of a list it is the first item that is explained"
 
 
+def test_of_several_numbers_the_one_farthest_from_its_mean_or_the_one_named(tmp_path):
+    """The first number is of column a, the second, in other units, of column b."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(120, 3))
+    frame = pd.DataFrame(values, columns=["a", "b", "c"])
+    numbers = np.column_stack([3 * values[:, 0], 5000 + 1000 * values[:, 1]])
+    frame["y"] = [json.dumps(list(map(float, each))) for each in numbers]
+    options = {"input": ["a", "b", "c"], "label": "y", "backbone": "columns", "task": "regress"}
+    run = ac.adapt(frame, out=tmp_path / "run", **options)
+    rows = pd.DataFrame([[2.5, 0.1, 0.3], [0.1, -2.5, 0.3]], columns=["a", "b", "c"])
+    first, second = ac.explain(run, rows, out=tmp_path / "far")["rows"]
+    assert [max(each["parts"], key=lambda part: abs(part["score"]))["name"] for each in (first, second)] == ["a", "b"]
+    assert first["score"] == pytest.approx(7.5, abs=0.3) and second["score"] == pytest.approx(2500, abs=100)
+    named = ac.explain(run, rows, out=tmp_path / "named", answer="2")["rows"][0]
+    assert max(named["parts"], key=lambda part: abs(part["score"]))["name"] == "b"
+    with pytest.raises(SettingsError, match="unknown number '3'; known: 1, 2"):
+        ac.explain(run, rows, out=tmp_path / "none", answer="3")
+
+
 def test_which_tasks_can_be_explained():
     """What has no one score says so by an empty `explained`; numbers and classes have theirs."""
     forms = {find(name).name for name in TASKS if find(name).explained}
     assert {find(name).explained for name in TASKS if find(name).explained} <= set(SCORES)
     assert set(TASKS) - forms == {"summarize"}
-    assert not find("regress", several=True).explained
+    assert find("regress", several=True).explained in SCORES
     assert Regress(1.0, 2.0).score({"value": torch.tensor([0.0])}, 5.0).tolist() == [1.0]
