@@ -78,10 +78,10 @@ def names(found: Mapping[str, Any]) -> str:
     pairs: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for run in found["runs"]:
         pairs.setdefault((run["source"], run["target"]), []).append(run)
-    rows = []
+    rows, tuned = [], ("finetune", "dann, 0.03")
     for (source, target), runs in pairs.items():
-        for arm in ("source_only", "dann", "finetune", "lookup"):
-            given = [run["arms"][arm] for run in runs if run["method"] == (arm if arm == "finetune" else "dann")]
+        for arm in ("source_only", "dann", "dann, 0.03", "finetune", "lookup"):
+            given = [run["arms"][arm] for run in runs if run["method"] == (arm if arm in tuned else "dann")]
             if given:
                 cells = [_cell([each[name] for each in given]) for name in ("f1", "precision", "recall")]
                 rows.append([f"{source} to {target}", arm, str(len(given)), *cells])
