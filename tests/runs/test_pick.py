@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import acclimate as ac
+from acclimate.cli.outcome import members_line
 from acclimate.errors import SettingsError
 from acclimate.runs.pick import UNRANKED
 
@@ -53,6 +54,7 @@ def test_without_labels_of_the_target_nothing_ranks_such_arms(tmp_path):
         numbers(200, False, 0), numbers(100, True, 1), methods=["dann", "coral"], out=tmp_path / "run", **options
     )
     assert run.decision == "keep_source" and run.reasons[0] == UNRANKED
+    assert members_line(run.result) == [], "it is not the best by labels, for there were none"
     found = run.evaluate(fresh := numbers(60, True, 2), label="y")["arms"]
     assert {"source_only", "dann", "coral", "auto"} <= set(found)
     assert found["auto"]["metrics"] == found["source_only"]["metrics"] != found["dann"]["metrics"]

@@ -179,7 +179,7 @@ def members_line(result: Mapping[str, Any]) -> list[str]:
     stages = [stage for row in result["arms"] if row["name"] == "auto" for stage in row["stages"]]
     learned = [f"auto learned from the average of {', '.join(s['members'])}" for s in stages if "members" in s]
     picked = "auto is {picked}, the best of {of} arms on held-out labels of the target, where its figure flatters"
-    return learned + [picked.format(**s) for s in stages if "picked" in s]
+    return learned + [picked.format(**stage) for stage in stages if stage.get("of", 1) > 1]
 
 
 def regret_line(value: Mapping[str, Any]) -> str:
