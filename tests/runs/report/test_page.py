@@ -13,6 +13,7 @@ import yaml
 import acclimate as ac
 from acclimate.errors import SettingsError
 from acclimate.files import read_json
+from acclimate.runs.pick import UNRANKED
 from acclimate.runs.report import chinese, english, parts
 from acclimate.runs.report.make import careful
 from acclimate.runs.report.sections import write_section
@@ -159,6 +160,7 @@ def test_both_languages_have_the_same_sentences_with_the_same_values():
 @pytest.mark.parametrize(
     ("sentence", "told"),
     [
+        (UNRANKED, "没有标签时，非类别的答案无从排序：保留源模型；用带标签的行评估时会列出所有候选"),
         ("coral wins more label-free scores than it loses", "在无需标签的评分上，coral 赢多输少"),
         (
             "a is not shown to beat a constant answer on the source's validation rows: "

@@ -47,6 +47,11 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"average thresholded confidence: (.+)", "阈值平均置信度（ATC）：{0}"),
     (r"fit to the stated class shares: (.+)", "与给定类别占比的吻合度：{0}"),
     (r"nothing tells the two apart without labels of the target", "没有目标域标签，无法区分这两个模型"),
+    (
+        r"without labels nothing ranks answers that are no classes: the source's model is kept; evaluate shows every "
+        r"candidate on labelled rows",
+        "没有标签时，非类别的答案无从排序：保留源模型；用带标签的行评估时会列出所有候选",
+    ),
     (r"on the worst of the sources (.+) has (\S+), (.+) (\S+); there is no target",
      "在最差的源域上，{0} 为 {1}，{2} 为 {3}；没有目标域"),
     (r"the plain baseline (\S+) is better on the (.+): (\S+) (\S+), (.+) (\S+); its model is in (\S+)",
