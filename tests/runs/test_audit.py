@@ -9,6 +9,7 @@ import acclimate as ac
 from acclimate.errors import DataError, SettingsError
 from acclimate.files import read_json
 from acclimate.runs.audit import _broken
+from acclimate.runs.report.several import as_text, compare_runs
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,19 @@ def test_audits_order_as_they_must(world):
     assert told[0] > 0.75
     assert told[1] < 0.58
     assert told[0] > told[1] + 0.15
+
+
+def test_runs_are_compared_by_what_an_audit_told(world, tmp_path):
+    places, overfit, private = world
+    for run in (overfit, private):
+        run.audit(places["source"], places["other"])
+    rows = compare_runs([overfit.folder, private.folder])
+    attacks = [read_json(run.folder / "audit.json")["arms"]["source_only"] for run in (overfit, private)]
+    assert [row["membership_auc"] for row in rows] == [max(e["auc"] for e in each.values()) for each in attacks]
+    assert rows[0]["epsilon"] is None and rows[1]["epsilon"] <= 2 and [row["gap"] for row in rows] == [None, None]
+    page = ac.report([overfit, private], out=tmp_path / "runs.html").read_text(encoding="utf-8")
+    assert "members told, AUC" in page and "gap between groups" not in page
+    assert [list(row)[-2:] for row in as_text(rows)] == [["epsilon", "members told, AUC"]] * 2
 
 
 def test_what_was_held_out_is_no_member(world):

@@ -13,6 +13,7 @@ from acclimate.cli.main import main
 from acclimate.errors import DataError, SettingsError
 from acclimate.files import read_json
 from acclimate.runs.fairness import lines
+from acclimate.runs.report.several import compare_runs
 
 
 def people(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
@@ -49,6 +50,7 @@ def test_groups_of_held_out_rows_are_told_apart_and_are_no_inputs(run):
     a, b = (each["metrics"]["accuracy"]["value"] for each in found["source"]["groups"])
     assert a > 0.9 and b < 0.2
     assert found["source"]["gaps"]["sex"]["accuracy"] == pytest.approx(a - b)
+    assert compare_runs([run.folder])[0]["gap"] == found["source"]["gaps"]["sex"]["accuracy"]
     assert run.model.inputs == ("x", "z")
     assert any("sensitive, and no input: sex" in note for note in run.result["data"]["notes"])
     assert read_json(run.folder / "trust" / "fairness.json")["opened"] is False

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from acclimate.files import read_json
 from acclimate.runs import result
 from acclimate.runs.report import figures
 from acclimate.runs.report.blocks import arm, listed, paragraphs, section, split, table
@@ -13,6 +14,11 @@ from acclimate.runs.report.page import put
 from acclimate.runs.report.verdict import sentence_of
 from acclimate.runs.report.words import NOTHING, Words, number
 from acclimate.runs.seal import evaluations
+
+MORE = ("epsilon", "membership_auc", "gap")
+"""Columns that are there where a run has such a figure: what privacy was spent; what the surest attack of the last
+audit tells of the model to use; the largest gap between groups of people in the first metric, on the target or, while
+that is sealed, on held-out source rows."""
 
 
 def compare_runs(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -40,12 +46,29 @@ def _row(folder: Path, value: Mapping[str, Any]) -> dict[str, Any]:
         "primary": value["primary"],
         "higher_is_better": value.get("higher_is_better", True),
         "epsilon": None if value["privacy"] is None else max(value["privacy"]["spent"].values()),
+        "membership_auc": _told(folder, value["model"]),
+        "gap": _gap(value.get("fairness")),
         "value": None if found is None else found["metrics"][value["primary"]],
         "interval": None if found is None else found["intervals"][value["primary"]],
         "rows": None if found is None else found["n"],
         "data": None if found is None else found["data"],
         "hash": None if last is None else last["hash"],
     }
+
+
+def _told(folder: Path, model: str) -> float | None:
+    """What the best attack of an audit tells of members through an arm; None where none was made."""
+    if not (folder / "audit.json").is_file():
+        return None
+    attacks = read_json(folder / "audit.json")["arms"].get(model, {})
+    return max((float(attack["auc"]) for attack in attacks.values()), default=None)
+
+
+def _gap(fairness: Mapping[str, Any] | None) -> float | None:
+    """The largest gap between groups in the first metric (accuracy, or mean absolute error) over all columns."""
+    found = None if fairness is None else fairness["target"] or fairness["source"]
+    gaps = [next(iter(each.values())) for each in (found or {"gaps": {}})["gaps"].values() if each]
+    return max(map(float, gaps), default=None)
 
 
 def write_comparison(folders: Sequence[Path], out: Path, language: str | None) -> Path:
@@ -64,8 +87,8 @@ def write_comparison(folders: Sequence[Path], out: Path, language: str | None) -
     alike = len({row["primary"] for row in rows}) == 1
     picture = figures.dots("runs", caption, described, metric, points) if points and alike else ""
     text = paragraphs(*_comparable(rows, measured, words))
-    private = any(row["epsilon"] is not None for row in rows)
-    lines = [_line(name, row, words, private) for name, row in zip(names, rows, strict=True)]
+    more = _more(rows)
+    lines = [_line(name, row, words, more) for name, row in zip(names, rows, strict=True)]
     columns = [words(f"several.{name}") for name in ("run", "method", "decision", "verdict")]
     columns += [
         words("arms.target", metric=metric),
@@ -73,8 +96,9 @@ def write_comparison(folders: Sequence[Path], out: Path, language: str | None) -
         words("several.rows"),
         words("several.seed"),
     ]
-    columns += ["epsilon"] if private else []
-    held = table(words("several.caption"), columns, lines, numbers=(4, 6, 7, 8)[: 4 if private else 3])
+    columns += [words(f"several.{name}") for name in more]
+    numbers = (4, 6, *range(7, len(columns)))
+    held = table(words("several.caption"), columns, lines, numbers=numbers)
     verdicts = [_verdict(name, folder, words) for name, folder in zip(names, folders, strict=True)]
     named = [words("several.run"), words("verdict.title")]
     page = {
@@ -100,7 +124,11 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(folder) for folder in folders]
 
 
-def _line(name: str, row: Mapping[str, Any], words: Words, private: bool) -> list[Any]:
+def _more(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [name for name in MORE if any(row[name] is not None for row in rows)]
+
+
+def _line(name: str, row: Mapping[str, Any], words: Words, more: Sequence[str]) -> list[Any]:
     sealed = row["value"] is None
     verdict = words(f"verdict.short.{row['verdict'] or 'sealed'}") if row["verdict"] or sealed else NOTHING
     scored = NOTHING if row["value"] is None else (number(row["value"]), words.interval(row["interval"]))
@@ -108,7 +136,7 @@ def _line(name: str, row: Mapping[str, Any], words: Words, private: bool) -> lis
     decision = words(f"decision.{row['decision']}")
     return [name, (row["method"], f"{row['backbone']}, {row['tune']}"), (decision, row["model"]), verdict, scored,
             row["data"] or NOTHING, rows, row["seed"],
-            *([NOTHING if row["epsilon"] is None else number(row["epsilon"])] if private else [])]  # fmt: skip
+            *(NOTHING if row[key] is None else number(row[key]) for key in more)]  # fmt: skip
 
 
 def _verdict(name: str, folder: Path, words: Words) -> list[Any]:
@@ -160,7 +188,7 @@ def _sentence(measured: Sequence[tuple[str, Mapping[str, Any]]], words: Words) -
 
 def as_text(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The rows for a table on a terminal."""
-    words, private = Words("en"), any(row["epsilon"] is not None for row in rows)
+    words, more = Words("en"), _more(rows)
     return [
         {
             "run": row["run"],
@@ -173,7 +201,7 @@ def as_text(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             "evaluated on": row["data"] or "",
             "rows": str(row["rows"] or ""),
             "seed": str(row["seed"]),
-            **({"epsilon": "none" if row["epsilon"] is None else number(row["epsilon"])} if private else {}),
+            **{words(f"several.{key}"): "none" if row[key] is None else number(row[key]) for key in more},
         }
         for row in rows
     ]
