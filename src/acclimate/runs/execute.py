@@ -222,7 +222,8 @@ def _write_result(
         voters = []  # those that are averaged would outvote the rest
     decision, scores = weigh(asked, records, folders, data, main.name, reference, recipe.seed, prepared.shares, voters)
     decision = heed_data(decision, data, reference)
-    if isinstance(main.method, Auto) and asked.kind != "class" and data.labelled_target_validation is None:
+    ranked = asked.kind == "class" or data.labelled_target_validation is not None
+    if isinstance(main.method, Auto) and not ranked and decision.choice == "keep_source":
         decision = replace(decision, reasons=(UNRANKED, *decision.reasons))
     every = {name: arrays_of(place) for name, place in folders.items()} if recipe.sensitive else {}
     if recipe.choose == "worst_group":
