@@ -147,16 +147,27 @@ def test_thresholds_are_not_guessed(run):
         run.predict(new.assign(sex=None), equal_opportunity="sex")
 
 
-def test_what_tells_domains_apart_needs_no_groups(tmp_path):
+@pytest.mark.parametrize("names", [["x", "z"], "*"])
+def test_what_tells_domains_apart_needs_no_groups(tmp_path, names):
     pytest.importorskip("captum")
     source, target = people(120, 0), people(120, 1, 2.0).drop(columns=["sex", "label"])
     for name, frame in (("source", source), ("target", target)):
         frame.to_csv(tmp_path / f"{name}.csv", index=False)
     run = ac.adapt(
-        str(tmp_path / "source.csv"), str(tmp_path / "target.csv"), input=["x", "z"], label="label", sensitive="sex",
+        str(tmp_path / "source.csv"), str(tmp_path / "target.csv"), input=names, label="label", sensitive="sex",
         backbone="columns", method="source_only", plain_baseline=False, out=tmp_path / "run",
     )  # fmt: skip
-    assert ac.explain_domains(run, out=tmp_path / "out", limit=10)["kind"] == "domains"
+    found = ac.explain_domains(run, out=tmp_path / "out", limit=10)
+    assert found["kind"] == "domains" and {part["name"] for part in found["rows"][0]["parts"]} == {"x", "z"}
+
+
+@pytest.mark.parametrize("drop", [[], ["sex"]])
+def test_an_audit_needs_no_groups_and_takes_none_for_an_input(run, tmp_path, drop):
+    rows = {"source": people(600, 0), "other": people(200, 9)}
+    for name, frame in rows.items():
+        frame.drop(columns=drop).to_csv(tmp_path / f"{name}.csv", index=False)
+    found = run.audit(str(tmp_path / "source.csv"), str(tmp_path / "other.csv"))
+    assert (found["members"], found["others"]) == (480, 200)
 
 
 def test_a_column_that_is_named_as_input_is_one(tmp_path):

@@ -163,8 +163,7 @@ def _rows(
     folder: Path, recipe: Recipe, members: Sequence[Any], others: Sequence[Any]
 ) -> tuple[Domain, Domain, list[str]]:
     """Rows that were learned from, rows that were not seen, and what to know of both."""
-    recipe = replace(recipe, sensitive=())  # groups are no input, and other rows need not have them
-    inside, outside = read_source(recipe, members), read_source(recipe, others)
+    inside, outside = (read_source(recipe, rows, people=False) for rows in (members, others))
     assert inside is not None and outside is not None
     for domain in (inside, outside):
         if domain.labels is None:

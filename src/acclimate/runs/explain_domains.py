@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +125,7 @@ def _sides(folder: Path, model: Predictor, source: Any, target: Any) -> tuple[Do
     if not (folder / "recipe.yaml").is_file():
         raise DataError(f"{folder}: a model without its run, which knows no domains; give --source and --target")
     recipe = again(folder, "ac.explain_domains", source=given[0] or None, target=given[1] or None)
-    recipe = replace(recipe, sensitive=())  # groups are no input, and the target may lack them
-    first = join(given[0]) if given[0] else read_source(recipe)
+    first = join(given[0]) if given[0] else read_source(recipe, people=False)
     second = join(given[1]) if given[1] else read_target(recipe, first)
     if first is None or second is None:
         lacking = "source" if first is None else "target"

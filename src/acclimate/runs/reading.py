@@ -24,8 +24,10 @@ from acclimate.runs.recipe import Recipe
 from acclimate.tasks import registry as tasks
 
 
-def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain | None:
-    """The labelled source; several are joined."""
+def read_source(recipe: Recipe, objects: Sequence[Any] | None = None, people: bool = True) -> Domain | None:
+    """The labelled source; several are joined. Without ``people`` no column of groups need be there; none is an input
+    either way, unless it was named.
+    """
     places = of_sites(objects if objects is not None else recipe.source, recipe.site, recipe.target)
     if not places:
         return None
@@ -35,7 +37,7 @@ def read_source(recipe: Recipe, objects: Sequence[Any] | None = None) -> Domain 
         shapes = "" if recipe.task is None else tasks.find(recipe.task).shapes
         label = recipe.label or shapes or named_label(place)
         like = domains[0] if domains else None
-        domain = _read(place, recipe, recipe.input, label, like, sensitive=recipe.sensitive)
+        domain = _read(place, recipe, recipe.input, label, like, sensitive=recipe.sensitive if people else ())
         domains.append(_renamed_labels(domain, recipe))
     return join([fitted(domain, domains[0].schema) for domain in domains])
 
