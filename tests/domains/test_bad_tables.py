@@ -23,6 +23,12 @@ def test_missing_column_names_the_nearest(tmp_path, write):
         read(write(tmp_path / "a.parquet"), input="text", label="nowhere")
 
 
+def test_columns_in_one_word_are_named_one_by_one():
+    frame = pd.DataFrame({"a": [1, 2], "b": [3, 4], "y": ["p", "q"]})
+    with pytest.raises(DataError, match="no column 'a, b'; name each by itself, as in --input A --input B"):
+        read(frame, input="a, b", label="y")
+
+
 def test_label_is_no_input(tmp_path, write, frame):
     with pytest.raises(DataError, match="'text' is both input and group"):
         read(frame, input="text", group="text")

@@ -246,6 +246,8 @@ def need_columns(columns: Sequence[str], found: Sequence[str], where: str, kind:
         if column not in found:
             near = get_close_matches(column, found, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'? " if near else ""
+            if (parts := [part.strip() for part in column.split(",")])[1:] and set(parts) <= set(found):
+                hint = "name each by itself, as in --input A --input B; "
             raise DataError(f"{where}: no {kind} '{column}'; {hint}{kind}s found: {', '.join(dict.fromkeys(found))}")
 
 
