@@ -83,9 +83,3 @@ def test_an_unfinished_run_names_the_way_on(acclimate, run):
     (run / "result.json").unlink()
     done = acclimate("report", run)
     assert done.code == 3 and f"it is not finished; `acclimate resume {run}` continues it" in done.err
-
-
-def test_a_robots_run_says_where_its_figures_are(acclimate, tmp_path):
-    (tmp_path / "control.json").write_text("{}")
-    done = acclimate("report", tmp_path)
-    assert done.code == 3 and "a robot's run has no report" in done.err

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from acclimate.robots.run import ControlRun
 from acclimate.robots.settings import parse
 from acclimate.robots.train import watch
 from acclimate.robots.transitions import Transitions
+from acclimate.runs.report.words import number
 from tests.robots.conftest import made
 
 PENDULUM = find("Pendulum-v1")
@@ -41,6 +43,16 @@ def test_adaptation_lowers_the_error_on_held_out_transitions(run: ControlRun):
     before, after = run.unadapted().error(query), run.adapt(support).error(query)
     assert after < 0.5 * before
     assert run.result["held_out"]["better"] >= 7  # of 8 bodies of the training's ranges
+
+
+def test_the_page_tells_the_error_before_and_after(run: ControlRun):
+    page = ac.report(run.folder).read_text(encoding="utf-8")
+    held = run.result["held_out"]
+    assert f"fell from {number(held['before'])} to {number(held['after'])}" in page
+    assert f"smaller for {held['better']} of 8" in page and "Pendulum-v1" in page and "<svg" in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page) and "<script" not in page
+    told = ac.report(run.folder, lang="zh").read_text(encoding="utf-8")
+    assert f"{number(held['before'])} 降至 {number(held['after'])}" in told and "{" not in told.split("<style")[0]
 
 
 def test_adaptation_leaves_the_run_as_it_was(run: ControlRun):

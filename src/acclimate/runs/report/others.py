@@ -1,4 +1,4 @@
-"""Pages of runs that adapt nothing: an encoder that was taught without labels, a model that learned to learn."""
+"""Pages of other runs: an encoder that was taught without labels, a model that learned to learn, one of a robot."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from acclimate.files import read_json
 from acclimate.runs import encoder
 from acclimate.runs.meta import learned
 from acclimate.runs.report import figures
@@ -14,6 +15,9 @@ from acclimate.runs.report.blocks import Block, bullets, facts, section, split, 
 from acclimate.runs.report.page import NAME, put
 from acclimate.runs.report.parts import duration
 from acclimate.runs.report.words import NOTHING, Words, number
+
+CONTROL = "control.json"
+DOTS = {"before": "muted", "after": "target"}
 
 
 def write_encoder(folder: Path, language: str | None) -> Path:
@@ -62,6 +66,37 @@ def write_learner(folder: Path, language: str | None) -> Path:
     parts = [section("figures", words("other.evaluations"), [], evaluated)] if evaluated else []
     parts.append(_facts(value, words, _notes(value, words)))
     return _write(folder, value, words, top, parts, words("meta.kind"))
+
+
+def write_control(folder: Path, language: str | None) -> Path:
+    """The page of a robot's run: the error one step ahead of bodies held out, before and after they were adapted to."""
+    value, words = read_json(folder / CONTROL), Words(language or "en")
+    asked, held = value["settings"], value["held_out"]
+    method, before, after = asked["method"]["name"], held["before"], held["after"]
+    shown = {"first": number(before), "last": number(after), "better": held["better"], "bodies": held["bodies"]}
+    went = words("went.fell" if after < before else "went.rose")
+    sentence = words("control.verdict", env=asked["env"], method=method, seconds=f"{asked['seconds']:g}")
+    top = {
+        "mark": "good" if 2 * held["better"] > held["bodies"] and after < before else "caution",
+        "badge": words("badge.robot"),
+        "sentence": sentence + words("sentence.gap") + words("control.verdict.error", went=went, **shown),
+        "next": [(words("control.next"), f"acclimate control --adapt {_run(folder)} --data TRANSITIONS.csv -o RUN")],
+    }
+    title, error = words("control.caption", bodies=held["bodies"]), words("control.error")
+    points = [(words(f"control.{when}"), held[when], None, colour) for when, colour in DOTS.items()]
+    values = "; ".join(f"{name} {number(each)}" for name, each, _, _ in points)
+    picture = figures.dots("control", title, words("arms.figure.desc", metric=error, values=values), error, points)
+    rows = [[name, number(each)] for name, each, _, _ in points]
+    blocks = [split(picture, title, table(title, [words("other.what"), error], rows, numbers=(1,)))]
+    pairs = [(name, asked[name]) for name in ("env", "bodies", "history", "seed")] + [("method", method)]
+    pairs += [("transitions", f"{value['transitions']:,}"), ("seconds of training", duration(value["seconds"]))]
+    pairs += [("acclimate", value["acclimate"]), *value["environment"].items()]
+    known = facts("", [(name, NOTHING if found is None else found) for name, found in pairs])
+    parts = [
+        section("figures", words("other.figures"), [], blocks),
+        section("facts", words("other.facts"), [], [known]),
+    ]
+    return _write(folder, {"modality": words("modality.robot")}, words, top, parts, words("control.kind"))
 
 
 def _judged(value: Mapping[str, Any], words: Words) -> tuple[str, str]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from acclimate.errors import DataError, SettingsError
+from acclimate.errors import SettingsError
 from acclimate.files import write_json
 from acclimate.runs import encoder, result
 from acclimate.runs.report.card import write_card
 from acclimate.runs.report.kept import NAME, read_kept
-from acclimate.runs.report.others import write_encoder, write_learner
+from acclimate.runs.report.others import CONTROL, write_control, write_encoder, write_learner
 from acclimate.runs.report.page import write_page
 from acclimate.runs.report.several import compare_runs, write_comparison
 from acclimate.runs.report.verdict import sentence_of
@@ -34,10 +34,11 @@ def report(
         out: the file of a comparison; ``comparison.html`` in the current folder if None.
 
     Returns:
-        The page, and of each run what `several.compare_runs` says (of an encoder or a meta-trained model nothing).
+        The page, and of each run what `several.compare_runs` says (of an encoder, a meta-trained model or a robot's
+        nothing).
 
     Raises:
-        DataError: no finished run, or one of a kind that has no page.
+        DataError: no finished run.
         SettingsError: another language, or ``out`` for a single run, whose page belongs into its folder.
     """
     words = Words(language or "en")
@@ -50,8 +51,8 @@ def report(
         return write_encoder(folder, language), []
     if (folder / "meta.json").is_file():
         return write_learner(folder, language), []
-    if (folder / "control.json").is_file():
-        raise DataError(f"{folder}: a robot's run has no report; its figures are in {folder / 'control.json'}")
+    if (folder / CONTROL).is_file():
+        return write_control(folder, language), []
     result.load(folder)
     kept = read_kept(folder)
     if kept and language is not None and kept["language"] != language:
