@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from acclimate.errors import SettingsError
 from acclimate.files import read_json
 from acclimate.runs.pick import UNRANKED
 from acclimate.runs.report import chinese, english, parts
+from acclimate.runs.report.blocks import called
 from acclimate.runs.report.make import careful
 from acclimate.runs.report.sections import write_section
 from acclimate.runs.report.told import FORMS, in_chinese
@@ -108,6 +110,16 @@ def test_before_the_seal_is_opened_the_page_decides_and_says_that_nothing_is_mea
     run, page = sealed
     assert Words()(f"verdict.{run.decision}") in page.text
     assert Words()("honesty.sealed") in page.text and "acclimate evaluate run --data" in page.text
+
+
+def test_a_run_is_called_as_a_command_would_call_it(tmp_path, monkeypatch):
+    run = tmp_path / "my runs" / "one"
+    monkeypatch.chdir(tmp_path)
+    assert called(run) == "'my runs/one'" and called(Path("my runs/one")) == "'my runs/one'"
+    monkeypatch.chdir(tmp_path.parent)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert called(run) == "one" and called(Path(".")) == "elsewhere"
 
 
 def test_the_verdict_is_that_of_the_evaluation_with_its_figures(opened):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from acclimate.runs.report.words import Words
@@ -97,6 +99,13 @@ def listed(words: Words, names: Sequence[str], longest: int = 12) -> str:
 def told(words: Words, sentences: Iterable[str]) -> list[Told]:
     """Sentences of the run in the page's language, as far as it can say them."""
     return [words.told(sentence) for sentence in sentences]
+
+
+def called(folder: Path) -> str:
+    """A run's folder as a command names it where its page is written; of one that lies elsewhere the name alone."""
+    whole, here = folder.resolve(), Path.cwd()
+    inside = whole != here and whole.is_relative_to(here)
+    return shlex.quote(str(whole.relative_to(here)) if inside else whole.name)
 
 
 def arm(value: Mapping[str, Any], name: str | None) -> Mapping[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import yaml
 
 from acclimate.runs.recipe import MEMORY
-from acclimate.runs.report.blocks import Block, code, facts, paragraphs, section, table
+from acclimate.runs.report.blocks import Block, called, code, facts, paragraphs, section, table
 from acclimate.runs.report.parts import duration
 from acclimate.runs.report.words import NOTHING, Words, percent
 from acclimate.runs.seal import evaluations
@@ -90,7 +89,7 @@ def _line(curve: list[float | None]) -> str:
 
 def again(value: Mapping[str, Any], recipe: Mapping[str, Any], folder: Path, words: Words) -> Block:
     """Command, settings, data by their hashes, versions."""
-    run = shlex.quote(folder.name)
+    run = called(folder)
     command = f"acclimate adapt --recipe {run}/recipe.yaml -o {run}-again"
     memory = MEMORY in (*recipe.get("source", ()), *recipe.get("target", ()))
     data = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from acclimate.files import read_json
 from acclimate.runs import encoder
 from acclimate.runs.meta import learned
 from acclimate.runs.report import figures
-from acclimate.runs.report.blocks import Block, bullets, facts, section, split, table, told
+from acclimate.runs.report.blocks import Block, bullets, called, facts, section, split, table, told
 from acclimate.runs.report.page import NAME, put
 from acclimate.runs.report.parts import duration
 from acclimate.runs.report.words import NOTHING, Words, number
@@ -44,7 +43,7 @@ def write_encoder(folder: Path, language: str | None) -> Path:
         "badge": words("badge.encoder"),
         "sentence": sentence,
         "next": [
-            (words("pretrain.next"), f"acclimate adapt --source ... --target ... --backbone {_run(folder)} -o RUN")
+            (words("pretrain.next"), f"acclimate adapt --source ... --target ... --backbone {called(folder)} -o RUN")
         ],
     }
     parts = [section("figures", words("other.figures"), [], blocks), _facts(value, words)]
@@ -60,7 +59,7 @@ def write_learner(folder: Path, language: str | None) -> Path:
         "mark": marks.get(state, "info"),
         "badge": words(f"badge.{state}"),
         "sentence": sentence,
-        "next": [(words("meta.next"), f"acclimate evaluate {_run(folder)} --data NEW_CLASSES")],
+        "next": [(words("meta.next"), f"acclimate evaluate {called(folder)} --data NEW_CLASSES")],
     }
     evaluated = [block for k, found in enumerate(value["evaluations"]) for block in _evaluation(k, found, words)]
     parts = [section("figures", words("other.evaluations"), [], evaluated)] if evaluated else []
@@ -80,7 +79,7 @@ def write_control(folder: Path, language: str | None) -> Path:
         "mark": "good" if 2 * held["better"] > held["bodies"] and after < before else "caution",
         "badge": words("badge.robot"),
         "sentence": sentence + words("sentence.gap") + words("control.verdict.error", went=went, **shown),
-        "next": [(words("control.next"), f"acclimate control --adapt {_run(folder)} --data TRANSITIONS.csv -o RUN")],
+        "next": [(words("control.next"), f"acclimate control --adapt {called(folder)} --data TRANSITIONS.csv -o RUN")],
     }
     title, error = words("control.caption", bodies=held["bodies"]), words("control.error")
     points = [(words(f"control.{when}"), held[when], None, colour) for when, colour in DOTS.items()]
@@ -163,7 +162,3 @@ def _write(
         "sections": parts,
     }
     return put(folder / NAME, page, words)
-
-
-def _run(folder: Path) -> str:
-    return shlex.quote(folder.resolve().name)

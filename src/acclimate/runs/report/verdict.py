@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from acclimate.runs.report import figures
-from acclimate.runs.report.blocks import Block, arm, told
+from acclimate.runs.report.blocks import Block, arm, called, told
 from acclimate.runs.report.words import Words, number, sign
 
 MARKS = {
@@ -126,7 +125,7 @@ def _more(value: Mapping[str, Any], words: Words) -> list[str]:
 
 def _next(value: Mapping[str, Any], folder: Path, words: Words) -> list[tuple[str, str]]:
     """Commands that a reader would give next."""
-    run = shlex.quote(folder.name)
+    run = called(folder)
     commands = []
     if value["verdict"] is None and "target" in value["data"]:
         command = f"acclimate evaluate {run} --data LABELLED_FILE --label COLUMN"
