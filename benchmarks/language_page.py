@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from benchmarks.common import table
+from benchmarks.sites_page import told
 
 SCORES = ("f1", "exact_match")
 LANGUAGES = ("en", "de", "es", "zh")
@@ -23,8 +24,9 @@ def summaries(found: Mapping[str, Any]) -> str:
          ", ".join(sorted({run["deployed"] for run in runs}))]
         for topic, runs in topics.items()
     ]  # fmt: skip
-    told = " ".join(str(found["protocol"]).split())
-    return f"## Summaries\n\n{told} ROUGE-2, per cent.\n\n" + table(["unseen topic", "seeds", *ARMS, "deployed"], rows)
+    return f"## Summaries\n\n{told(found)} ROUGE-2, per cent.\n\n" + table(
+        ["unseen topic", "seeds", *ARMS, "deployed"], rows
+    )
 
 
 def questions(found: Mapping[str, Any]) -> str:
@@ -32,7 +34,7 @@ def questions(found: Mapping[str, Any]) -> str:
     parts: dict[str, list[Mapping[str, Any]]] = {}
     for part in found["parts"]:
         parts.setdefault(part["part"], []).append(part["found"])
-    told = {name: " ".join(str(text).split()) for name, text in found["protocol"].items()}
+    said = {name: " ".join(str(text).split()) for name, text in found["protocol"].items()}
     spans = []
     for arm in ("source_only", "dann", "finetune", "overlap"):
         runs = parts.get("tuned" if arm == "finetune" else "aligned", [])
@@ -47,8 +49,8 @@ def questions(found: Mapping[str, Any]) -> str:
         runs = [run[arm] for run in parts.get("pubmedqa", [])]
         abstracts.append([arm, str(len(runs)), *(_cell([run[k] for run in runs]) for k in ("accuracy", "macro_f1"))])
     passes = found["training"]["epochs"]
-    places = f"## Questions: places in texts\n\n{told['xquad']} {passes} passes. F1 / exact match, per cent.\n\n"
-    words = f"## Questions: yes, no or maybe\n\n{told['pubmedqa']}\n\n"
+    places = f"## Questions: places in texts\n\n{said['xquad']} {passes} passes. F1 / exact match, per cent.\n\n"
+    words = f"## Questions: yes, no or maybe\n\n{said['pubmedqa']}\n\n"
     words += table(["arm", "seeds", "accuracy", "macro-F1"], abstracts)
     return places + table(["arm", "seeds", *LANGUAGES], spans) + "\n" + words if spans else words
 
@@ -68,7 +70,7 @@ def generation(found: Mapping[str, Any]) -> str:
         if name in own:
             values = {side: [arm[side]["bits_per_byte"] for arm in own[name]] for side in ("target", "source")}
             rows.append([name, str(len(own[name])), *map(_bits, values.values())])
-    return f"## Language models\n\n{_told(found)}\n\n" + table(
+    return f"## Language models\n\n{told(found)}\n\n" + table(
         ["arm", "seeds", "bits a byte, target", "bits a byte, source"], rows
     )
 
@@ -86,7 +88,7 @@ def names(found: Mapping[str, Any]) -> str:
                 cells = [_cell([each[name] for each in given]) for name in ("f1", "precision", "recall")]
                 rows.append([f"{source} to {target}", arm, str(len(given)), *cells])
     head = ["topics", "arm", "seeds", "F1", "precision", "recall"]
-    return f"## Names without capitals\n\n{_told(found)} Per cent.\n\n" + table(head, rows)
+    return f"## Names without capitals\n\n{told(found)} Per cent.\n\n" + table(head, rows)
 
 
 def headlines(found: Mapping[str, Any]) -> str:
@@ -99,13 +101,8 @@ def headlines(found: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     head = ["arm", "seeds", "ROUGE-1", "ROUGE-2", "ROUGE-L", "ROUGE-1, source"]
     shown = [[each["given"], each["written"][:60]] for each in runs[0]["examples"]]
-    told = f"## Headlines\n\n{_told(found)} Per cent.\n\n{table(head, rows)}"
-    return f"{told}\nOf seed {runs[0]['seed']}:\n\n{table(['headline', 'written after finetune'], shown)}"
-
-
-def _told(found: Mapping[str, Any]) -> str:
-    told = " ".join(str(found["protocol"]).split()).removeprefix("Protocol: ")
-    return told[0].upper() + told[1:]
+    page = f"## Headlines\n\n{told(found)} Per cent.\n\n{table(head, rows)}"
+    return f"{page}\nOf seed {runs[0]['seed']}:\n\n{table(['headline', 'written after finetune'], shown)}"
 
 
 def _bits(values: list[float]) -> str:

@@ -37,8 +37,9 @@ def tutorial(found: Mapping[str, Any]) -> str:
 
 
 def told(found: Mapping[str, Any]) -> str:
-    """The protocol on one line."""
-    return " ".join(str(found["protocol"]).split())
+    """The protocol as a paragraph."""
+    said = " ".join(str(found["protocol"]).split()).removeprefix("Protocol: ")
+    return said[0].upper() + said[1:]
 
 
 def cell(values: Sequence[float]) -> str:
