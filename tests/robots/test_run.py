@@ -182,3 +182,9 @@ def test_a_recipe_says_everything():
 def test_less_than_two_steps_of_data_are_refused(tmp_path):
     with pytest.raises(SettingsError, match=r"0\.05 s are 1 steps of Pendulum-v1"):
         ac.control(seconds=0.05, out=tmp_path / "run")
+
+
+def test_bodies_that_are_watched_too_shortly_to_learn_to_adapt_leave_no_folder(tmp_path):
+    with pytest.raises(SettingsError, match=r"seconds 2: of 80 steps .* --set fit.queries=40"):
+        ac.control("Pendulum-v1", seconds=2, method="maml", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

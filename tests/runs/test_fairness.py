@@ -76,6 +76,7 @@ def test_the_target_is_told_apart_once_the_seal_is_open(run, tmp_path):
     assert read_json(tmp_path / "run" / "trust" / "fairness.json")["opened"] is True
     without = again.evaluate(new.drop(columns="sex"), label="label")
     assert any("no table of groups" in note for note in without["notes"])
+    assert without["fairness"] is None, "the table of other rows is not that of these"
 
 
 def test_the_adapted_model_is_told_beside_the_one_in_use_and_each_gap_by_its_name(run, tmp_path):

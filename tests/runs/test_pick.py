@@ -11,6 +11,7 @@ import pytest
 import acclimate as ac
 from acclimate.cli.outcome import members_line
 from acclimate.errors import SettingsError
+from acclimate.runs.evaluate import UNCHOSEN
 from acclimate.runs.pick import UNRANKED
 
 TRAINING = {"epochs": 12, "learning_rate": 5e-3, "batch_size": 32}
@@ -39,7 +40,7 @@ def test_the_best_arm_on_held_out_labels_is_taken_as_it_is(tmp_path):
     assert set(held) == {"source_only", "finetune", "joint", "plain", "auto"}
     best = min((name for name in held if name != "auto"), key=lambda name: held[name])
     assert best == "finetune" and held["auto"] == held["finetune"] < 0.5 * held["joint"]
-    assert records["auto"]["stages"][-1] == {"stage": "pick", "picked": "finetune", "of": 4, "seconds": 0.0}
+    assert records["auto"]["stages"][-1] == {"stage": "pick", "picked": "finetune", "of": 3, "seconds": 0.0}
     fresh = numbers(80, True, 2)
     said = run.predict(fresh)["prediction"]
     assert np.abs(said - fresh["y"]).mean() < 0.5
@@ -54,9 +55,14 @@ def test_without_labels_of_the_target_nothing_ranks_such_arms(tmp_path):
         numbers(200, False, 0), numbers(100, True, 1), methods=["dann", "coral"], out=tmp_path / "run", **options
     )
     assert run.decision == "keep_source" and run.reasons[0] == UNRANKED
+    assert not any("label-free scores" in why for why in run.reasons), "one model does not win against itself"
     assert members_line(run.result) == [], "it is not the best by labels, for there were none"
-    found = run.evaluate(fresh := numbers(60, True, 2), label="y")["arms"]
+    opened = run.evaluate(fresh := numbers(60, True, 2), label="y")
+    assert UNCHOSEN in opened["notes"]
+    found = opened["arms"]
     assert {"source_only", "dann", "coral", "auto"} <= set(found)
+    page = ac.report(run).read_text(encoding="utf-8")
+    assert "Nothing was chosen without labels" in page and "No evidence that adapting" not in page
     assert found["auto"]["metrics"] == found["source_only"]["metrics"] != found["dann"]["metrics"]
     said, kept = run.predict(fresh)["prediction"], run.arm("source_only").predict(fresh)["prediction"]
     assert (said == kept).all()

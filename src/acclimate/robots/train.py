@@ -52,6 +52,7 @@ def control(
     robot = robot or find(asked.env)
     robot.make().close()  # what cannot be made is refused before a folder is taken
     steps = steps_of(robot, asked.seconds)
+    _check_length(asked, steps)
     check_free(folder, force)
     with Lock(folder, place("cpu", "fp32")):
         check_free(folder, force)
@@ -75,6 +76,16 @@ def control(
         }
         write_json(folder / RECORD, record)
     return record
+
+
+def _check_length(asked: Control, steps: int) -> None:
+    """Meta-learning adapts from ``steps`` transitions of a body and judges by others of it."""
+    if way(asked.method).learner is not None and (TIMES - 1) * steps < asked.fit.queries:
+        raise SettingsError(
+            f"seconds {asked.seconds:g}: of {TIMES * steps} steps that a body is watched for {steps} are adapted from, "
+            f"and fit.queries asks for {asked.fit.queries} others; take more seconds, or "
+            f"--set fit.queries={(TIMES - 1) * steps}"
+        )
 
 
 def steps_of(robot: Robot, seconds: float) -> int:

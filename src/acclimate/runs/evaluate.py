@@ -27,6 +27,7 @@ from acclimate.runs.recipe import read as read_recipe
 from acclimate.runs.recommend import baselines
 from acclimate.runs.report import certainty
 from acclimate.runs.report import make as report
+from acclimate.runs.report.blocks import unchosen
 from acclimate.selection.bootstrap import ArmScores, Difference, evaluate, verdict
 from acclimate.tasks import registry as tasks
 from acclimate.tasks.answers import Answers
@@ -124,7 +125,7 @@ def open_seal(
     more = {difference.note for arm in found.values() for difference in arm.differences.values() if difference.note}
     summary |= {"curves": task.curves(answers[value["model"]], domain.labels)}
     summary["baselines"] = {name: scored(each) for name, each in beside.items()}
-    notes = [*notes, *_absent(task, names), *more]
+    notes = [*notes, *_absent(task, names), *more, *([UNCHOSEN] if unchosen(value) else [])]
     return {**summary, "notes": [*notes, *_plainer(task, found, beside, value["model"])]}
 
 
@@ -227,6 +228,12 @@ def _check_people(task: Task, domain: Domain, force: bool) -> list[str]:
     return [f"{said}: what is measured on them flatters"]
 
 
+UNCHOSEN = (
+    "no candidate was chosen without labels: auto is source_only, and the verdict compares that model with itself; the "
+    "candidates' own differences are in the table"
+)
+
+
 def _verdict(task: Task, found: Mapping[str, ArmScores], adapted: str, reference: str | None) -> str:
     if reference is None or adapted not in found or adapted == reference:
         return "no_evidence"
@@ -282,7 +289,7 @@ def _summary(
         "regret": value["regret"],
         "transductive": value["transductive"],
         "certainty": value.get("certainty"),
-        "fairness": value.get("fairness"),
+        "fairness": value.get("fairness") if domain.sensitive else None,
         "arms": {name: scored(arm) for name, arm in found.items()},
         "seal": value["seal"],
     }

@@ -224,7 +224,7 @@ def _write_result(
     decision = heed_data(decision, data, reference)
     ranked = asked.kind == "class" or data.labelled_target_validation is not None
     if isinstance(main.method, Auto) and not ranked and decision.choice == "keep_source":
-        decision = replace(decision, reasons=(UNRANKED, *decision.reasons))
+        decision = replace(decision, reasons=(UNRANKED, *(why for why in decision.reasons if "plain baseline" in why)))
     every = {name: arrays_of(place) for name, place in folders.items()} if recipe.sensitive else {}
     if recipe.choose == "worst_group":
         decision = fairness.choose(decision, asked, every, data.source_validation, main.name, reference)

@@ -78,7 +78,7 @@ def explain(
         reason = unknown(task.one_of, answer, known) if known else reason
         raise SettingsError(reason)
     said = list(model.answers(domain).prediction)
-    asked = said if answer is None else [answer] * len(domain)
+    asked = [task.told_of(each) for each in said] if answer is None else [answer] * len(domain)
     found = explained(model.network, domain, asked, model.place, seed=seed, tell=tell)
     value = {
         "version": VERSION,

@@ -45,7 +45,10 @@ def train(arms: Sequence[Arm], shop: Workshop, lock: Lock) -> dict[str, dict[str
     heard = [arm for arm in others if arm.role != "beside" and not arm.method.echoes]
     whole = [arm.name for arm in heard if "left_out" not in records[arm.name]]
     if shop.prepared.data.task.kind != "class":
-        return {**records, last.name: pick(last, shop, whole)}
+        return {
+            **records,
+            last.name: pick(last, shop, [arm.name for arm in heard if arm.role != "plain" and arm.name in whole]),
+        }
     data = replace(shop.prepared.data, teacher=teacher(last.method, shop, whole))
     taught = replace(shop, prepared=replace(shop.prepared, data=data), seconds=_share(end, [last], [[last]]))
     return {**records, last.name: train_arm(last, taught)}

@@ -307,6 +307,10 @@ class Task(ABC):
         """The names that may be explained in the place of what was answered, as a class that was not."""
         return ()
 
+    def told_of(self, answer: Any) -> Any:
+        """What of an answer is explained: the answer, or one of `explainable`."""
+        return answer
+
     def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
         """What `score` is asked of an answer to one row: the answer itself, or its training targets ``[1, ...]``.
 

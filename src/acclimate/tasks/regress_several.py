@@ -107,7 +107,7 @@ class RegressSeveral(Task):
 
         return metrics
 
-    explained: ClassVar[str] = "number that is farthest from its mean, or that was named"
+    explained: ClassVar[str] = "number that is named"
     one_of: ClassVar[str] = "number"
 
     @property
@@ -115,11 +115,14 @@ class RegressSeveral(Task):
         """The numbers by their place, from 1."""
         return tuple(str(k + 1) for k in range(len(self.mean)))
 
+    def told_of(self, answer: Any) -> str:
+        """The number that is the most deviations from its mean."""
+        far = np.abs((np.asarray(answer) - np.array(self.mean)) / np.array(self.scale))
+        return self.explainable[int(far.argmax())]
+
     def goal(self, answer: Any, rows: Rows, inputs: Any) -> int:
-        """Which number is explained: that of a name, else the one that is the most deviations from its mean."""
-        if isinstance(answer, str):
-            return self.explainable.index(answer)
-        return int(np.abs((np.asarray(answer) - np.array(self.mean)) / np.array(self.scale)).argmax())
+        """The place of the number."""
+        return self.explainable.index(answer)
 
     def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
         """The number in the unit of the labels."""

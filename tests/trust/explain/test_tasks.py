@@ -227,6 +227,7 @@ def test_of_several_numbers_the_one_farthest_from_its_mean_or_the_one_named(tmp_
     first, second = ac.explain(run, rows, out=tmp_path / "far")["rows"]
     assert [max(each["parts"], key=lambda part: abs(part["score"]))["name"] for each in (first, second)] == ["a", "b"]
     assert first["score"] == pytest.approx(7.5, abs=0.3) and second["score"] == pytest.approx(2500, abs=100)
+    assert [each["answer"] for each in (first, second)] == ["1", "2"] and len(first["prediction"]) == 2
     named = ac.explain(run, rows, out=tmp_path / "named", answer="2")["rows"][0]
     assert max(named["parts"], key=lambda part: abs(part["score"]))["name"] == "b"
     with pytest.raises(SettingsError, match="unknown number '3'; known: 1, 2"):

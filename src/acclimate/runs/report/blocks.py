@@ -108,6 +108,12 @@ def called(folder: Path) -> str:
     return shlex.quote(str(whole.relative_to(here)) if inside else whole.name)
 
 
+def unchosen(value: Mapping[str, Any]) -> bool:
+    """Whether ``auto`` is the source's model, as nothing ranked its candidates."""
+    found = arm(value, "auto")
+    return found is not None and any(stage.get("of") == 1 for stage in found["stages"])
+
+
 def arm(value: Mapping[str, Any], name: str | None) -> Mapping[str, Any] | None:
     """An arm of a result by its name."""
     return next((row for row in value["arms"] if row["name"] == name), None)

@@ -77,6 +77,7 @@ WORDS = {
     "verdict.no_evidence": "没有证据表明适应有效：目标域上的{metric}从 {before} {went} {after}，差值 {size}（95% 区间 {interval}）。",
     "verdict.hurt": "适应有害：目标域上的{metric}从 {before} {went} {after}，相差 {size}（95% 区间 {interval}）。",
     "verdict.few": "目前看不出好坏：目标域上的{metric}从 {before} {went} {after}，但行数太少，给不出区间。",
+    "verdict.unchosen": "没有标签，无法选出候选：保留源模型，它在目标域上的{metric}为 {after}。",
     "verdict.same": "没有证据表明适应有效：两个模型在目标域上的{metric}都是 {after}。",
     "verdict.alone": "目标域上的{metric}为 {value}（95% 区间 {interval}）。没有训练其他模型可供比较。",
     "verdict.alone_few": "目标域上的{metric}为 {value}。没有训练其他模型可供比较。",

@@ -81,6 +81,7 @@ WORDS = {
     "(95\u00a0% interval {interval}).",
     "verdict.few": "No evidence either way: {metric} on the target {went} from {before} to {after}, on too few rows for "
     "an interval.",
+    "verdict.unchosen": "Nothing was chosen without labels: the source's model is kept, with {metric} {after} on the target.",
     "verdict.same": "No evidence that adapting helped: both models have {metric} {after} on the target.",
     "verdict.alone": "{metric} on the target is {value} (95\u00a0% interval {interval}). Nothing was trained to compare it with.",
     "verdict.alone_few": "{metric} on the target is {value}. Nothing was trained to compare it with.",

@@ -29,7 +29,7 @@ SCORES = {
     "log-odds of the class": "该类别的对数几率",
     "log-odds of the target": "目标域的对数几率",
     "number": "数值",
-    "number that is farthest from its mean, or that was named": "偏离均值最远的（或指定的）那个数值",
+    "number that is named": "所示的那个数值",
     "log-odds of the label, or the mean over the labels that were answered": "该标签的对数几率，或所答标签的平均值",
     "log-probability of where the answer begins and ends": "答案起止位置的对数概率",
     "mean log-probability of the tags": "各标注的平均对数概率",

@@ -41,7 +41,7 @@ def _row(folder: Path, value: Mapping[str, Any]) -> dict[str, Any]:
         "tune": value["tune"],
         "seed": value["seed"],
         "decision": value["decision"],
-        "verdict": value["verdict"],
+        "verdict": value["verdict"] if len(value["arms"]) > 1 else None,
         "model": value["model"],
         "primary": value["primary"],
         "higher_is_better": value.get("higher_is_better", True),

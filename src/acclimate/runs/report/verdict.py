@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from acclimate.runs.report import figures
-from acclimate.runs.report.blocks import Block, arm, called, told
+from acclimate.runs.report.blocks import Block, arm, called, told, unchosen
 from acclimate.runs.report.words import Words, number, sign
 
 MARKS = {
@@ -47,6 +47,8 @@ def sentence_of(value: Mapping[str, Any], words: Words) -> tuple[str, str]:
     said = {"metric": metric, "before": number(before), "after": number(after)}
     if difference["low"] is None:
         return opened, words("verdict.few", went=_went(after - before, words), **said)
+    if unchosen(value):
+        return opened, words("verdict.unchosen", **said)
     if difference["value"] == 0 == difference["low"] == difference["high"]:
         return opened, words("verdict.same", **said)
     low, high = difference["low"], difference["high"]
