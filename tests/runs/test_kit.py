@@ -68,5 +68,5 @@ def test_masks_are_advised_as_such(pairs):
     source, target, recipe = pairs["masks"]
     found = inspect(parse({**recipe, "source": source, "target": target}))
     assert {"fda", "self_training", "tent"} <= set(found["methods"])
-    assert not {"combat", "site_standardize", "auto", "mlls"} & set(found["methods"])
-    assert found["with_target_labels"] == ["target_only", "finetune", "joint", "auto"]
+    assert not {"combat", "site_standardize", "mlls"} & set(found["methods"])
+    assert found["with_target_labels"] == ["target_only", "finetune", "joint"]

@@ -32,6 +32,6 @@ def test_a_word_among_fractions_is_named():
 
 @pytest.mark.parametrize("label", ['["Rome"]', '{"text": ["Rome"], "answer_start": [3]}', "[]"])
 def test_lists_ask_for_a_task_that_has_them(label):
-    with pytest.raises(DataError, match=r"--task answer .* or --task tag"):
+    with pytest.raises(DataError, match=r"--task answer .* --task tag .* --task regress"):
         infer(np.array([label, '["B-PER", "O"]'], dtype=object))
     assert infer(np.array([label, "[sic]"], dtype=object)) == "classify"

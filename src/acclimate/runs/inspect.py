@@ -103,10 +103,11 @@ def _between(
     seen = look(recipe, found, source, target, held)
     if seen is None:
         return {}
+    ranked = found.data.task.kind == "class" or found.data.labelled_target_validation is not None
     advice = advise(
         seen.kind,
         seen.gap.proxy_a_distance,
-        works,
+        [name for name in works if ranked or name != "auto"],  # it would keep the source's model
         rows=seen.gap.rows,
         shares_certain=seen.shares is not None and not seen.shares["doubts"],
         hinge=0.0 if seen.shares is None else seen.shares["hinge"],

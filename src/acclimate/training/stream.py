@@ -69,7 +69,8 @@ class Stream:
             return None
         if isinstance(rows, ArrayRows) and isinstance(self.backbone, PassThrough):
             return None if 4 * math.prod(rows.values.shape) > HELD else self.backbone.collate(rows.values[:])
-        if len(rows) * self.backbone.collate(rows.take(np.arange(1))).nbytes > HELD:
+        one = self.backbone.collate(rows.take(np.arange(1)))
+        if not isinstance(one, Tensor) or len(rows) * one.nbytes > HELD:  # a text has several sentences
             return None
         starts = range(0, len(rows), AT_ONCE)
         return torch.cat([self.backbone.collate(rows.take(np.arange(len(rows))[k : k + AT_ONCE])) for k in starts])
