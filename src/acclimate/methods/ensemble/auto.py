@@ -43,9 +43,9 @@ class Auto(Method):
 
     Answers without classes (numbers, texts, masks) are neither ranked without labels nor averaged: there, candidates
     may learn from permitted target labels, and the arm that is best on held-out ones is taken as it is (but no plain
-    baseline, which adapts nothing: a remark says where one is better). Its figure on
-    those rows flatters, the more so the more arms there are. Without permitted labels all are trained, so that one
-    evaluation shows them side by side, and the source's model is kept.
+    baseline, which adapts nothing: a remark says where one is better). Its figure on those rows flatters, the more so
+    the more arms there are. Without permitted labels all are trained, so that one evaluation shows them side by side,
+    and the source's model is kept.
 
     Related: `average` and the validators of `acclimate.selection.validators`.
 
