@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from acclimate.errors import DataError, SettingsError
 from acclimate.tasks import registry
 from acclimate.tasks.answers import Answers
 from acclimate.tasks.sites import Units
-from acclimate.tasks.summarize import Summarize, WriteSummary, oracle
+from acclimate.tasks.summarize import Summarize, WriteSummary, oracle, quoted
 
 TEXT = "Ada met Bob. It rained all day. They went home. Nobody saw them."
 
@@ -45,6 +46,21 @@ def test_the_sentences_of_an_extract_are_found_again():
     assert oracle(TEXT, "ADA met, Bob") == (True, False, False, False)
     assert oracle(TEXT, "nothing else") == (False,) * 4
     assert oracle("", "x") == ()
+
+
+def test_which_sentences_are_quoted():
+    """Also where one sentence begins with another, or comes twice, or none is quoted."""
+    task, sentences = Summarize(), ["Go", "Go home now.", "Stay.", "Go", "Stay."]
+    assert quoted(sentences, "Go home now. Go Stay.") == [1, 3, 4]
+    assert quoted(sentences, "Go Go") == [0, 3] and quoted(sentences, "Stay. Stay.") == [2, 4]
+    assert quoted(sentences, "Go away") == [] and quoted([], "") == []
+    outputs = {
+        "chosen": torch.tensor([[0.0, 2.0, -1.0], [0.0, 2.0, -1.0]]),
+        "places": torch.tensor([[[0, 1], [2, 3], [4, 5]], [[0, 1], [-1, -1], [4, 5]]]),
+    }
+    goal = torch.tensor([[1.0, 1.0, 0.0]])
+    half = 0.5 / 2
+    assert task.score(outputs, goal).tolist() == pytest.approx([half + float(torch.tensor(2.0).sigmoid()) / 2, half])
 
 
 def test_a_text_is_encoded_by_its_sentences(rows):
@@ -150,6 +166,18 @@ def test_a_model_finds_the_telling_sentences(tmp_path, tiny_text):
     assert opened["metrics"]["rouge2"] > 0.8 > opened["baselines"]["lead"]["metrics"]["rouge2"]
     assert opened["baselines"]["lead3"]["metrics"]["rouge2"] < 0.8
     assert ac.load(run.folder).predict(tmp_path / "target.jsonl").equals(said)
+    explanation_of(run.folder, tmp_path)
+
+
+def explanation_of(run, tmp_path):
+    """The sentences that a summary quotes speak for it most, and others have their share by what they lend."""
+    told = ac.explain(run, tmp_path / "target.jsonl", out=tmp_path / "explained", limit=8)
+    for each in told["rows"]:
+        parts = sorted(each["parts"], key=lambda part: -part["score"])
+        assert {part["name"] for part in parts[:2]} == set(re.findall(r"W [^.]+[.]", each["answer"]))
+        assert any(part["score"] for part in parts[2:]) and 0.5 < each["score"] <= 1
+    assert told["faithfulness"]["better_than_random"] == "yes"
+    assert "A sentence that is left out" in (tmp_path / "explained" / "explanations.html").read_text()
 
 
 def test_strength_0_is_source_only_and_alignment_moves(tmp_path, tiny_text):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Form = Literal["words", "columns", "interactions", "image", "spectrogram", "curves", "molecule"]
+Form = Literal["words", "sentences", "columns", "interactions", "image", "spectrogram", "curves", "molecule"]
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 """What lies between blanks; of scripts without blanks each character."""
 GRID = 8

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from acclimate.domains.domain import INTERACTIONS, Domain
-from acclimate.domains.rows import name_of
+from acclimate.domains.rows import name_of, texts_of
 from acclimate.errors import DataError, SettingsError, unknown
 from acclimate.files import write_json
 from acclimate.runs.predictor import Predictor
 from acclimate.runs.report import explain as report
-from acclimate.tasks.registry import TASKS, find
+from acclimate.runs.sentences import worded
 from acclimate.trust.explain.explain import Explanation, Tell, faithfulness
 from acclimate.trust.explain.explain import explain as explained
 
@@ -61,17 +62,12 @@ def explain(
 
     Raises:
         DataError: no rows, or none of this number.
-        SettingsError: no such class, or no explanation for such models.
+        SettingsError: no such class, or a backbone that knows no parts of a row.
     """
     whole = model.read(data, input=input).sealed()
     index = chosen(whole, rows, limit)
     domain = whole.select(index)
-    if not (task := model.network.task).explained:
-        others = ", ".join(sorted(name for name in TASKS if find(name).explained))
-        raise SettingsError(
-            f"explain: an answer of task '{task.name}' has no one score that parts of a row could speak for; these "
-            f"have: {others}"
-        )
+    task = model.network.task
     if answer is not None and answer not in task.explainable:
         known = task.explainable
         reason = f"--class {answer}: answers of task '{task.name}' are explained as they are; leave it out"
@@ -79,7 +75,11 @@ def explain(
         raise SettingsError(reason)
     said = list(model.answers(domain).prediction)
     asked = [task.told_of(each) for each in said] if answer is None else [answer] * len(domain)
-    found = explained(model.network, domain, asked, model.place, seed=seed, tell=tell)
+    with model.reading(domain) as (network, own):
+        found = explained(network, own, asked, model.place, seed=seed, tell=tell)
+    if task.reads == "sentences":
+        texts = texts_of(domain.rows)
+        found = [replace(each, parts=worded(each.parts, text)) for each, text in zip(found, texts, strict=True)]
     value = {
         "version": VERSION,
         "kind": "attribution",

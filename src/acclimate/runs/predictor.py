@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,17 +115,30 @@ class Predictor:
 
     def _infer(self, domain: Domain, want: Want, wholes: Sequence[Domain] | None) -> dict[str, np.ndarray]:
         """What is wanted of every row; features of a frozen backbone through the cache unless ``wholes`` is None."""
+        with self.reading(domain, wholes) as (model, rows):
+            return infer(model, rows, self._place, want=want)
+
+    @contextmanager
+    def reading(self, domain: Domain, wholes: Sequence[Domain] | None = None) -> Iterator[tuple[Model, Domain]]:
+        """Inside the block, the network and the rows as it reads them.
+
+        Of a text by its sentences these are their features; so are those of any row where the backbone is frozen and
+        ``wholes`` is not None, and then they come through the cache. The network is the predictor's own.
+        """
         model, domain = self._model, self._layout.fit(domain)
         sentences = model.task.reads == "sentences"
         frozen = self.origin.get("tune") == "frozen" and model.task.reads in KEPT
         if not sentences and (wholes is None or not frozen):
-            return infer(model, domain, self._place, want=want)
+            yield model, domain
+            return
         real, kind = model.backbone, SentenceFeatures if sentences else Features
         cached = kind(real, (model.layer,), self._place, wholes or ())
+        rows = cached.of(domain)[model.layer]
         model.backbone = cached.reader(model.layer)
-        found = infer(model, cached.of(domain)[model.layer], self._place, want=want)
-        model.backbone = real
-        return found
+        try:
+            yield model, rows
+        finally:
+            model.backbone = real
 
     @property
     def notes(self) -> tuple[str, ...]:

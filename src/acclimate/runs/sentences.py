@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from acclimate.backbones.base import Backbone
+from acclimate.backbones.parts import Parts
 from acclimate.backbones.passthrough import PassThrough
 from acclimate.domains import ids
 from acclimate.domains.domain import Domain, Schema
@@ -39,6 +41,26 @@ class SentencePass(PassThrough):
 
     def forward(self, inputs: Any, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         return dict.fromkeys(layers or [self.spec.default], inputs["features"])
+
+    def parts(self, raw: Any) -> Parts:
+        """Sentences, whose words `worded` adds: without one, the others are those of a text that never had it."""
+        whole, places = self.collate(raw), raw[0][1].tolist()
+        beyond = whole["places"].shape[1] - len(places)
+
+        def without(kept: np.ndarray) -> dict[str, Tensor]:
+            stays = F.pad(torch.from_numpy(np.ascontiguousarray(kept)), (0, beyond))
+            return {
+                "features": whole["features"].expand(len(kept), -1, -1),
+                "attention_mask": whole["attention_mask"] * stays,
+                "places": torch.where(stays[..., None], whole["places"], -1),
+            }
+
+        return Parts("sentences", ("",) * len(places), tuple(places), without)
+
+
+def worded(parts: Parts, text: str) -> Parts:
+    """Sentences as parts, with the words of the text that they are of."""
+    return replace(parts, names=tuple(text[low:high] for low, high in parts.places), shown={"text": text})
 
 
 @dataclass(frozen=True)

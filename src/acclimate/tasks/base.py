@@ -297,8 +297,8 @@ class Task(ABC):
         """
         raise SettingsError(f"task '{self.name}' has no convex head; use --tune full")
 
-    explained: ClassVar[str] = ""
-    """What `score` gives, in words; empty where answers have no score that an explanation could follow."""
+    explained: ClassVar[str]
+    """What `score` gives, in words."""
     one_of: ClassVar[str] = "class"
     """What each of `explainable` is called."""
 

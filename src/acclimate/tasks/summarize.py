@@ -47,6 +47,7 @@ class Summarize(Task):
     name: ClassVar[str] = "summarize"
     kind: ClassVar[Kind] = "text"
     reads: ClassVar[Reads] = "sentences"
+    explained: ClassVar[str] = "mean probability of the sentences quoted"
     primary: ClassVar[Metric] = Metric("rouge2")
 
     @classmethod
@@ -99,6 +100,20 @@ class Summarize(Task):
         known = (targets >= 0).to(logits.dtype)
         each = F.binary_cross_entropy_with_logits(logits, targets.clamp(min=0), reduction="none")
         return (each * known).sum(1) / known.sum(1).clamp(min=1)
+
+    def goal(self, answer: Any, rows: Rows, inputs: Any) -> Any:
+        """Which sentences the answer quotes, ``[1, sentences]`` float32."""
+        (text,) = texts_of(rows)
+        sentences = [text[low:high] for low, high in split(text)]
+        found = torch.zeros(1, max(1, len(sentences)))
+        found[0, quoted(sentences, str(answer))] = 1.0
+        return found
+
+    def score(self, outputs: Mapping[str, Tensor], goal: Any) -> Tensor:
+        """The mean probability of these sentences ``[n]``; that of one which is left out is 0."""
+        there = outputs["places"][..., 1] > outputs["places"][..., 0]
+        each = torch.sigmoid(outputs["chosen"].float()) * there * goal
+        return each.sum(1) / goal.sum(1).clamp(min=1)
 
     def decode(
         self,
@@ -181,6 +196,16 @@ def _where(mask: Tensor) -> Tensor:
     number = mask.cumsum(1)
     count = mask.sum(1, keepdim=True).clamp(min=1)
     return torch.stack([number / count, 1 / number.clamp(min=1), count.log().expand_as(number) / 4], -1)
+
+
+def quoted(sentences: Sequence[str], extract: str) -> list[int]:
+    """Which sentences, in their order and joined by blanks, are an extract; the first of several ways, else none."""
+    for k, sentence in enumerate(sentences):
+        if extract == sentence:
+            return [k]
+        if extract.startswith(f"{sentence} ") and (rest := quoted(sentences[k + 1 :], extract[len(sentence) + 1 :])):
+            return [k, *(k + 1 + later for later in rest)]
+    return []
 
 
 def _leads(texts: Sequence[str], counts: Sequence[int]) -> Answers:

@@ -22,6 +22,7 @@ from acclimate.errors import SettingsError
 from acclimate.runs.report.explain import SCORES
 from acclimate.runs.report.explained import row
 from acclimate.runs.report.words import Words
+from acclimate.runs.sentences import SentenceFeatures
 from acclimate.tasks.answer import Answer
 from acclimate.tasks.base import Task
 from acclimate.tasks.detect import Detect
@@ -31,6 +32,7 @@ from acclimate.tasks.rank import Rank
 from acclimate.tasks.registry import TASKS, find
 from acclimate.tasks.regress import Regress
 from acclimate.tasks.segment import Segment
+from acclimate.tasks.summarize import Summarize
 from acclimate.tasks.tag import Tag
 from acclimate.tasks.thresholds import Look
 from acclimate.tasks.transcribe import Transcribe
@@ -234,10 +236,21 @@ def test_of_several_numbers_the_one_farthest_from_its_mean_or_the_one_named(tmp_
         ac.explain(run, rows, out=tmp_path / "none", answer="3")
 
 
-def test_which_tasks_can_be_explained():
-    """What has no one score says so by an empty `explained`; numbers and classes have theirs."""
-    forms = {find(name).name for name in TASKS if find(name).explained}
-    assert {find(name).explained for name in TASKS if find(name).explained} <= set(SCORES)
-    assert set(TASKS) - forms == {"summarize"}
+def test_without_a_sentence_the_others_are_those_of_a_text_that_never_had_it(tiny_text, own_cache):
+    texts = ["W w1 good. W w2. W w3 bad film.", "W w1 good. W w3 bad film."]
+    backbone = registry.create(str(tiny_text), "text", {}).eval()
+    reading = SentenceFeatures(backbone, (backbone.spec.default,), CPU)
+    rows = reading.of(read(texts))[backbone.spec.default].rows
+    model = Model(reading.reader(backbone.spec.default), Summarize(0.5), seed=1).eval()
+    cut = model.backbone.parts(rows.take(np.array([0]))).inputs(np.array([[True, False, True]]))
+    short = model.backbone.collate(rows.take(np.array([1])))
+    with torch.no_grad():
+        one, two = (model.task.outputs(model.head, model.features(each)) for each in (cut, short))
+    assert one["chosen"][0, [0, 2]].tolist() == pytest.approx(two["chosen"][0].tolist(), abs=1e-6)
+    assert one["places"][0, 1].tolist() == [-1, -1]
+
+
+def test_every_task_names_the_score_that_is_explained():
+    assert {find(name).explained for name in TASKS} <= set(SCORES)
     assert find("regress", several=True).explained in SCORES
     assert Regress(1.0, 2.0).score({"value": torch.tensor([0.0])}, 5.0).tolist() == [1.0]

@@ -350,6 +350,7 @@ WORDS = {
     "explain.share": "部分的比例",
     "explain.axis": "得分",
     "explain.without.words": "被去掉的词从文本中删除，或以掩码代替。",
+    "explain.without.sentences": "被去掉的句子从文本中删除，因而也无法被摘取。",
     "explain.without.columns": "被去掉的列取其典型值：源数据的均值或最常见的类别。",
     "explain.without.interactions": "被去掉的内容视为对该用户或物品未知。",
     "explain.without.image": "被去掉的区域取图像的平均颜色。",

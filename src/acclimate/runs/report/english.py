@@ -370,6 +370,7 @@ WORDS = {
     "explain.share": "share of the parts",
     "explain.axis": "score",
     "explain.without.words": "A word that is left out is missing, or hidden behind masks.",
+    "explain.without.sentences": "A sentence that is left out is missing from the text, so that it cannot be quoted either.",
     "explain.without.columns": "A column that is left out is at its typical value: the mean of the source, or its commonest category.",
     "explain.without.interactions": "What is left out is not known of the user or the item.",
     "explain.without.image": "A patch that is left out has the image's mean colour.",

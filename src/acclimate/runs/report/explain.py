@@ -37,6 +37,7 @@ SCORES = {
     "log-probability of the transcript by its characters": "转写文本的对数概率",
     "mean log-probability of the categories of the pixels": "像素类别的平均对数概率",
     "score of finding the same boxes": "再次检出相同框的得分",
+    "mean probability of the sentences quoted": "所摘句子的平均概率",
     "log-probability of the item": "该推荐项的对数概率",
     "cosine that speaks for the answer": "支持该答案的余弦相似度",
 }

@@ -223,6 +223,7 @@ def _molecule(found: Explanation, shares: np.ndarray, words: Words) -> dict[str,
 
 FORMS: dict[str, Callable[[Explanation, np.ndarray, Words], dict[str, Any]]] = {
     "words": _words,
+    "sentences": _words,
     "columns": _columns,
     "interactions": _columns,
     "image": _image,

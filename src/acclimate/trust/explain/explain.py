@@ -77,7 +77,7 @@ def explain(
         tell: told the progress.
 
     Raises:
-        SettingsError: the backbone knows no parts, or the task's answers have no score.
+        SettingsError: the backbone knows no parts.
     """
     alone = [domain.select(np.array([k])).rows for k in range(len(domain))]
     rows = [each.take(np.zeros(1, dtype=np.int64)) for each in alone]
