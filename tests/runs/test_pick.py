@@ -40,7 +40,8 @@ def test_the_best_arm_on_held_out_labels_is_taken_as_it_is(tmp_path):
     assert set(held) == {"source_only", "finetune", "joint", "plain", "auto"}
     best = min((name for name in held if name != "auto"), key=lambda name: held[name])
     assert best == "finetune" and held["auto"] == held["finetune"] < 0.5 * held["joint"]
-    assert records["auto"]["stages"][-1] == {"stage": "pick", "picked": "finetune", "of": 3, "seconds": 0.0}
+    chosen = {"stage": "pick", "picked": "finetune", "of": 3, "judged": True, "seconds": 0.0}
+    assert records["auto"]["stages"][-1] == chosen
     fresh = numbers(80, True, 2)
     said = run.predict(fresh)["prediction"]
     assert np.abs(said - fresh["y"]).mean() < 0.5
@@ -62,6 +63,7 @@ def test_without_labels_of_the_target_nothing_ranks_such_arms(tmp_path):
     found = opened["arms"]
     assert {"source_only", "dann", "coral", "auto"} <= set(found)
     page = ac.report(run).read_text(encoding="utf-8")
+    assert "InfoMax" not in page, "numbers have none"
     assert "Nothing was chosen without labels" in page and "No evidence that adapting" not in page
     assert found["auto"]["metrics"] == found["source_only"]["metrics"] != found["dann"]["metrics"]
     said, kept = run.predict(fresh)["prediction"], run.arm("source_only").predict(fresh)["prediction"]

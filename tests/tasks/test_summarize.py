@@ -165,6 +165,8 @@ def test_a_model_finds_the_telling_sentences(tmp_path, tiny_text):
     opened = run.evaluate(tmp_path / "target.jsonl", label="summary")
     assert opened["metrics"]["rouge2"] > 0.8 > opened["baselines"]["lead"]["metrics"]["rouge2"]
     assert opened["baselines"]["lead3"]["metrics"]["rouge2"] < 0.8
+    page = ac.report(run).read_text(encoding="utf-8")
+    assert ">lead3<" in page and "; lead3 0." in page and "plain answers, no arm" in page and "InfoMax" not in page
     assert ac.load(run.folder).predict(tmp_path / "target.jsonl").equals(said)
     explanation_of(run.folder, tmp_path)
 

@@ -179,7 +179,7 @@ def members_line(result: Mapping[str, Any]) -> list[str]:
     stages = [stage for row in result["arms"] if row["name"] == "auto" for stage in row["stages"]]
     learned = [f"auto learned from the average of {', '.join(s['members'])}" for s in stages if "members" in s]
     picked = "auto is {picked}, the best of {of} arms on held-out labels of the target, where its figure flatters"
-    return learned + [picked.format(**stage) for stage in stages if stage.get("of", 1) > 1]
+    return learned + [picked.format(**stage) for stage in stages if stage.get("judged")]
 
 
 def regret_line(value: Mapping[str, Any]) -> str:
@@ -250,11 +250,11 @@ def _seal(result: Mapping[str, Any]) -> str:
     if opened:
         return f"target labels were opened {opened} time{'s' if opened > 1 else ''}"
     if result["permission"]:
-        did = (
-            "were trained on"
-            if result["data"]["split"]["labelled_target"]
-            else "were used to choose by, not to train on"
-        )
+        did = "were trained on"
+        if not result["data"]["split"]["labelled_target"]:
+            did = "were used to choose by, not to train on"
+        elif any(row["role"] == "candidate" for row in result["arms"]):
+            did = "were given to the candidates that train on such, and to choose by"
         return f"target labels of column '{result['permission']}' {did}, as permitted"
     if _own(result):
         return "what was read of the target was learned"

@@ -116,15 +116,15 @@ def open_seal(
             here["with_thresholds"] = fairness.with_thresholds(apart, answers[value["model"]], domain)
         value["fairness"] = {**before, "target": here}
         fairness.write(folder, value["fairness"])
-    write_json(folder / "result.json", value)
-    report.evaluated(folder, value, task, answers, domain)
     plain = {**task.baselines(domain.rows), **baselines(deployed._model, domain)}
     beside = evaluate(task, plain, domain.labels, domain.groups) if plain else {}
+    value["baselines"] = {name: scored(each) for name, each in beside.items()}
+    write_json(folder / "result.json", value)
+    report.evaluated(folder, value, task, answers, domain)
     summary = _summary(task, value, domain, found, reference)
     summary |= {"unseen_labels": {name: names[name] for name in sorted(names) if name not in task.possible}}
     more = {difference.note for arm in found.values() for difference in arm.differences.values() if difference.note}
     summary |= {"curves": task.curves(answers[value["model"]], domain.labels)}
-    summary["baselines"] = {name: scored(each) for name, each in beside.items()}
     notes = [*notes, *_absent(task, names), *more, *([UNCHOSEN] if unchosen(value) else [])]
     return {**summary, "notes": [*notes, *_plainer(task, found, beside, value["model"])]}
 
@@ -291,5 +291,6 @@ def _summary(
         "certainty": value.get("certainty"),
         "fairness": value.get("fairness") if domain.sensitive else None,
         "arms": {name: scored(arm) for name, arm in found.items()},
+        "baselines": value["baselines"],
         "seal": value["seal"],
     }

@@ -40,8 +40,8 @@ def pick(arm: Arm, shop: Workshop, names: Sequence[str]) -> dict[str, Any]:
         for name in ("evidence.npz", view.FILE):
             if (source / name).is_file():
                 (folder / name).write_bytes((source / name).read_bytes())
-        of = len(names) if judged else 1
-        stages = [*records[best]["stages"], {"stage": "pick", "picked": best, "of": of, "seconds": 0.0}]
+        chosen = {"stage": "pick", "picked": best, "of": len(names), "judged": judged, "seconds": 0.0}
+        stages = [*records[best]["stages"], chosen]
         own = {"name": arm.name, "role": arm.role, "method": arm.method.name, "stages": stages, "seconds": 0.0}
         write_json(folder / "arm.json", {**records[best], **own, "shift": None})
     return read_json(folder / "arm.json")

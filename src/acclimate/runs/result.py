@@ -64,6 +64,7 @@ def assemble(
         "shares": None if shares is None else dict(shares),
         "certainty": records[decision.arm].get("certainty"),
         "fairness": None,
+        "baselines": {},
         "arms": [_arm(record, scores[name]) for name, record in records.items()],
         "seal": {"opened": 0, "openings": []},
         "permission": recipe.target_label,

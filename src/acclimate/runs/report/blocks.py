@@ -111,7 +111,7 @@ def called(folder: Path) -> str:
 def unchosen(value: Mapping[str, Any]) -> bool:
     """Whether ``auto`` is the source's model, as nothing ranked its candidates."""
     found = arm(value, "auto")
-    return found is not None and any(stage.get("of") == 1 for stage in found["stages"])
+    return found is not None and any(stage.get("judged") is False for stage in found["stages"])
 
 
 def arm(value: Mapping[str, Any], name: str | None) -> Mapping[str, Any] | None:

@@ -136,7 +136,7 @@ WORDS = {
     "honesty.target": "Target",
     "honesty.target.use": "inputs alone: adapting, and scores without labels",
     "honesty.labelled_target": "Target, labelled part",
-    "honesty.labelled_target.use": "training, as you permitted (column {column})",
+    "honesty.labelled_target.use": "training, as you permitted (column {column}), of the arms that learn from such",
     "honesty.labelled_target_validation": "Target, labelled and held out",
     "honesty.labelled_target_validation.use": "choosing, as you permitted (column {column})",
     "honesty.evaluation": "Evaluation on {data}",
@@ -197,8 +197,8 @@ WORDS = {
     # leaderboard
     "arms.title": "The models side by side",
     "arms.lead.opened": "On {rows} of the target with labels, with 95\u00a0% intervals.",
-    "arms.lead.sealed": "On held-out rows of the source, with 95\u00a0% intervals. On the target there are no labels to measure "
-    "with; the last columns are scores that need none.",
+    "arms.lead.source": "On held-out rows of the source, with 95\u00a0% intervals.",
+    "arms.lead.sealed": "On the target there are no labels to measure with; the last columns are scores that need none.",
     "arms.lead.permitted": "On held-out rows of the target whose labels were permitted, with 95\u00a0% intervals.",
     "arms.figure": "{metric} of each model",
     "arms.figure.desc": "{metric} with 95\u00a0% intervals: {values}.",
@@ -217,10 +217,13 @@ WORDS = {
     "role.plain": "plain baseline",
     "role.beside": "plain, without a say",
     "role.candidate": "candidate",
+    "role.baseline": "plain answers, no arm",
     "arms.warnings": "Warnings of training",
     "arms.lower": "Of {metric}, lower is better.",
-    "arms.glossary": "InfoMax, agreement with the mean of all arms and ATC (estimated accuracy) are computed without target "
-    "labels; higher is better. They are evidence, not proof.",
+    "arms.meant.infomax": "InfoMax: how sure and how varied the answers are.",
+    "arms.meant.agreement": "Agreement: with the mean of all arms.",
+    "arms.meant.atc": "ATC: an estimate of the accuracy.",
+    "arms.glossary": "Such scores are computed without target labels; higher is better. They are evidence, not proof.",
     # trust
     "trust.title": "Can it be trusted?",
     "trust.lead": "Whether the model knows what it does not know, and whatever else was examined.",

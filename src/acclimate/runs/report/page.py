@@ -13,10 +13,11 @@ import yaml
 from acclimate import __version__
 from acclimate.files import writing
 from acclimate.runs import result
+from acclimate.runs.report.arms import arms
 from acclimate.runs.report.blocks import Block
 from acclimate.runs.report.changed import again, changed
 from acclimate.runs.report.kept import read_kept
-from acclimate.runs.report.parts import arms, gap, honesty
+from acclimate.runs.report.parts import gap, honesty
 from acclimate.runs.report.trust import trust
 from acclimate.runs.report.verdict import verdict
 from acclimate.runs.report.words import Words
