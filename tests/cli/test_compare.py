@@ -70,6 +70,8 @@ def test_an_unknown_candidate(acclimate, columns, tmp_path):
     done = acclimate("compare", *columns, *QUICK, "--methods", "corall", "-o", tmp_path / "run")
     assert done.code == 2
     assert "did you mean 'coral'" in done.err
+    empty = acclimate("compare", *columns, *QUICK, "--methods", "coral,", "-o", tmp_path / "run")
+    assert empty.code == 2 and "one is empty" in empty.err
     assert not (tmp_path / "run").exists()
 
 

@@ -46,6 +46,7 @@ def add(verbs: options.Verbs) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Attack, and print how well that went."""
+    from acclimate.runs.report.audit import summary
     from acclimate.runs.run import Run
 
     value = Run(args.run).audit(
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace) -> None:
         device=args.device or "auto",
     )
     say(args, *value["notes"])
-    put(args, value, f"{value['members']} members, {value['others']} others", *_lines(value))
+    head = f"{value['members']} members, {value['others']} others"
+    put(args, value, head, *_lines(value), "", summary(value)["en"])
 
 
 def _lines(value: Mapping[str, Any]) -> Iterator[str]:

@@ -27,6 +27,8 @@ def run(args: argparse.Namespace) -> None:
     method: dict[str, Any] = {"name": "auto"}
     if args.methods is not None:
         method["candidates"] = [name.strip() for name in args.methods.split(",")]
+        if "" in method["candidates"]:
+            raise SettingsError("--methods: names with commas between them, as in --methods dann,mcc; one is empty")
     if any(word.partition("=")[0].strip() in ("method", "method.name") for word in args.set or ()):
         raise SettingsError(
             "compare trains several methods: name them with --methods, or use `acclimate adapt --method`"

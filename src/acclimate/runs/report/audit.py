@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,13 @@ ATTACKS = {"loss": "loss", "lira": "LiRA", "rmia": "RMIA"}
 
 def write(folder: Path, found: Mapping[str, Any]) -> None:
     """Write the section of a run from what `acclimate audit` found."""
-    every: list[tuple[str, Any, Any]] = [
-        (arm, ATTACKS[attack], value) for arm, each in found["arms"].items() for attack, value in each.items()
-    ]
-    planted = (found["canaries"] or {}).get("arms", {})
-    every += [(arm, _words("planted rows", "植入样本"), value) for arm, value in planted.items()]
-    told = [value for *_, value in every if value["auc_interval"][0] > 0.5]
+    every, told = _attacks(found), _telling(found)
     write_section(
         folder,
         {
             "name": "audit",
             "title": _words("What the models tell of their training rows", "模型泄露了多少训练样本的信息"),
-            "summary": _summary(told, found),
+            "summary": summary(found),
             "level": "bad" if found["broken"] else "caution" if told else "info",
             "sentences": [_words(note, note) for note in found["notes"]],
             "table": {
@@ -55,14 +50,28 @@ def _hits(rate: Mapping[str, Any] | None) -> dict[str, str] | None:
     return None if rate is None else _interval(rate["value"], rate["low"], rate["high"])
 
 
-def _summary(told: Sequence[Mapping[str, Any]], found: Mapping[str, Any]) -> dict[str, str]:
-    """``told`` are the attacks whose interval lies above a coin's."""
+def _attacks(found: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Arm, name of the attack, and what came of it."""
+    planted = (found["canaries"] or {}).get("arms", {})
+    return [
+        *((arm, ATTACKS[attack], value) for arm, each in found["arms"].items() for attack, value in each.items()),
+        *((arm, _words("planted rows", "植入样本"), value) for arm, value in planted.items()),
+    ]
+
+
+def _telling(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The attacks whose interval lies above a coin's."""
+    return [value for *_, value in _attacks(found) if value["auc_interval"][0] > 0.5]
+
+
+def summary(found: Mapping[str, Any]) -> dict[str, str]:
+    """What an audit came to, in a sentence of English (``en``) and of Chinese (``zh``)."""
     if found["broken"]:
         return _words(
             f"An attack proves more than the epsilon of {found['claimed']:.2f} that was claimed: distrust the claim.",
             f"攻击证明的泄露超过所声称的 epsilon {found['claimed']:.2f}：该声称不可信。",
         )
-    if told:
+    if told := _telling(found):
         best = max(told, key=lambda value: value["auc"])
         size = _interval(best["auc"], *best["auc_interval"])
         return _words(
