@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,12 @@ def main(seeds: tuple[int, ...] = SEEDS) -> None:
     """Protocol: 200 photos of people 1 to 20 with names, of whom 20 % are held out as people; 100 photos of people 21
     to 30 without names, clean, shrunk to half (46 x 56) and back, or lit from the left (brightness falls in a line from
     1.3 to 0.3). `frozen` is MobileNetV2 as it came, its layer chosen on held-out people; `site` gives source and target
-    their own mean and deviation (`site_standardize`); arcface and triplet fine-tune all of it on the clean photos of
-    people 1 to 20, and `+ site` reads the tuned network so; `arcface layer` learns 1,024 units above the frozen one.
-    5-shot names people 21 to 30 from five photos of each, drawn by the seed (frozen prototypes, accuracy on the other
-    five). Layer, size, epochs and rate of the tuned ones were tried a few times on clean photos with the figures of
-    people 21 to 30 in sight: they are chosen on the test.
-    What was measured is kept."""
+    their own mean and deviation (`site_standardize`); `mirror` takes the mean of the features of a photo and of its
+    mirror image; arcface and triplet fine-tune all of it on the clean photos of people 1 to 20, and `+ site`, `+
+    mirror` read the tuned network so; `arcface layer` learns 1,024 units above the frozen one. 5-shot names people 21
+    to 30 from five photos of each, drawn by the seed (frozen prototypes, accuracy on the other five). Layer, size,
+    epochs and rate of the tuned ones were tried a few times on clean photos with the figures of people 21 to 30 in
+    sight: they are chosen on the test. What was measured is kept."""
     path = RESULTS / f"{NAME}.json"
     runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
     for seed in seeds:
@@ -56,20 +57,21 @@ def cell(seed: int) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {name: {} for name in CONDITIONS}
     with tempfile.TemporaryDirectory() as folder:
         known, new = photos(Path(folder))
-        encoders: dict[str, Any] = {"frozen": "mobilenet_v2"}
+        encoders = {"frozen": "mobilenet_v2"}
         for loss, head in TUNED.items():
             options = {"backbone": BACKBONE, "tune": TUNE, "training": TRAINING, "head": head}
             run = adapt(known, new["clean"], Path(folder) / loss, "source_only", seed, **options)
             encoders[loss] = str(run.folder)
             for condition, place in new.items():
                 found[condition][loss] = judged(run, place, "source_only")
-        for name, encoder in encoders.items():
-            for condition, place in new.items():
-                run = adapt(known, place, Path(folder) / f"{name} {condition}", "site_standardize", seed,
-                            backbone=encoder, tune="frozen")  # fmt: skip
-                if name == "frozen":
+        for (name, encoder), (condition, place) in product(encoders.items(), new.items()):
+            for mirror in (False, True):
+                run = adapt(known, place, Path(folder) / f"{name} {condition} {mirror}", "site_standardize", seed,
+                            backbone={"name": encoder, "mirror": mirror}, tune="frozen")  # fmt: skip
+                if name == "frozen" and not mirror:
                     found[condition][name] = judged(run, place, "source_only")
-                arm = "site" if name == "frozen" else f"{name} + site"
+                parts = ["" if name == "frozen" else name, "site", "mirror" if mirror else ""]
+                arm = " + ".join(filter(None, parts))
                 found[condition][arm] = judged(run, place, "site_standardize")
                 say(seed, condition, arm, {k: round(v, 3) for k, v in found[condition][arm]["metrics"].items()})
         for condition, place in new.items():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from acclimate.backbones import efficientnet, packaged, registry, transformers_image
-from acclimate.errors import DataError, MissingAssetError
+from acclimate.errors import DataError, MissingAssetError, SettingsError
 
 MODULES = {"efficientnet_lite0": efficientnet, "mobilenet_v2": transformers_image}
 CLASSES = {"palace": {698}, "espresso": {967}, "cat": {281, 282, 285}}  # ImageNet; any of the house cats
@@ -45,6 +45,27 @@ def test_layers_round_trip_and_training(name, widths, odd_images, round_trip, tr
     assert all(m.groups == 1 for n, m in backbone.named_modules() if n in backbone.lora_targets())
     momenta = {m.momentum for m in backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)}
     assert max(momenta) <= 0.1
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_mirrored_image_has_the_same_features_outside_training(name, photos):
+    """They are the mean of both; training sees images as they are, and maps of places are refused."""
+    plain = registry.create(name, "image", {"size": 64}).eval()
+    backbone = registry.create(name, "image", {"size": 64, "mirror": True}).eval()
+    backbone.load_state_dict(plain.state_dict())
+    inputs = backbone.collate([photos["cat"], photos["flower"]])
+    with torch.inference_mode():
+        one, turned = (plain(each)["final"] for each in (inputs, inputs.flip(-1)))
+        found, again = (backbone(each)["final"] for each in (inputs, inputs.flip(-1)))
+    assert not torch.allclose(one, turned, atol=1e-3)
+    torch.testing.assert_close(found, (one + turned) / 2)
+    torch.testing.assert_close(found, again)
+    backbone.train(), plain.train()
+    with torch.inference_mode():
+        assert torch.equal(backbone(inputs)["final"], plain(inputs)["final"])
+    assert backbone.cache_key() != plain.cache_key()
+    with pytest.raises(SettingsError, match="maps of places have none"):
+        backbone.read_maps()
 
 
 def test_a_named_layer_is_its_mean_over_places(photos):

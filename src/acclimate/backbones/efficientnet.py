@@ -46,6 +46,7 @@ class Settings:
     square: Square = "crop"
     crop: Crop = "none"
     augment: Augment = "none"
+    mirror: bool = False
 
 
 class SameConv(nn.Conv2d):

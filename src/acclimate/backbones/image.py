@@ -22,14 +22,17 @@ MAPS = 320
 
 @dataclass(frozen=True)
 class Settings:
-    """``size`` of the square image in pixels, None for the model's own, or `MAPS` where maps are read; see
-    `ImagePreprocess` for the rest.
+    """``size`` of the square image in pixels, None for the model's own, or `MAPS` where maps are read; with ``mirror``,
+    features outside training are the mean of those of the image and of its mirror image, as verification of faces is
+    used to (Liu et al., SphereFace, CVPR 2017, section 4.1, joins them), for twice the time; see `ImagePreprocess` for
+    the rest.
     """
 
     size: int | None = None
     square: Square = "crop"
     crop: Crop = "none"
     augment: Augment = "none"
+    mirror: bool = False
 
 
 MAP_STRIDES = (2.0, 4.0, 8.0, 16.0, 32.0)
@@ -52,6 +55,13 @@ class ImageBackbone(LayeredBackbone):
 
     def run(self, inputs: Tensor) -> Any:
         return self.network(laid_out(inputs, self.layout))
+
+    def forward(self, inputs: Any, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        found = super().forward(inputs, layers)
+        if self.training or not getattr(self.settings, "mirror", False):
+            return found
+        turned = super().forward(inputs.flip(-1), layers)
+        return {layer: (values + turned[layer]) / 2 for layer, values in found.items()}
 
     def collate(
         self, raw: Sequence[np.ndarray], *, training: bool = False, rng: np.random.Generator | None = None
@@ -81,6 +91,10 @@ class ImageBackbone(LayeredBackbone):
         """
         if self.spec.maps:
             return
+        if getattr(self.settings, "mirror", False):
+            raise SettingsError(
+                "backbone.mirror means features of whole images; maps of places have none: leave it out"
+            )
         side = getattr(self.settings, "size", None) or MAPS
         self.preprocess = replace(self.preprocess, size=side, square="stretch", crop="none")
         sizes = self._map_sizes()
