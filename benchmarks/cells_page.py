@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from acclimate.domains.boxes import from_text, with_scores
 from acclimate.domains.read import read
-from benchmarks.cells import DIRECTIONS, METHODS, ORACLE, SHOWN, ZIP, changed
+from benchmarks.cells import COLOURED, DIRECTIONS, METHODS, ORACLE, SHOWN, ZIP, changed
 from benchmarks.common import ROOT, table
 from benchmarks.sites_page import cell, told
 
@@ -82,8 +82,9 @@ def _row(runs: Sequence[Run], direction: str, arm: str) -> list[str]:
     row = [direction, arm, str(len(runs)), *(cell(_values(runs, arm, metric)) for metric in ("ap50", "map"))]
     if arm in ("source_only", ORACLE):
         return [*row, "", ""]
+    verdicts = {str(run["arms"][arm]["verdict"]) for run in runs} - {"None"}
     gains = [one - other for one, other in zip(_values(runs, arm), _values(runs, "source_only"), strict=True)]
-    return [*row, f"{100 * mean(gains):+.1f}", ", ".join(sorted({str(run["arms"][arm]["verdict"]) for run in runs}))]
+    return [*row, f"{100 * mean(gains):+.1f}", ", ".join(sorted(verdicts))]
 
 
 def _remarks(runs: Sequence[Run], directions: Sequence[str]) -> str:
@@ -93,7 +94,7 @@ def _remarks(runs: Sequence[Run], directions: Sequence[str]) -> str:
         if not (own := _of(runs, direction)):
             continue
         best, before = mean(_values(own, ORACLE)), mean(_values(own, "source_only"))
-        for arm in METHODS:
+        for arm in (*METHODS, COLOURED):
             score = mean(_values(own, arm))
             if score <= before:
                 said.append(f"- `{arm}` does not help, {direction}: {100 * score:.1f} against {100 * before:.1f}.")
