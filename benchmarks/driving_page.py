@@ -11,7 +11,7 @@ import numpy as np
 
 from acclimate.domains.masks import VOID, from_text
 from benchmarks.common import ROOT, table
-from benchmarks.driving import METHODS, ORACLE, WEATHERS, shown
+from benchmarks.driving import COLOURED, METHODS, ORACLE, WEATHERS, shown
 from benchmarks.road_scenes import CLASSES, render
 from benchmarks.sites_page import cell
 
@@ -67,10 +67,11 @@ def _values(cells: Sequence[Mapping[str, Any]], arm: str) -> list[float]:
 
 def _row(cells: Sequence[Mapping[str, Any]], weather: str, arm: str) -> list[str]:
     row = [weather, arm, str(len(cells)), cell(_values(cells, arm))]
-    if arm not in METHODS:
+    if arm not in (*METHODS, COLOURED):
         return [*row, "", ""]
+    verdicts = {str(each["arms"][arm]["verdict"]) for each in cells} - {"None"}
     gains = [one - other for one, other in zip(_values(cells, arm), _values(cells, "source_only"), strict=True)]
-    return [*row, f"{100 * mean(gains):+.1f}", ", ".join(sorted({each["arms"][arm]["verdict"] for each in cells}))]
+    return [*row, f"{100 * mean(gains):+.1f}", ", ".join(sorted(verdicts))]
 
 
 def _remarks(cells: Sequence[Mapping[str, Any]]) -> str:
@@ -80,7 +81,7 @@ def _remarks(cells: Sequence[Mapping[str, Any]]) -> str:
         if not (own := _of(cells, weather)):
             continue
         before, best = (mean(_values(own, arm)) for arm in ("source_only", ORACLE))
-        for method in METHODS:
+        for method in (*METHODS, COLOURED):
             score = mean(_values(own, method))
             if score <= before:
                 said.append(f"- `{method}` does not help in {weather}: {100 * score:.1f} against {100 * before:.1f}.")
