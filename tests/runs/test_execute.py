@@ -265,3 +265,18 @@ def test_several_sources_are_scored_one_by_one(tmp_path, points, write_csv):
         assert len(found) == 2 and own["worst"] == min(found)
         assert min(found) < own["metrics"]["accuracy"] < max(found)
     assert any("on the worst of the sources" in reason for reason in run.reasons)
+
+
+def test_colours_that_a_network_does_not_see_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    colour, labels = rng.integers(0, 255, (24, 16, 16, 3), dtype=np.uint8), ["a", "b"] * 12
+    grey = np.repeat(colour[..., :1], 3, axis=-1)
+    said = {}
+    for name, images, channels in (("colour", colour, 1), ("grey", grey, 1), ("three", colour, 3)):
+        backbone = {"name": "small_cnn", "size": 16, "channels": channels}
+        run = ac.adapt(
+            ac.read((images, labels), label=True, modality="image"), backbone=backbone, training={"steps": 1},
+            device="cpu", plain_baseline=False, out=tmp_path / name,
+        )  # fmt: skip
+        said[name] = any("images in colour are read in grey" in note for note in run.result["data"]["notes"])
+    assert said == {"colour": True, "grey": False, "three": False}

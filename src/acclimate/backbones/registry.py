@@ -137,6 +137,14 @@ def create(
     return make(name, modality, build(module.Settings, settings or {}, "backbone"), seed)
 
 
+def channels_of(name: str, settings: Mapping[str, Any]) -> int | None:
+    """Of a network from scratch that reads images, how many channels it reads; None where it has no such setting."""
+    if name not in BACKBONES:
+        return None
+    asked = build(import_module(f"acclimate.backbones.{BACKBONES[name].module}").Settings, settings, "backbone")
+    return getattr(asked, "channels", None)
+
+
 def writes(name: str) -> bool:
     """Whether a backbone comes with what answers: it writes texts (an encoder-decoder), or finds objects (a detector).
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from acclimate import settings
+from acclimate.backbones.registry import channels_of
 from acclimate.errors import DataError, SettingsError
 from acclimate.files import path_name, read_json, write_json, writing
 from acclimate.methods.data import Data
@@ -27,6 +28,7 @@ from acclimate.runs.pick import UNRANKED
 from acclimate.runs.prepare import Prepared, prepare
 from acclimate.runs.reading import label_map, read_source, read_target
 from acclimate.runs.recipe import Recipe, again
+from acclimate.runs.remarks import colourless
 from acclimate.runs.report import certainty, privacy
 from acclimate.runs.report import make as report
 from acclimate.runs.shares import contradiction, doubted, gate, judge
@@ -126,7 +128,12 @@ def _prepare(
 ) -> tuple[Prepared, list[Arm]]:
     labelled = read_source(recipe, source)
     prepared = prepare(recipe, labelled, read_target(recipe, labelled, target))
-    return prepared, plan(recipe, prepared, backbones)
+    arms = plan(recipe, prepared, backbones)
+    if prepared.schema.modality == "image":
+        main = next(arm for arm in arms if arm.role == "adapted")
+        notes = prepared.notes + colourless(prepared.data, channels_of(main.backbone, main.backbone_settings))
+        prepared = replace(prepared, notes=notes)
+    return prepared, arms
 
 
 def describe(prepared: Prepared, arms: Sequence[Arm]) -> dict[str, Any]:
