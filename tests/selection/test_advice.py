@@ -51,8 +51,8 @@ def test_one_method_is_not_told_as_several() -> None:
 def test_dense_answers_are_aligned_gently() -> None:
     found = asked("covariate", works=("source_only", "dann", "coral", "fda"), dense=True, labels="FOLDER")
     assert found.options == "--method dann --set method.strength=0.03"
-    assert "strengths of 0.01 to 0.1" in found.reasons[1] and "fda" in found.reasons[2]
-    assert "--target-label FOLDER" in found.reasons[3]
+    assert "strengths of 0.01 to 0.1" in found.reasons[1] and "backbone.augment=crop_flip_color" in found.reasons[2]
+    assert "fda" in found.reasons[3] and "--target-label FOLDER" in found.reasons[4]
     assert asked("covariate", dense=True).options == "--method auto"
 
 
