@@ -51,7 +51,7 @@ def page(found: Mapping[str, Any]) -> str:
         "## Mean IoU, per cent\n\nMean over seeds, and the standard deviation between them in brackets.",
         table(["weather", "arm", "seeds", "mean IoU", "against source_only", "verdicts"], rows),
         "![Streets, what is there, and what each model says](driving.png)",
-        "By column: the street, what is there, and what source_only, the methods and the oracle say.",
+        "By column: the street, what is there, and what source_only, the methods, the oracle and `colours` say.",
         _remarks(cells),
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
