@@ -63,8 +63,8 @@ def page(found: Mapping[str, Any]) -> str:
             "## Average precision, per cent\n\nMean over seeds, and the standard deviation between them in brackets.",
             table(head, rows),
             "![Cells, the boxes that are there, and those of each model](cells.png)",
-            "By column: the labelled boxes, and what source_only, the methods, the oracle and `colours` say with a score of at "
-            f"least {SURE}. Red cells are red, white cells blue, platelets green.",
+            "By column: the labelled boxes, and what source_only, the methods, the oracle and `colours` say with a "
+            f"score of at least {SURE}. Red cells are red, white cells blue, platelets green.",
             _remarks(runs, directions),
         )
     ) + "\n"  # fmt: skip
