@@ -26,6 +26,8 @@ BONDS = ("SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
 STEREO = ("STEREONONE", "STEREOANY", "STEREOZ", "STEREOE", "STEREOCIS", "STEREOTRANS")
 FREQUENCIES, STEPS = 8, 16
 """How many of the Laplacian's eigenvectors an atom is described by, and how long random walks are."""
+EQUAL = 1e-6
+"""Eigenvalues, and lengths, that differ by no more are equal."""
 _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
 
 
@@ -76,22 +78,42 @@ def spectrum(bonded: np.ndarray, fragments: Sequence[Sequence[int]]) -> tuple[np
     """The lowest eigenvalues of each fragment's Laplacian and their eigenvectors, each ``[m, 8]``; zero where it has
     fewer. ``bonded [m, m]`` is 1 between neighbours.
 
-    By LAPACK's solver for matrices of any kind, as in training: signs, and bases of equal eigenvalues, are what it
-    makes of atoms in their canonical order.
+    By LAPACK's solver for matrices of any kind, as in training: signs are what it makes of atoms in their canonical
+    order. Where eigenvalues are equal its vectors are any basis of their space, and another one on another processor;
+    `basis` takes its place, so that features are the same everywhere.
     """
-    from scipy.linalg import eig
+    from scipy.linalg import eig, eigh
 
     values, vectors = (np.zeros((len(bonded), FREQUENCIES)) for _ in range(2))
     for fragment in fragments:
         own = np.array(fragment)
         inside = bonded[np.ix_(own, own)]
-        found, waves = eig(np.diag(inside.sum(1)) - inside)
-        lowest = found.argsort()[:FREQUENCIES]
-        waves = waves[:, lowest]
+        laplacian = np.diag(inside.sum(1)) - inside
+        found, waves = eig(laplacian)
+        lowest = found.argsort()
+        found, waves = found[lowest].real, waves[:, lowest].real
         waves = waves / np.maximum(np.sqrt(np.sum(waves**2, axis=0, keepdims=True)), 1e-4)
-        values[own, : len(lowest)] = found[lowest].real
-        vectors[own, : len(lowest)] = waves.real
+        spaces = np.split(np.arange(len(found)), np.flatnonzero(np.diff(found) > EQUAL) + 1)
+        if len(spaces) < len(found):
+            level = eigh(laplacian)[1]
+            for space in spaces:
+                waves[:, space] = basis(level[:, space]) if len(space) > 1 else waves[:, space]
+        values[own, : len(found)] = found[:FREQUENCIES]
+        vectors[own, : len(found)] = waves[:, :FREQUENCIES]
     return values, vectors
+
+
+def basis(waves: np.ndarray) -> np.ndarray:
+    """Of orthonormal vectors ``[m, k]`` the orthonormal basis of their space that goes by atoms alone: its first vector
+    is the shadow of the first atom that has one, the next that of a later atom, and so on.
+    """
+    shadows = waves @ waves.T
+    taken: list[np.ndarray] = []
+    for shadow in shadows:
+        rest = shadow - sum((one * (one @ shadow) for one in taken), np.zeros(len(shadow)))
+        if (length := float(np.linalg.norm(rest))) > EQUAL and len(taken) < waves.shape[1]:
+            taken.append(rest / length)
+    return np.stack(taken, axis=1)
 
 
 def returns(bonded: np.ndarray) -> np.ndarray:
