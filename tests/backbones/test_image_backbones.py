@@ -64,7 +64,7 @@ def test_a_mirrored_image_has_the_same_features_outside_training(name, photos):
     with torch.inference_mode():
         assert torch.equal(backbone(inputs)["final"], plain(inputs)["final"])
     assert backbone.cache_key() != plain.cache_key()
-    with pytest.raises(SettingsError, match="maps of places have none"):
+    with pytest.raises(SettingsError, match="places in images are asked for"):
         backbone.read_maps()
 
 

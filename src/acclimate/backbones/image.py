@@ -93,7 +93,7 @@ class ImageBackbone(LayeredBackbone):
             return
         if getattr(self.settings, "mirror", False):
             raise SettingsError(
-                "backbone.mirror means features of whole images; maps of places have none: leave it out"
+                "backbone.mirror averages one vector an image, and here places in images are asked for: leave it out"
             )
         side = getattr(self.settings, "size", None) or MAPS
         self.preprocess = replace(self.preprocess, size=side, square="stretch", crop="none")
