@@ -45,9 +45,9 @@ def main(seeds: tuple[int, ...] = SEEDS) -> None:
     weaker, and it is blurred by 1.2 pixels. "changed to plain" is the other way round. A MobileNetV2 on a canvas of 224
     pixels, 200 steps of 4 images (320 and 400 were planned, and cut for the time alone); DANN's strength is that of the
     documentation of segmentation, and the mean teacher begins after half of the steps, which generated scenes
-    suggested. `colours` is source_only whose training images also get random colours, and sees no target. `oracle`
-    learns the training images with their boxes as the target shows them. Nothing was tuned on these images. What was
-    measured is kept."""
+    suggested. `colours` is source_only whose training images also get random colours, and sees no target; it was added
+    when the other arms of the first seed were known. `oracle` learns the training images with their boxes as the target
+    shows them. Nothing was tuned on these images. What was measured is kept."""
     path = RESULTS / f"{NAME}.json"
     runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
     with tempfile.TemporaryDirectory() as folder:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+from scipy import linalg
 
 pytest.importorskip("rdkit")
 pytest.importorskip("onnxruntime")
@@ -95,17 +98,34 @@ def test_features_are_those_of_the_package(smiles, expected):
 
 @needs_weights
 @pytest.mark.parametrize(
-    ("smiles", "package", "expected"),
+    ("smiles", "package"),
     [
-        ("CC(=O)[O-]", [0.05028, -0.0991, 2.40001, -0.08486], [0.05046, -0.09885, 2.3969, -0.08365]),
-        ("CC(=O)Oc1ccccc1C(=O)O", [-0.04648, 0.46542, 1.39637, 0.04795], [-0.0467, 0.46414, 1.39565, 0.04904]),
+        ("CC(=O)[O-]", [0.05028, -0.0991, 2.40001, -0.08486]),
+        ("CC(=O)Oc1ccccc1C(=O)O", [-0.04648, 0.46542, 1.39637, 0.04795]),
     ],
 )
-def test_where_eigenvalues_are_equal_features_are_near_the_packages(smiles, package, expected):
-    """Its basis of their space is LAPACK's, which is another one on another processor; ours is the same on all."""
-    found = registry.create("minimol", "molecule").collate([smiles]).numpy()[0]
-    assert [found[k] for k in (0, 100, 200, 300)] == pytest.approx(expected, abs=1e-4)
-    assert [found[k] for k in (0, 100, 200, 300)] == pytest.approx(package, abs=0.01)
+def test_where_eigenvalues_are_equal_lapacks_choice_of_vectors_changes_nothing(smiles, package, monkeypatch):
+    """Those of the package, which hang on it, are near: on two processors it was 0.003 away from itself."""
+    backbone = registry.create("minimol", "molecule")
+    found = backbone.collate([smiles]).numpy()[0]
+    assert [found[k] for k in (0, 100, 200, 300)] == pytest.approx(package, abs=0.005)
+    for seed in range(3):
+        with monkeypatch.context() as patch:
+            for name in ("eig", "eigh"):
+                patch.setattr(linalg, name, partial(turned, getattr(linalg, name), seed))
+            assert backbone.collate([smiles]).numpy()[0] == pytest.approx(found, abs=1e-4)
+
+
+def turned(solve, seed, matrix):
+    """What a solver finds, with the vectors of equal eigenvalues turned at random in their space."""
+    values, vectors = solve(matrix)
+    rng, order = np.random.default_rng(seed), np.argsort(values.real)
+    apart = np.flatnonzero(np.diff(values.real[order]) > 1e-6) + 1
+    vectors = vectors.copy()
+    for space in np.split(order, apart):
+        if len(space) > 1:
+            vectors[:, space] = vectors[:, space] @ np.linalg.qr(rng.normal(size=(len(space),) * 2))[0]
+    return values, vectors
 
 
 def test_the_basis_of_a_space_does_not_depend_on_the_vectors_that_span_it():

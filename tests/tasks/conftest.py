@@ -23,3 +23,11 @@ def rows():
         return ListRows(values)
 
     return make
+
+
+@pytest.fixture
+def pair(tmp_path, scenes):
+    """A folder with images of discs and their masks, ``source``, and others in haze, ``target``."""
+    scenes(tmp_path / "source", 12)
+    scenes(tmp_path / "target", 8, "haze", seed=1)
+    return tmp_path

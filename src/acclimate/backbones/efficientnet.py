@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from acclimate.backbones import packaged
+from acclimate.backbones import image, packaged
 from acclimate.backbones.base import Spec
 from acclimate.backbones.image import ImageBackbone
 from acclimate.backbones.layers import blocks_by_prefix
-from acclimate.backbones.preprocess import Augment, Crop, ImagePreprocess, Square
+from acclimate.backbones.preprocess import ImagePreprocess
 from acclimate.domains.domain import Modality
 from acclimate.settings import as_dict, build
 
@@ -37,16 +37,10 @@ _STAGES = (  # expansion, width, repeats, stride, kernel: Tan and Le 2019, table
 
 
 @dataclass(frozen=True)
-class Settings:
-    """See `ImagePreprocess`. The network was trained at 224 pixels; 160, the default, costs half and loses little. Maps
-    are read at 320.
+class Settings(image.Settings):
+    """As of `acclimate.backbones.image`. The network was trained at 224 pixels; 160, the default, costs half and loses
+    little. Maps are read at 320.
     """
-
-    size: int | None = None
-    square: Square = "crop"
-    crop: Crop = "none"
-    augment: Augment = "none"
-    mirror: bool = False
 
 
 class SameConv(nn.Conv2d):

@@ -58,7 +58,7 @@ class ImageBackbone(LayeredBackbone):
 
     def forward(self, inputs: Any, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         found = super().forward(inputs, layers)
-        if self.training or not getattr(self.settings, "mirror", False):
+        if self.training or not self.mirrored:
             return found
         turned = super().forward(inputs.flip(-1), layers)
         return {layer: (values + turned[layer]) / 2 for layer, values in found.items()}
@@ -70,6 +70,11 @@ class ImageBackbone(LayeredBackbone):
             pixels, frames = self.preprocess.whole(raw, training=training, rng=rng)
             return {"pixels": pixels, "frame": frames}
         return self.preprocess(raw, training=training, rng=rng)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether features are means over an image and its mirror image; networks from scratch have no such setting."""
+        return getattr(self.settings, "mirror", False)
 
     @property
     def smooth(self) -> bool:
@@ -91,7 +96,7 @@ class ImageBackbone(LayeredBackbone):
         """
         if self.spec.maps:
             return
-        if getattr(self.settings, "mirror", False):
+        if self.mirrored:
             raise SettingsError(
                 "backbone.mirror averages one vector an image, and here places in images are asked for: leave it out"
             )
