@@ -23,6 +23,7 @@ ARMS = {
 LEARNED = {
     "protonet": "ProtoNet, graph network",
     "maml": "MAML, fingerprints",
+    "finetune": "fine-tuning, graph network",
     "morgan": "prototypes of fingerprints, nothing meta-trained",
     "minimol": "prototypes of MiniMol, nothing meta-trained",
     FOREST: "random forest, each support by itself",
