@@ -18,7 +18,7 @@ def test_tells_the_story_in_order_and_may_be_told_again(acclimate, small, tmp_pa
     folder = tmp_path / "demo"
     done = acclimate("demo", "-o", folder)
     assert done.code == 0
-    order = ["gap: proxy A-distance", "arms: source_only, dann, plain", "decision: ", "Now the seal is opened"]
+    order = ["gap: proxy A-distance", "arms: source_only, mmd, plain", "decision: ", "Now the seal is opened"]
     places = [done.err.index(said) for said in order]
     assert places == sorted(places)
     assert "accuracy (95 %)" in done.out

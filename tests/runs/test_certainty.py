@@ -12,7 +12,9 @@ import pytest
 import acclimate as ac
 from acclimate.errors import SettingsError
 from acclimate.files import read_json
+from acclimate.methods.registry import parse
 from acclimate.runs.report.sections import sections
+from acclimate.trust.certainty.certainty import Certainty
 
 SIMPLE = {
     "input": ["a", "b"],
@@ -157,6 +159,25 @@ def test_files_hold_the_gaps(classes, tmp_path):
         frame = read(tmp_path / name)
         assert 0 < frame["prediction"].isna().sum() < 300 and frame["set"].notna().all()
     assert any("left unanswered" in note for note in classes.model.notes)
+
+
+def test_features_that_were_made_alike_are_no_evidence(tmp_path):
+    """Where the target is the source, a test finds no difference in either model's features; only one was free to."""
+    run = adapted(tmp_path, shift=0.0, method="mmd")
+    promises = {name: Certainty.load(run.folder / "arms" / name / "model").promise for name in ("source_only", "mmd")}
+    assert promises == {"source_only": "exchangeable", "mmd": "untested"}
+
+
+@pytest.mark.parametrize(
+    ("method", "merges"),
+    [
+        ("source_only", False), ("mlls", False), ("importance_weighting", False), ("joint", False),
+        ("adversarial_debiasing", False), ("dann", True), ("coral", True), ("shot", True), ("adabn", True),
+        ("combat", True), ("mlls+adabn", True), ("dann+mlls", True),
+    ],
+)  # fmt: skip
+def test_which_methods_make_features_alike(method, merges):
+    assert parse(method).merges is merges
 
 
 def test_a_target_that_is_elsewhere_is_refused(far):

@@ -152,6 +152,11 @@ class Method:
         """Whether it can bring domains together that have no column in common."""
         return self.aligns or "target_labels" in self.needs
 
+    @property
+    def merges(self) -> bool:
+        """Whether it makes features of source and target look alike: that they do is then no evidence of anything."""
+        return (self.aligns and "target_inputs" in self.needs) or self.harmony is not None
+
 
 class Supervised(Method):
     """Base of the methods that only minimise the task's loss on labelled rows."""
@@ -236,6 +241,10 @@ class Tail(Method):
     def joins(self) -> bool:
         """Never: a model of the source alone says the same of every row of such a target."""
         return False
+
+    @property
+    def merges(self) -> bool:
+        return super().merges or self.changes == "statistics"
 
     def stages(self, data: Data, convex: bool) -> Sequence[Stage]:
         """Training on the source, then what this method does."""

@@ -121,6 +121,11 @@ class Composite(Method):
         """As the method that trains."""
         return self.trainer.joins
 
+    @property
+    def merges(self) -> bool:
+        """As soon as a member does."""
+        return super().merges or any(tail.merges for tail in self.tails)
+
     def misses(self, data: Data) -> str:
         """The first that a member misses."""
         return next((why for member in self.members if (why := member.misses(data))), "")

@@ -131,8 +131,9 @@ def measure(
     trained: np.ndarray | None,
     heat: float,
     offsets: Sequence[float],
+    merged: bool,
 ) -> Certainty | None:
-    """The certainty of an arm; None where answers are neither classes nor numbers, or no rows were held out."""
+    """The certainty of an arm (`judge`); None where answers are neither classes nor numbers, or no rows held out."""
     if task.kind not in ("class", "number") or held is None:
         return None
     output = {name: values[: held.rows] for name, values in outputs[held.name].items()}
@@ -147,6 +148,7 @@ def measure(
         overlap=held.overlap,
         target_rows=len(next(iter(outputs["target"].values()))) if "target" in outputs else 0,
         own_labels=held.name == "labelled",
+        merged=merged,
         bank=trained if own is not None else None,
         held=None if own is None else own[: held.rows],
     )

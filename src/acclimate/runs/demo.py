@@ -20,11 +20,11 @@ from acclimate.runs.run import Run
 SOURCE_ROWS = 5000
 SETTINGS: Mapping[str, Any] = {
     "backbone": {"name": "small_cnn", "crop": "ink"},
-    "method": "dann",
+    "method": "mmd",
     "training": {"epochs": 20, "batch_size": 64},
     "seed": 0,
 }
-"""Chosen on the source and without labels of the handwritten digits."""
+"""The method is that of six which agreed most with the mean of all on two seeds: no label of the target chose it."""
 
 
 @dataclass(frozen=True)

@@ -155,5 +155,6 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> Judged:
         evidence = gather(task, data, outputs, others[used], shares)
     found = None
     if bench.arm.role != "candidate" and bench.noise is None:
-        found = certainty.measure(task, outputs, features, held, trained, evidence.temperature, evidence.offsets)
+        known = evidence.temperature, evidence.offsets, bench.arm.method.merges
+        found = certainty.measure(task, outputs, features, held, trained, *known)
     return Judged(evidence, features, held, found, others, used)

@@ -279,6 +279,11 @@ class Segment(Task):
         """``miou``, ``dice``, ``boundary_f1`` and ``accuracy``, see `weighted_masks`."""
         return weighted_masks(list(answers.prediction), [str(label) for label in labels])
 
+    def constants(self, labels: np.ndarray) -> list[np.ndarray]:
+        """Each category for every pixel, in masks of the labels' sizes."""
+        empty = [np.zeros(from_text(label).size, dtype=np.uint8) for label in labels]
+        return [np.array([*(to_text(mask, [name]) for mask in empty), ""], object)[:-1] for name in self.categories]
+
     def baselines(self, rows: Rows) -> dict[str, Answers]:
         """``majority``, the commonest category everywhere; of two also ``otsu``, a threshold of brightness."""
         said = {"majority": majority(rows, self.look)}

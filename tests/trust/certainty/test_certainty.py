@@ -12,7 +12,9 @@ from acclimate.trust.certainty.overlap import fit
 RNG = np.random.default_rng(0)
 
 
-def judged(shift: float = 0.0, n: int = 400, own_labels: bool = False, compared: bool = True) -> Certainty:
+def judged(
+    shift: float = 0.0, n: int = 400, own_labels: bool = False, compared: bool = True, merged: bool = False
+) -> Certainty:
     held, target = RNG.normal(size=(n, 2)), RNG.normal([shift, 0], size=(900, 2))
     return judge(
         strangeness=RNG.uniform(size=n),
@@ -21,6 +23,7 @@ def judged(shift: float = 0.0, n: int = 400, own_labels: bool = False, compared:
         overlap=fit(held, target) if compared else None,
         target_rows=900,
         own_labels=own_labels,
+        merged=merged,
         bank=RNG.normal(size=(300, 2)),
         held=held,
     )
@@ -34,6 +37,9 @@ def judged(shift: float = 0.0, n: int = 400, own_labels: bool = False, compared:
         ({"shift": 8.0, "own_labels": True}, "exchangeable", "of the target itself"),
         ({"compared": False}, "untested", "could not be compared"),
         ({}, "exchangeable", "no classifier"),
+        ({"merged": True}, "untested", "brings the two together"),
+        ({"merged": True, "own_labels": True}, "exchangeable", "of the target itself"),
+        ({"merged": True, "shift": 6.0}, "refused", "differ"),
         ({"shift": 0.7}, "weighted", "are worth"),
         ({"shift": 6.0}, "refused", "differ"),
     ],

@@ -62,6 +62,11 @@ class CORAL(Align):
         return {} if self.form == "closed" or (self.form == "auto" and convex) else self.search
 
     @property
+    def merges(self) -> bool:
+        """In either form."""
+        return True
+
+    @property
     def adds(self) -> bool:
         """The closed form is no loss."""
         return self.form != "closed"

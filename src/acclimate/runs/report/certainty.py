@@ -19,8 +19,8 @@ WORDS = {
         "zh": "若只有输入分布改变，预测集的覆盖率可以保证：留出样本已按目标域加权。",
     },
     "untested": {
-        "en": "Prediction sets are promised for rows like the source's alone: no target was compared.",
-        "zh": "预测集只对与源域相似的样本有保证：没有与目标域比较。",
+        "en": "Prediction sets are promised for rows like the source's alone: no test shows that the target's are.",
+        "zh": "预测集只对与源域相似的样本有保证：没有检验表明目标域也是如此。",
     },
     "refused": {
         "en": "No prediction sets are promised for this target.",

@@ -39,8 +39,8 @@ class Certainty:
 
     Attributes:
         promise: how sets keep their coverage on the target: its rows are "exchangeable" with the held-out ones as far
-            as a test sees, or held-out rows are "weighted" towards it, or there was no target or nothing to test on
-            ("untested"), or nothing is promised ("refused").
+            as a test sees, or held-out rows are "weighted" towards it, or there was no target or nothing to test on,
+            or features were trained to look alike ("untested"), or nothing is promised ("refused").
         why: the sentence for it.
         strangeness: ``[n]`` of the right answers of held-out rows: ``1 - p``, or the absolute error.
         confidence: ``[n]`` of the answers given; empty for numbers.
@@ -162,6 +162,7 @@ def judge(
     overlap: Overlap | None,
     target_rows: int,
     own_labels: bool,
+    merged: bool,
     bank: np.ndarray | None,
     held: np.ndarray | None,
 ) -> Certainty:
@@ -174,10 +175,11 @@ def judge(
         overlap: of these rows and the target's, None where it is not known.
         target_rows: how many rows the target has; 0 for no target.
         own_labels: whether the held-out rows are the target's.
+        merged: whether the method makes the features of source and target look alike.
         bank: features of training rows, None where there are none.
         held: ``[n, d]`` features of the held-out rows.
     """
-    promise, why = _promise(strangeness, overlap, target_rows, own_labels)
+    promise, why = _promise(strangeness, overlap, target_rows, own_labels, merged)
     weighted = promise == "weighted" and overlap is not None
     known = bank is not None and held is not None
     return Certainty(
@@ -196,7 +198,7 @@ def judge(
 
 
 def _promise(
-    strangeness: np.ndarray, overlap: Overlap | None, target_rows: int, own_labels: bool
+    strangeness: np.ndarray, overlap: Overlap | None, target_rows: int, own_labels: bool, merged: bool
 ) -> tuple[Promise, str]:
     rows = len(strangeness)
     if rows < FEWEST:
@@ -208,7 +210,10 @@ def _promise(
     if overlap is None:
         return "untested", "the target's rows could not be compared with the source's"
     if overlap.p_value >= DIFFERENT:
-        return "exchangeable", f"no classifier tells the target from held-out source rows (p {overlap.p_value:.2g})"
+        alike = f"no classifier tells the target from held-out source rows (p {overlap.p_value:.2g})"
+        if merged:
+            return "untested", f"{alike}, but the method brings the two together: that shows nothing"
+        return "exchangeable", alike
     weights = overlap.weights()
     worth, mean = effective(weights), float(weights.mean())
     told = f"source and target differ (AUC {overlap.auc:.2f}, p {overlap.p_value:.1g})"
