@@ -94,7 +94,7 @@ def test_where_the_forest_wins():
     assert row(said, "bbbp", "PR-AUC")[3] == "**90.0 (0.0)**"
     assert "the forest wins on: bbbp (+10.0 to fingerprints, linear)." in said
     assert "It loses on: bace (-1.0 to fingerprints, linear, within the deviations between seeds)." in said
-    assert row(said, "SR-p53", "64") == ["SR-p53", "64", "**70.0**", "", "", "", "60.0"]
+    assert row(said, "SR-p53", "64") == ["SR-p53", "64", "**70.0**", "", "", "", "", "60.0"]
     assert "From 16 molecules meta-training does not pay for: ProtoNet, graph network; the forest is better." in said
     assert "From 64 molecules meta-training" not in said
     assert "from which nothing follows: bace, clintox, hiv." in said
