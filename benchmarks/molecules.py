@@ -19,7 +19,7 @@ from acclimate.domains.domain import Domain
 from acclimate.domains.molecules import grouped, readable
 from acclimate.domains.split import split
 from acclimate.seeds import generator
-from benchmarks.common import DATA, RESULTS, SEEDS, say, write
+from benchmarks.common import DATA, RESULTS, SEEDS, WHOLE, say, write
 
 FOLDER = DATA / "molecules"
 NAME = "molecules"
@@ -146,13 +146,11 @@ def drawn(learner: str, place: Path, frame: pd.DataFrame, shots: int, seed: int,
 
 def pretrained(place: Path, seed: int) -> None:
     """A graph network that learned the known assays, as labels of a molecule."""
-    wide = pd.read_csv(FOLDER / "tox21.csv.gz")
-    wide = wide[readable(wide["smiles"].tolist())]
-    label = "|".join(list(wide.drop(columns=["mol_id", "smiles"]))[:ASSAYS])
-    source = ac.read(wide, input="smiles", label=label, modality="molecule")
+    wide, names = tox21()
+    label = "|".join(names[:ASSAYS])
     ac.adapt(
-        source, source.sealed(), label=label, method="source_only", backbone="molecule_graph", seed=seed,
-        plain_baseline=False, out=place, training=TUNED["pretraining"],
+        ac.read(wide, input="smiles", label=label, modality="molecule"), label=label, method="source_only",
+        backbone="molecule_graph", seed=seed, out=place, training=TUNED["pretraining"], **WHOLE,
     )  # fmt: skip
 
 
@@ -166,11 +164,16 @@ def tuned(place: Path, support: Domain, rest: Domain, seed: int) -> np.ndarray:
         return run.arm("source_only").answers(rest.sealed()).probabilities[:, 1]
 
 
-def assays() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tox21 with a row for each molecule and assay: assays that are learned from, and new ones."""
+def tox21() -> tuple[pd.DataFrame, list[str]]:
+    """Its readable molecules, a row each, and the names of the assays."""
     wide = pd.read_csv(FOLDER / "tox21.csv.gz")
     wide = wide[readable(wide["smiles"].tolist())]
-    names = [name for name in wide if name not in ("mol_id", "smiles")]
+    return wide, [name for name in wide if name not in ("mol_id", "smiles")]
+
+
+def assays() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tox21 with a row for each molecule and assay: assays that are learned from, and new ones."""
+    wide, names = tox21()
     long = wide.melt("smiles", names, "assay", "y").dropna().reset_index(drop=True)
     long["y"] = long["y"].astype(int).astype(str)
     mine = long["assay"].isin(names[:ASSAYS])

@@ -174,6 +174,7 @@ def test_features_that_were_made_alike_are_no_evidence(tmp_path):
         ("source_only", False), ("mlls", False), ("importance_weighting", False), ("joint", False),
         ("adversarial_debiasing", False), ("dann", True), ("coral", True), ("shot", True), ("adabn", True),
         ("combat", True), ("mlls+adabn", True), ("dann+mlls", True),
+        ("coral+mlls", True), ("coral+mcc", True), ("combat+mlls", True), ("adversarial_debiasing+mlls", False),
     ],
 )  # fmt: skip
 def test_which_methods_make_features_alike(method, merges):

@@ -124,7 +124,7 @@ class Composite(Method):
     @property
     def merges(self) -> bool:
         """As soon as a member does."""
-        return super().merges or any(tail.merges for tail in self.tails)
+        return any(member.merges for member in self.members)
 
     def misses(self, data: Data) -> str:
         """The first that a member misses."""

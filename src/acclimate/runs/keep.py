@@ -155,6 +155,6 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> Judged:
         evidence = gather(task, data, outputs, others[used], shares)
     found = None
     if bench.arm.role != "candidate" and bench.noise is None:
-        known = evidence.temperature, evidence.offsets, bench.arm.method.merges
-        found = certainty.measure(task, outputs, features, held, trained, *known)
+        heat, merged = evidence.temperature, bench.arm.method.merges
+        found = certainty.measure(task, outputs, features, held, trained, heat, evidence.offsets, merged)
     return Judged(evidence, features, held, found, others, used)

@@ -16,7 +16,7 @@ def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
     """The primary metric of the best constant answer on these rows.
 
     That is the commonest label, the median or the mean of numbers (of each, where a label has several), whichever is
-    better, one category for every pixel, the empty text, or no vector.
+    better, the commonest category for every pixel, the empty text, or no vector.
 
     Args:
         task: names the metric.
@@ -31,7 +31,7 @@ def constant_answer(task: Task, answers: Answers, labels: np.ndarray) -> float:
         names, counts = np.unique(labels.astype(str), return_counts=True)
         constants = [np.full(len(labels), names[counts.argmax()], dtype=object)]
     elif task.kind not in ("number", "numbers"):
-        constants = task.constants(labels)
+        constants = [task.constant(labels)]
     else:
         numbers = task.values(labels)
         constants = [np.broadcast_to(middle(numbers, axis=0), numbers.shape) for middle in (np.median, np.mean)]

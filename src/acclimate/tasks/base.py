@@ -283,9 +283,9 @@ class Task(ABC):
         """
         return as_numbers(labels)
 
-    def constants(self, labels: np.ndarray) -> list[np.ndarray]:
-        """Answers that are the same whatever a row holds ``[n]``, besides the commonest class: the empty text."""
-        return [np.full(len(labels), "", dtype=object)]
+    def constant(self, labels: np.ndarray) -> np.ndarray:
+        """The best answer that is the same whatever a row holds ``[n]``, where it is neither a class nor a number."""
+        return np.full(len(labels), "", dtype=object)
 
     def baselines(self, rows: Rows) -> dict[str, Answers]:
         """Plain answers to these rows, by name, which `evaluate` shows beside the arms: those that need no labels."""

@@ -279,10 +279,13 @@ class Segment(Task):
         """``miou``, ``dice``, ``boundary_f1`` and ``accuracy``, see `weighted_masks`."""
         return weighted_masks(list(answers.prediction), [str(label) for label in labels])
 
-    def constants(self, labels: np.ndarray) -> list[np.ndarray]:
-        """Each category for every pixel, in masks of the labels' sizes."""
-        empty = [np.zeros(from_text(label).size, dtype=np.uint8) for label in labels]
-        return [np.array([*(to_text(mask, [name]) for mask in empty), ""], object)[:-1] for name in self.categories]
+    def constant(self, labels: np.ndarray) -> np.ndarray:
+        """The category of most labelled pixels everywhere: of all constant masks it has the largest mean IoU."""
+        masks = [from_text(str(label)) for label in labels]
+        counts = sum(np.bincount(mask.index(self.categories).ravel(), minlength=VOID + 1)[:VOID] for mask in masks)
+        commonest = [self.categories[int(np.argmax(counts))]]
+        said = [to_text(np.zeros(mask.size, dtype=np.uint8), commonest) for mask in masks]
+        return np.array([*said, ""], dtype=object)[:-1]
 
     def baselines(self, rows: Rows) -> dict[str, Answers]:
         """``majority``, the commonest category everywhere; of two also ``otsu``, a threshold of brightness."""
