@@ -60,9 +60,11 @@ class Messages(nn.Module):
         self.norm, self.drop = nn.LayerNorm(width), nn.Dropout(dropout)
 
     def forward(self, atoms: Tensor, begin: Tensor, end: Tensor, bonds: Tensor) -> Tensor:
-        """``[m, width]`` atoms; ``begin`` and ``end`` ``[e]``, ``bonds [e, 3]``, each bond in both directions."""
-        over = sum((table(bonds[:, k]) for k, table in enumerate(self.bond)), torch.zeros_like(atoms[begin]))
-        received = torch.zeros_like(atoms).index_add(0, end, (atoms[begin] + over).relu())
+        """``[m, width]`` atoms; ``begin`` and ``end`` ``[e]``, ``bonds [e]`` (`_kinds`), each in both directions."""
+        kind, conjugated, ring = self.bond.parameters()
+        tables = (kind[:, None, None] + conjugated[:, None] + ring).flatten(0, 2)
+        sent = (atoms.index_select(0, begin) + tables.index_select(0, bonds)).relu_()
+        received = torch.zeros_like(atoms).index_add(0, end, sent)
         return self.norm(atoms + self.drop(self.update(atoms + received)))
 
 
@@ -88,13 +90,18 @@ class Network(nn.Module):
         begin, end = place[row, of[:, 0]], place[row, of[:, 1]]
         codes = atoms[there]
         values = torch.stack([table(codes[:, k]) for k, table in enumerate(self.atom)]).sum(0)
-        ways = torch.cat([begin, end]), torch.cat([end, begin]), of[:, 2:].repeat(2, 1)
+        ways = torch.cat([begin, end]), torch.cat([end, begin]), _kinds(of[:, 2:]).repeat(2)
         for k in range(self.depth):
             values = self.get_submodule(f"round_{k + 1}")(values, *ways)
         total = values.new_zeros(n, values.shape[1]).index_add(0, owner, values)
         index = owner.unsqueeze(1).expand_as(values)
         largest = values.new_full((n, values.shape[1]), -torch.inf).scatter_reduce(0, index, values, "amax")
         return torch.cat([total / inputs["sizes"].unsqueeze(1), largest], dim=1)
+
+
+def _kinds(bonds: Tensor) -> Tensor:
+    """One number ``[e]`` for each combination of `BOND`, of bonds ``[e, 3]``."""
+    return (bonds[:, 0] * BOND[1] + bonds[:, 1]) * BOND[2] + bonds[:, 2]
 
 
 class MoleculeGraph(LayeredBackbone):
