@@ -27,6 +27,12 @@ def test_it_trains_and_adapts_to_a_file(acclimate, tmp_path):
     assert "mass 0." in done.out and "return unadapted" in done.out
     assert record["settings"]["fit"]["steps"] == 20
     assert record["settings"]["fit"]["queries"] == 20
+    assert len(record["played"]) == 1
+    again = acclimate("resume", str(folder))
+    assert "was finished before" in again.err and "mass 0." in again.out
+    (folder / "control.json").unlink()  # as if killed before the end
+    again = acclimate("resume", str(folder))
+    assert "bodies of Pendulum-v1: 4" in again.err and "error one step ahead" in again.out
 
     watch(find("Pendulum-v1"), Body(mass=2.0), 50, 0).write(log)
     told = acclimate("control", "--adapt", str(folder), "--data", str(log), "-o", str(out), "--json").json

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +11,7 @@ import pytest
 import torch
 
 import acclimate as ac
-from acclimate.errors import DataError, SettingsError
+from acclimate.errors import DataError, InterruptedRunError, SettingsError
 from acclimate.robots.bodies import Body
 from acclimate.robots.controller import Controller
 from acclimate.robots.methods import way
@@ -18,7 +21,8 @@ from acclimate.robots.settings import parse
 from acclimate.robots.train import watch
 from acclimate.robots.transitions import Transitions
 from acclimate.runs.report.words import number
-from tests.robots.conftest import made
+from acclimate.training import interrupt
+from tests.robots.conftest import SMALL, made
 
 PENDULUM = find("Pendulum-v1")
 LONG = Body(length=1.7)
@@ -86,6 +90,52 @@ def test_the_same_seed_gives_the_same_bits(tmp_path):
     assert same(one.adapt(data), twin.adapt(data))
     assert not same(one.adapt(data), other.adapt(data))
     assert one.result["held_out"] == twin.result["held_out"]
+
+
+@pytest.mark.parametrize("method", ["meta_sgd", "randomise+finetune"])
+def test_stopped_and_resumed_is_the_same_to_the_bit(tmp_path, method):
+    short = {"bodies": 4, "seconds": 2, "fit": {"steps": 40, "queries": 20}}
+    whole, folder = made(tmp_path / "whole", method, **short), tmp_path / "stopped"
+
+    def stop(arm, stage, step, total, losses):
+        if step >= 20:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with interrupt.graceful(), pytest.raises(InterruptedRunError):
+        ac.control("Pendulum-v1", method=method, out=folder, show=stop, **{**SMALL, **short})
+    with pytest.raises(DataError, match="no finished control run"):
+        ControlRun(folder)
+    steps = []
+    again = ac.resume(folder, show=lambda arm, stage, step, total, losses: steps.append(step))
+    assert min(steps) > 20
+    assert again.result["held_out"] == whole.result["held_out"]
+    data = watch(PENDULUM, LONG, 50, 1)
+    assert same(again.adapt(data), whole.adapt(data))
+    assert not (folder / "checkpoints").exists()
+    assert ac.resume(folder, show=stop).result == again.result
+
+
+def test_only_the_run_that_was_begun_is_resumed(tmp_path):
+    run = made(tmp_path / "run", "randomise", bodies=4, seconds=2, fit={"steps": 10})
+    (run.folder / "control.json").unlink()
+    swing = replace(PENDULUM, name="Swing-v0")
+    with pytest.raises(SettingsError, match="is a run of Pendulum-v1, found Swing-v0"):
+        ac.resume(run.folder, robot=swing)
+    begun = json.loads((run.folder / "data.json").read_text())
+    begun["bodies"][0]["mass"] += 1
+    (run.folder / "data.json").write_text(json.dumps(begun))
+    with pytest.raises(DataError, match="another version of Acclimate drew its bodies"):
+        ac.resume(run.folder)
+
+
+def test_bodies_that_are_played_are_kept_and_on_the_page(tmp_path):
+    run = made(tmp_path / "run", "randomise+finetune", bodies=4, seconds=2, fit={"steps": 10, "finetune_steps": 3})
+    played = run.play(1)
+    assert ControlRun(run.folder).result["played"] == played
+    low, high = run.settings.ranges.mass
+    assert played[0]["change"] == "mass" and not low <= played[0]["mass"] <= high
+    page = ac.report(run.folder).read_text(encoding="utf-8")
+    assert f"mass × {played[0]['mass']:.3g}" in page and number(played[0]["adapted"]) in page
 
 
 def test_a_saved_controller_acts_as_before(run: ControlRun, tmp_path):

@@ -240,10 +240,17 @@ def resume(
     source: Any = None,
     target: Any = None,
     backbone: nn.Module | None = None,
+    robot: Robot | None = None,
     found: Found = unsaid,
     show: Show = silent,
-) -> Run | Encoder | MetaRun:
+) -> Run | Encoder | MetaRun | ControlRun:
     """Continue whatever a kill stopped in this folder, bit for bit. What came from Python is to be given again."""
+    from acclimate.robots import train
+    from acclimate.robots.run import ControlRun
+
+    if train.is_control(Path(folder)):
+        train.resume(Path(folder), robot=robot, found=found, show=show)
+        return ControlRun(folder, robot)
     sources, targets = given.several(source) or None, given.several(target) or None
     if meta.is_meta(Path(folder)):
         meta.resume(Path(folder), source=sources, found=found, show=show)

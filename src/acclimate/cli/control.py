@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from acclimate.cli import options
 from acclimate.cli.progress import progress
 from acclimate.cli.show import duration, number, put, say, table
 from acclimate.errors import SettingsError
-
-if TYPE_CHECKING:
-    from acclimate.robots.run import ControlRun
 
 TRAINING = ("env", "bodies", "seconds", "method", "seed")
 """Options of a training; an adaptation has what its run was trained with."""
@@ -82,32 +79,31 @@ def _train(args: argparse.Namespace) -> None:
     asked = settings.parse(values)
     folder = Path(args.folder)
     with progress(args) as show:
-        record = train.control(asked, folder, force=args.force, show=show)
-    played = _played(ControlRun(folder), args.episodes)
-    put(args, {**record, "played": played}, *_summary(record, played))
-    name = shlex.quote(args.folder)
+        train.control(asked, folder, force=args.force, show=show)
+    made = ControlRun(folder)
+    if args.episodes:
+        made.play(args.episodes)
+    outcome(args, made.result)
+
+
+def found(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
+    """What is learned from."""
+    say(args, f"bodies of {value['robot']}: {value['bodies']}")
+
+
+def outcome(args: argparse.Namespace, record: Mapping[str, Any]) -> None:
+    """Print what came out."""
+    put(args, record, *_summary(record, record.get("played", [])))
     say(
         args,
         "",
-        f"{record['transitions']} transitions, bodies: {asked.bodies}, {duration(record['seconds'])}, "
-        f"written to {args.folder}. Next:",
-        f"  acclimate control --adapt {name} --data TRANSITIONS.csv -o runs/controller",
+        f"{record['transitions']} transitions, bodies: {record['settings']['bodies']}, "
+        f"{duration(record['seconds'])}, written to {args.folder}. Next:",
+        f"  acclimate control --adapt {shlex.quote(args.folder)} --data TRANSITIONS.csv -o runs/controller",
     )
 
 
-def _played(run: ControlRun, count: int) -> list[dict[str, Any]]:
-    """Returns on bodies that were not learned from: one property beyond the ranges, in turn."""
-    from acclimate.robots.bodies import CHANGES, unseen
-    from acclimate.settings import as_dict
-
-    found = []
-    for k in range(count):
-        body = unseen(run.settings.ranges, CHANGES[k % len(CHANGES)], k // len(CHANGES) + 1, run.settings.seed)[-1]
-        found.append({"change": CHANGES[k % len(CHANGES)], **as_dict(body), **run.rehearse(body, seed=k)})
-    return found
-
-
-def _summary(record: Mapping[str, Any], played: list[dict[str, Any]]) -> list[str]:
+def _summary(record: Mapping[str, Any], played: Sequence[Mapping[str, Any]]) -> list[str]:
     held, seconds = record["held_out"], record["settings"]["seconds"]
     lines = [
         f"error one step ahead, median of {held['bodies']} bodies held out: {held['before']:.4f} before, "

@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(message, error.exit_code, as_json)
     except KeyboardInterrupt as error:
         number = getattr(error, "number", SIGINT)
-        begun = folder is not None and (Path(folder) / "recipe.yaml").is_file()
+        begun = folder is not None and (Path(folder) / "data.json").is_file()
         hint = f"; `acclimate resume {folder}` continues" if begun else ""
         return _fail(f"stopped by {Signals(number).name}{hint}", 128 + number, as_json)
     except AcclimateError as error:

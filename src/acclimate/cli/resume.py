@@ -6,9 +6,16 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from acclimate.cli import meta_train, options, outcome, pretrain
+from acclimate.cli import control, meta_train, options, outcome, pretrain
 from acclimate.cli.progress import progress
 from acclimate.cli.show import say
+
+TELLERS = (
+    (control, {"robot", "transitions"}),
+    (meta_train, {"episodes", "evaluations"}),
+    (outcome, {"arms"}),
+)
+"""Who prints what was found in the data and what came out, by keys that only they have; `pretrain` all else."""
 
 
 def add(verbs: options.Verbs) -> None:
@@ -26,11 +33,15 @@ def run(args: argparse.Namespace) -> None:
     def said(value: Mapping[str, Any]) -> None:
         nonlocal continued
         continued = True
-        (meta_train if "episodes" in value else outcome if "arms" in value else pretrain).found(args, value)
+        _teller(value).found(args, value)
 
     with progress(args) as show:
         done = api.resume(args.folder, found=said, show=show)
     if not continued:
         say(args, f"{args.folder} was finished before; this is what came out:")
-    result = done.result
-    (meta_train if "evaluations" in result else outcome if "arms" in result else pretrain).outcome(args, result)
+    _teller(done.result).outcome(args, done.result)
+
+
+def _teller(value: Mapping[str, Any]) -> Any:
+    """A module with `found` and `outcome`."""
+    return next((module for module, keys in TELLERS if keys & value.keys()), pretrain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -161,13 +162,25 @@ class Taught:
 
 
 def learn(
-    dynamics: Dynamics, domain: Domain, settings: Mapping[str, Any], seed: int, report: Report | None = None
+    dynamics: Dynamics,
+    domain: Domain,
+    settings: Mapping[str, Any],
+    seed: int,
+    report: Report | None = None,
+    checkpoints: Path | None = None,
 ) -> None:
     """Train a model on all rows of a domain, in place, whoever they are of."""
-    _train(dynamics, Loop("dynamics", {"source": domain}, SourceOnly()), settings, seed, report)
+    _train(dynamics, Loop("dynamics", {"source": domain}, SourceOnly()), settings, seed, report, checkpoints)
 
 
-def meta_learn(taught: Taught, domain: Domain, shots: int, seed: int, report: Report | None = None) -> Taught:
+def meta_learn(
+    taught: Taught,
+    domain: Domain,
+    shots: int,
+    seed: int,
+    report: Report | None = None,
+    checkpoints: Path | None = None,
+) -> Taught:
     """Train a model and its learner over the bodies of a domain, in place, from ``shots`` transitions of each.
 
     Raises:
@@ -180,17 +193,24 @@ def meta_learn(taught: Taught, domain: Domain, shots: int, seed: int, report: Re
         raise DataError(f"{episodes.pools.left_out} bodies have fewer than {shots + fit.queries} transitions")
     loop = Loop("dynamics", {}, Learning(learner, taught.dynamics.model, episodes.classes), episodes=episodes)
     settings = {"steps": fit.steps, "learning_rate": fit.learning_rate, "batch_size": fit.tasks}
-    taught.parts = _train(taught.dynamics, loop, settings, seed, report)
+    taught.parts = _train(taught.dynamics, loop, settings, seed, report, checkpoints)
     return taught
 
 
 def _train(
-    dynamics: Dynamics, loop: Loop, settings: Mapping[str, Any], seed: int, report: Report | None
+    dynamics: Dynamics,
+    loop: Loop,
+    settings: Mapping[str, Any],
+    seed: int,
+    report: Report | None,
+    checkpoints: Path | None,
 ) -> Mapping[str, nn.Module]:
     """On the CPU: the networks are small, and a step waits for launches elsewhere."""
     training = Training(optimizer="adam", schedule="cosine", weight_decay=0.0, clip=10.0, **settings)
     where, tune = place("cpu", "fp32"), Tune("full")
-    trainer = Trainer(dynamics.model, loop, tune=tune, training=training, place=where, seed=seed, report=report)
+    trainer = Trainer(
+        dynamics.model, loop, tune=tune, training=training, place=where, seed=seed, folder=checkpoints, report=report
+    )
     trainer.train()
     return trainer.parts
 

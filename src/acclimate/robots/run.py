@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from acclimate.errors import DataError, SettingsError
-from acclimate.robots.bodies import Body
+from acclimate.files import write_json
+from acclimate.robots.bodies import CHANGES, Body, unseen
 from acclimate.robots.controller import Controller
 from acclimate.robots.dynamics import Dynamics, Inputs
 from acclimate.robots.methods import Taught, way
@@ -18,6 +19,7 @@ from acclimate.robots.transitions import Transitions, episode, read
 from acclimate.runs import single
 from acclimate.runs.meta.learned import Learned
 from acclimate.seeds import derive
+from acclimate.settings import as_dict
 
 
 class ControlRun:
@@ -97,6 +99,21 @@ class ControlRun:
         data = watch(self.robot, body, steps, derive(seed, "support"))
         controllers = {"unadapted": self.unadapted(), "adapted": self.adapt(data)}
         return {name: play(self.robot, body, controller, seed) for name, controller in controllers.items()}
+
+    def play(self, count: int) -> list[dict[str, Any]]:
+        """`rehearse` so many bodies unlike all of the training, one property beyond its ranges in turn.
+
+        Returns:
+            Of each the property (``change``), the body and its two returns; the record keeps them as ``played``.
+        """
+        played = []
+        for k in range(count):
+            change = CHANGES[k % len(CHANGES)]
+            body = unseen(self.settings.ranges, change, k // len(CHANGES) + 1, self.settings.seed)[-1]
+            played.append({"change": change, **as_dict(body), **self.rehearse(body, seed=k)})
+        self.result["played"] = played
+        write_json(self.folder / RECORD, self.result)
+        return played
 
     def __repr__(self) -> str:
         return f"ControlRun({str(self.folder)!r}, {self.taught.way.name} on {self.robot.name})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Any
 import numpy as np
 
 from acclimate import __version__
-from acclimate.errors import SettingsError
-from acclimate.files import write_json
+from acclimate.errors import DataError, SettingsError
+from acclimate.files import path_name, read_json, write_json
 from acclimate.robots.bodies import NOMINAL, Body, draw
 from acclimate.robots.dynamics import SCHEMA, Dynamics, Inputs
 from acclimate.robots.methods import Taught, learn, meta_learn, plain, way
 from acclimate.robots.robot import Robot, find
-from acclimate.robots.settings import Control
+from acclimate.robots.settings import Control, parse
 from acclimate.robots.transitions import Transitions, explore
+from acclimate.runs import single
 from acclimate.runs.folder import Lock, check_free, clear
-from acclimate.runs.log import Log, Show, silent
+from acclimate.runs.log import Found, Log, Show, rewind, silent, tidy, unsaid
 from acclimate.runs.meta.learned import Learned
 from acclimate.runs.result import environment
 from acclimate.seeds import derive
@@ -28,6 +30,8 @@ from acclimate.training.device import place
 from acclimate.training.loop import Report
 
 RECORD, VERSION = "control.json", 1
+DATA = "data.json"
+STAGE = "dynamics"
 HELD_OUT = 8
 """Bodies that are not learned from, on which the record says what an adaptation does to the error."""
 TIMES = 2
@@ -57,24 +61,63 @@ def control(
     with Lock(folder, place("cpu", "fp32")):
         check_free(folder, force)
         clear(folder)
-        begun, bodies = time.monotonic(), draw(asked.ranges, asked.bodies, asked.seed)
-        write_json(folder / "data.json", {"robot": robot.name, "bodies": [as_dict(body) for body in bodies]})
-        log = Log(folder / "metrics.jsonl", show)
-        data = watched(robot, bodies, TIMES * steps, asked.seed)
-        taught = teach(asked, robot, data, log.report(str(asked.method["name"]), "dynamics"))
-        held = held_out(asked, robot, taught)
-        save(taught, folder)
-        record = {
-            "version": VERSION,
-            "acclimate": __version__,
-            "settings": {**asked.recipe(), "env": robot.name},
-            "steps": steps,
-            "transitions": len(bodies) * TIMES * steps,
-            "held_out": held,
-            "seconds": round(time.monotonic() - begun, 3),
-            "environment": environment("fp32"),
-        }
-        write_json(folder / RECORD, record)
+        bodies = [as_dict(body) for body in drawn(asked)]
+        write_json(folder / DATA, {"robot": robot.name, "settings": asked.recipe(), "bodies": bodies})
+        return _carry_out(asked, robot, folder, show)
+
+
+def is_control(folder: Path) -> bool:
+    """Whether a control run was begun in the folder."""
+    return (folder / DATA).is_file() and "robot" in read_json(folder / DATA)
+
+
+def resume(folder: Path, *, robot: Robot | None = None, found: Found = unsaid, show: Show = silent) -> dict[str, Any]:
+    """Continue a control run after a kill, bit for bit; the record of a finished one is returned as it is.
+
+    Raises:
+        SettingsError: the robot was an object, and is not given again.
+        DataError: bodies are drawn otherwise by this version.
+    """
+    if (folder / RECORD).is_file():
+        return single.load(folder / RECORD, VERSION, "a control run")
+    begun = read_json(folder / DATA)
+    asked, robot = parse(begun["settings"]), robot or find(begun["robot"])
+    if robot.name != begun["robot"]:
+        raise SettingsError(f"{folder} is a run of {begun['robot']}, found {robot.name}")
+    if begun["bodies"] != [as_dict(body) for body in drawn(asked)]:
+        raise DataError(f"{folder}: another version of Acclimate drew its bodies; start a new run")
+    with Lock(folder, place("cpu", "fp32")):
+        found({"robot": robot.name, "bodies": asked.bodies})
+        tidy(folder)
+        rewind(folder)
+        return _carry_out(asked, robot, folder, show)
+
+
+def drawn(asked: Control) -> list[Body]:
+    """The bodies that are learned from."""
+    return draw(asked.ranges, asked.bodies, asked.seed)
+
+
+def _carry_out(asked: Control, robot: Robot, folder: Path, show: Show) -> dict[str, Any]:
+    """Watch the bodies, learn from the last checkpoint on, and write what came out."""
+    begun, steps, name = time.monotonic(), steps_of(robot, asked.seconds), str(asked.method["name"])
+    data = watched(robot, drawn(asked), TIMES * steps, asked.seed)
+    report = Log(folder / "metrics.jsonl", show).report(name, STAGE)
+    taught = teach(asked, robot, data, report, folder / "checkpoints" / path_name(name) / f"0-{STAGE}")
+    held = held_out(asked, robot, taught)
+    save(taught, folder)
+    record = {
+        "version": VERSION,
+        "acclimate": __version__,
+        "settings": {**asked.recipe(), "env": robot.name},
+        "steps": steps,
+        "transitions": asked.bodies * TIMES * steps,
+        "held_out": held,
+        "seconds": round(time.monotonic() - begun, 3),
+        "environment": environment("fp32"),
+    }
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    write_json(folder / RECORD, record)
     return record
 
 
@@ -114,8 +157,16 @@ def watch(robot: Robot, body: Body, steps: int, seed: int) -> Transitions:
         env.close()
 
 
-def teach(asked: Control, robot: Robot, data: Mapping[str, Transitions], report: Report | None = None) -> Taught:
+def teach(
+    asked: Control,
+    robot: Robot,
+    data: Mapping[str, Transitions],
+    report: Report | None = None,
+    checkpoints: Path | None = None,
+) -> Taught:
     """A model that learned from the transitions of many bodies; of as many of the nominal body, if the method says so.
+
+    With ``checkpoints`` it goes on from the last one in that folder.
 
     Raises:
         AcclimateError: it blew up, or bodies have too few transitions.
@@ -127,9 +178,9 @@ def teach(asked: Control, robot: Robot, data: Mapping[str, Transitions], report:
     domain = inputs.domain(data)
     taught = Taught(chosen, asked.fit, Dynamics.fresh(inputs, domain, asked.hidden, asked.seed), seed=asked.seed)
     if chosen.learner is None:
-        learn(taught.dynamics, domain, plain(asked.fit), asked.seed, report)
+        learn(taught.dynamics, domain, plain(asked.fit), asked.seed, report, checkpoints)
         return taught
-    return meta_learn(taught, domain, min(map(len, data.values())) // TIMES, asked.seed, report)
+    return meta_learn(taught, domain, min(map(len, data.values())) // TIMES, asked.seed, report, checkpoints)
 
 
 def held_out(asked: Control, robot: Robot, taught: Taught) -> dict[str, Any]:

@@ -317,6 +317,8 @@ WORDS = {
     "control.error": "单步预测误差",
     "control.before": "适应前",
     "control.after": "适应后",
+    "control.body": "机体",
+    "control.played": "与训练所用机体都不同的机体：每回合的回报",
     "control.next": "让它适应一个新机体：",
     "meta.next": "在从未见过的类别上检验它：",
     "meta.kind": "元学习报告",

@@ -332,6 +332,8 @@ WORDS = {
     "control.error": "error one step ahead",
     "control.before": "before adapting",
     "control.after": "adapted",
+    "control.body": "body",
+    "control.played": "Return of an episode of bodies unlike all that it learned from",
     "control.next": "Adapt it to a new body:",
     "meta.next": "Measure it on classes that it has never seen:",
     "meta.kind": "Meta-learning report",

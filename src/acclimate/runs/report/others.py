@@ -87,6 +87,10 @@ def write_control(folder: Path, language: str | None) -> Path:
     picture = figures.dots("control", title, words("arms.figure.desc", metric=error, values=values), error, points)
     rows = [[name, number(each)] for name, each, _, _ in points]
     blocks = [split(picture, title, table(title, [words("other.what"), error], rows, numbers=(1,)))]
+    if value.get("played"):
+        columns = [words(f"control.{name}") for name in ("body", "before", "after")]
+        rows = [[_body(row), number(row["unadapted"]), number(row["adapted"])] for row in value["played"]]
+        blocks.append(table(words("control.played"), columns, rows, numbers=(1, 2)))
     pairs = [(name, asked[name]) for name in ("env", "bodies", "history", "seed")] + [("method", method)]
     pairs += [("transitions", f"{value['transitions']:,}"), ("seconds of training", duration(value["seconds"]))]
     pairs += [("acclimate", value["acclimate"]), *value["environment"].items()]
@@ -96,6 +100,12 @@ def write_control(folder: Path, language: str | None) -> Path:
         section("facts", words("other.facts"), [], [known]),
     ]
     return _write(folder, {"modality": words("modality.robot")}, words, top, parts, words("control.kind"))
+
+
+def _body(row: Mapping[str, Any]) -> str:
+    """What is unlike all of the training in a body that was played: a mass by its factor, a delay in steps."""
+    change = row["change"]
+    return f"{change} {row[change]}" if change == "delay" else f"{change} × {row[change]:.3g}"
 
 
 def _judged(value: Mapping[str, Any], words: Words) -> tuple[str, str]:
