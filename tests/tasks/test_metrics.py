@@ -117,3 +117,22 @@ def test_no_rows_is_an_error() -> None:
         metrics.classification(np.array([]), np.zeros((0, 2)), np.array([]), ("a", "b"))
     with pytest.raises(DataError, match="no rows"):
         metrics.regression(np.array([]), np.array([]))
+
+
+def test_many_weightings_at_once_are_what_each_is_alone(case: Case) -> None:
+    """Also one that leaves no row of some class, and one of a single row."""
+    prediction, probabilities, labels, classes = case
+    rng = np.random.default_rng(1)
+    weights = rng.integers(0, 3, (5, len(labels))).astype(float)
+    weights[1, labels == labels[0]] = 0
+    weights[2] = np.arange(len(labels)) == 3
+    for function in (
+        metrics.weighted_classification(prediction, probabilities, labels, classes),
+        metrics.weighted_regression(probabilities[:, 0], probabilities[:, 1]),
+    ):
+        found = metrics.each(function, weights)
+        for k, weight in enumerate(weights):
+            assert {name: values[k] for name, values in found.items()} == pytest.approx(function(weight), rel=1e-12)
+        plain = metrics.each(lambda weight, one=function: one(weight), weights)
+        assert list(plain) == list(found)
+        assert all(plain[name] == pytest.approx(found[name], rel=1e-12) for name in found)

@@ -54,8 +54,12 @@ def held_out(
     outputs: Mapping[str, Mapping[str, np.ndarray]],
     features: Mapping[str, np.ndarray],
     seed: int,
+    sharp: bool = True,
 ) -> HeldOut | None:
-    """Held-out rows of the target where labels were permitted, else of the source, as the target's rows are read."""
+    """Held-out rows of the target where labels were permitted, else of the source, as the target's rows are read.
+
+    Unless ``sharp``, the overlap is by the strongest penalty alone, which costs a third.
+    """
     if task.kind not in ("class", "number"):
         return None
     for name, domain, own in (
@@ -72,7 +76,8 @@ def held_out(
             return HeldOut(name, domain.labels, len(domain) if sides[0] is None else len(sides[0]), None)
         first = tell_apart(sides[0], sides[1], seed)
         weights = None if first is None or name != "source" else first.weights()
-        return HeldOut(name, domain.labels, len(sides[0]), _sharpest(first, sides[0], sides[1], seed), weights)
+        overlap = _sharpest(first, sides[0], sides[1], seed) if sharp else first
+        return HeldOut(name, domain.labels, len(sides[0]), overlap, weights)
     return None
 
 

@@ -146,7 +146,9 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> Judged:
     if bench.noise is not None:  # a private model keeps nothing of held-out rows
         heat = 1.0
     recipe, shares = bench.shop.recipe, bench.shop.prepared.shares
-    held = certainty.held_out(task, data, outputs, features, recipe.seed)
+    told = bench.arm.role != "candidate" and bench.noise is None
+    sharp = told or recipe.calibration != "source"
+    held = certainty.held_out(task, data, outputs, features, recipe.seed, sharp)
     evidence = gather(task, data, outputs, heat, shares)
     others = certainty.temperatures(task, outputs, held, evidence.temperature)
     used = "method" if heat is not None else "labelled" if held is not None and held.name == "labelled" else "source"
@@ -154,7 +156,7 @@ def _judged(bench: Bench, stages: list[dict[str, Any]]) -> Judged:
         used = recipe.calibration
         evidence = gather(task, data, outputs, others[used], shares)
     found = None
-    if bench.arm.role != "candidate" and bench.noise is None:
+    if told:
         heat, merged = evidence.temperature, bench.arm.method.merges
         found = certainty.measure(task, outputs, features, held, trained, heat, evidence.offsets, merged)
     return Judged(evidence, features, held, found, others, used)

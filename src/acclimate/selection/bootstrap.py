@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from acclimate.seeds import generator
+from acclimate.tasks.metrics import counted, each
 
 if TYPE_CHECKING:
     from acclimate.tasks.answers import Answers
     from acclimate.tasks.base import Task
+
+AT_ONCE = 2**17
+"""Weights that are looked at together: a megabyte."""
 
 Interval = tuple[float, float]
 Verdict = Literal["helped", "no_evidence", "hurt"]
@@ -78,7 +82,7 @@ def interval(
     units, owner = _units(n_rows, groups)
     if units < fewest_units(level):
         return None
-    values = [metric_fn(weight) for weight in _weights(units, owner, replicates, seed)]
+    values = [metric_fn(weight) for weights in _weights(units, owner, replicates, seed) for weight in weights]
     return _percentiles(np.array(values), level)
 
 
@@ -109,14 +113,14 @@ def evaluate(
     values = {name: function(ones) for name, function in functions.items()}
     units, owner = _units(len(labels), groups)
     note = _note(units, groups is not None, level)
-    draws: dict[str, list[dict[str, float]]] = {name: [] for name in arms}
+    draws: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in arms}
     if units >= fewest_units(level):
-        for weight in _weights(units, owner, replicates, seed):
+        for weights in _weights(units, owner, replicates, seed):
             for name, function in functions.items():
-                draws[name].append(function(weight))
+                draws[name].append(each(function, weights))
 
     def drawn(name: str, metric: str) -> np.ndarray:
-        return np.array([draw[metric] for draw in draws[name]])
+        return np.concatenate([np.empty(0), *(draw[metric] for draw in draws[name])])
 
     def difference(name: str, other: str, metric: str) -> Difference:
         bounds = _percentiles(drawn(name, metric) - drawn(other, metric), level)
@@ -159,11 +163,13 @@ def _units(n_rows: int, groups: np.ndarray | None) -> tuple[int, np.ndarray | No
 
 
 def _weights(units: int, owner: np.ndarray | None, replicates: int, seed: int) -> Iterator[np.ndarray]:
-    """Per replicate, how often each row was drawn, ``[n]`` float."""
+    """How often each row was drawn in each replicate, float ``[r, n]``: as many at once as fit into `AT_ONCE`."""
     rng = generator(seed, "bootstrap")
-    for _ in range(replicates):
-        counts = np.bincount(rng.integers(units, size=units), minlength=units).astype(float)
-        yield counts if owner is None else counts[owner]
+    step = max(1, AT_ONCE // (units if owner is None else len(owner)))
+    for k in range(0, replicates, step):
+        drawn = rng.integers(units, size=(min(step, replicates - k), units))
+        counts = counted(drawn, None, units).astype(float)
+        yield counts if owner is None else counts[:, owner]
 
 
 def _percentiles(values: np.ndarray, level: float) -> Interval | None:

@@ -2,12 +2,14 @@
 
 Each kind comes in two forms: ``classification`` and ``regression`` give the metrics at once;
 ``weighted_classification`` and ``weighted_regression`` look at the rows once and give a function of
-the weights, which is what a bootstrap with a thousand replicates needs (a replicate is a count per row).
+the weights, which is what a bootstrap with a thousand replicates needs (a replicate is a count per row),
+and which takes many of them at once (`Batched`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +17,39 @@ from acclimate.errors import DataError
 
 Weighted = Callable[[np.ndarray | None], dict[str, float]]
 """Weights ``[n]`` (None for ones) to metrics by name."""
+
+
+@dataclass(frozen=True)
+class Batched:
+    """`Weighted` of many weightings at once.
+
+    Attributes:
+        rows: how many rows are weighed.
+        many: weights ``[r, rows]`` to ``[r]`` values of each metric.
+    """
+
+    rows: int
+    many: Callable[[np.ndarray], dict[str, np.ndarray]]
+
+    def __call__(self, weight: np.ndarray | None) -> dict[str, float]:
+        one = np.ones(self.rows) if weight is None else np.asarray(weight, dtype=float)
+        return {name: float(values[0]) for name, values in self.many(one[None]).items()}
+
+
+def each(function: Weighted, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Metrics ``[r]`` of weights ``[r, n]``, one or more: at once where the function can."""
+    if isinstance(function, Batched):
+        return function.many(weights)
+    found = [function(weight) for weight in weights]
+    return {name: np.array([values[name] for values in found]) for name in found[0]}
+
+
+def counted(codes: np.ndarray, weights: np.ndarray | None, size: int) -> np.ndarray:
+    """`numpy.bincount` of each row, ``[r, size]``: sums of weights ``[r, n]``, or counts of codes ``[r, n]``."""
+    n = len(codes) if weights is None else len(weights)
+    flat = (codes + size * np.arange(n)[:, None]).ravel()
+    return np.bincount(flat, None if weights is None else weights.ravel(), n * size).reshape(n, size)
+
 
 CLIP = 1e-15
 BINS = 15
@@ -48,7 +83,7 @@ def classification(
 
 def weighted_classification(
     prediction: np.ndarray, probabilities: np.ndarray | None, labels: np.ndarray, classes: Sequence[str]
-) -> Weighted:
+) -> Batched:
     """`classification` as a function of the weights.
 
     The calibration error has 15 bins of equal width over the largest probability: Guo et al.,
@@ -69,29 +104,26 @@ def weighted_classification(
     if probabilities is not None and len(classes) == 2 and set(present) == set(classes):
         areas = weighted_areas(probabilities[:, 1], np.asarray(labels) == classes[1])
 
-    def metrics(weight: np.ndarray | None) -> dict[str, float]:
-        weight = np.ones(len(label)) if weight is None else np.asarray(weight, dtype=float)
-        total = weight.sum()
-        hits = np.bincount(label, weight * hit, size)
-        true = np.bincount(label, weight, size)
-        claimed = np.bincount(predicted, weight, size)
+    def metrics(weights: np.ndarray) -> dict[str, np.ndarray]:
+        total = weights.sum(axis=1)
+        hits = counted(label, weights * hit, size)
+        true = counted(label, weights, size)
+        both = true + counted(predicted, weights, size)
         here = true > 0
         found = {
-            "accuracy": hits.sum() / total,
-            "balanced_accuracy": np.mean(hits[here] / true[here]),
-            "macro_f1": np.mean(2 * hits[here] / (true[here] + claimed[here])),
+            "accuracy": hits.sum(axis=1) / total,
+            "balanced_accuracy": (hits / np.where(here, true, 1)).sum(axis=1) / here.sum(axis=1),
+            "macro_f1": (2 * hits / np.where(here, both, 1)).sum(axis=1) / here.sum(axis=1),
         }
         if probabilities is not None:
-            found["log_loss"] = weight @ loss / total
-            found["ece"] = np.abs(np.bincount(bins, weight * excess, BINS)).sum() / total
-        if areas is not None:
-            found |= areas(weight)
-        return {name: float(value) for name, value in found.items()}
+            found["log_loss"] = weights @ loss / total
+            found["ece"] = np.abs(counted(bins, weights * excess, BINS)).sum(axis=1) / total
+        return found if areas is None else found | areas.many(weights)
 
-    return metrics
+    return Batched(len(label), metrics)
 
 
-def weighted_areas(scores: np.ndarray, positive: np.ndarray) -> Weighted:
+def weighted_areas(scores: np.ndarray, positive: np.ndarray) -> Batched:
     """``roc_auc`` and ``pr_auc`` of scores as a function of the weights.
 
     The first is the chance that a positive row scores higher than a negative one, ties half; the second the average
@@ -106,17 +138,20 @@ def weighted_areas(scores: np.ndarray, positive: np.ndarray) -> Weighted:
     sign, ranked = positive[order].astype(float), scores[order]
     ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # last row of each run of equal scores
 
-    def metrics(weight: np.ndarray | None) -> dict[str, float]:
-        mass = np.ones(len(sign)) if weight is None else np.asarray(weight, dtype=float)[order]
-        hits, misses = np.cumsum(mass * sign)[ends], np.cumsum(mass * (1 - sign))[ends]
-        if hits[-1] <= 0 or misses[-1] <= 0:
-            return {"roc_auc": 0.5, "pr_auc": float(hits[-1] / mass.sum())}
-        gained, lost = np.diff(hits, prepend=0.0), np.diff(misses, prepend=0.0)
-        area = lost @ (hits - gained / 2) / (hits[-1] * misses[-1])
-        precision = hits / np.maximum(hits + misses, 1e-300)
-        return {"roc_auc": float(area), "pr_auc": float(gained @ precision / hits[-1])}
+    def metrics(weights: np.ndarray) -> dict[str, np.ndarray]:
+        mass = weights[:, order]
+        hits, misses = (np.cumsum(mass * side, axis=1)[:, ends] for side in (sign, 1 - sign))
+        positives, negatives = hits[:, -1], misses[:, -1]
+        gained, lost = (np.diff(side, prepend=0.0, axis=1) for side in (hits, misses))
+        area = (lost * (hits - gained / 2)).sum(axis=1)
+        precision = (gained * hits / np.maximum(hits + misses, 1e-300)).sum(axis=1)
+        two = (positives > 0) & (negatives > 0)
+        return {
+            "roc_auc": np.where(two, area / np.where(two, positives * negatives, 1), 0.5),
+            "pr_auc": np.where(two, precision / np.where(two, positives, 1), positives / mass.sum(axis=1)),
+        }
 
-    return metrics
+    return Batched(len(sign), metrics)
 
 
 def regression(prediction: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None) -> dict[str, float]:
@@ -135,7 +170,7 @@ def regression(prediction: np.ndarray, labels: np.ndarray, weight: np.ndarray | 
     return weighted_regression(prediction, labels)(weight)
 
 
-def weighted_regression(prediction: np.ndarray, labels: np.ndarray) -> Weighted:
+def weighted_regression(prediction: np.ndarray, labels: np.ndarray) -> Batched:
     """`regression` as a function of the weights."""
     _require_rows(labels)
     label = np.asarray(labels).astype(float)
@@ -143,16 +178,15 @@ def weighted_regression(prediction: np.ndarray, labels: np.ndarray) -> Weighted:
     # Squares of large, nearly equal labels would cancel; a middle label (not a mean) keeps equal ones exactly 0.
     label = label - np.sort(label)[len(label) // 2]
 
-    def metrics(weight: np.ndarray | None) -> dict[str, float]:
-        weight = np.ones(len(label)) if weight is None else np.asarray(weight, dtype=float)
-        total = weight.sum()
-        squared, power = weight @ error**2, weight @ label**2
-        spread = power - (weight @ label) ** 2 / total
-        r2 = 1 - squared / spread if spread > 1e-13 * power else float(squared == 0)
-        mae = weight @ np.abs(error) / total
-        return {"mae": float(mae), "rmse": float(np.sqrt(squared / total)), "r2": float(r2)}
+    def metrics(weights: np.ndarray) -> dict[str, np.ndarray]:
+        total = weights.sum(axis=1)
+        squared, power = weights @ error**2, weights @ label**2
+        spread = power - (weights @ label) ** 2 / total
+        differ = spread > 1e-13 * power
+        r2 = np.where(differ, 1 - squared / np.where(differ, spread, 1), squared == 0)
+        return {"mae": weights @ np.abs(error) / total, "rmse": np.sqrt(squared / total), "r2": r2}
 
-    return metrics
+    return Batched(len(label), metrics)
 
 
 def _require_rows(labels: np.ndarray) -> None:
