@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -105,15 +106,21 @@ class Seen:
     weight: np.ndarray
     order: np.ndarray
 
+    @cached_property
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """By score: which rows are the target's, their weights, and a number for each different score."""
+        score = self.score[self.order]
+        return self.is_target[self.order], self.weight[self.order], np.cumsum(np.diff(score, prepend=score[0]) != 0)
+
     def auc(self, times: np.ndarray | None = None) -> float:
         """How often a target row scores above a source row, half for a tie; rows count ``times`` their weight."""
-        weight = (self.weight if times is None else self.weight * times)[self.order]
-        target, score = self.is_target[self.order], self.score[self.order]
-        tied = np.cumsum(np.diff(score, prepend=score[0]) != 0)
-        source = np.bincount(tied, np.where(target, 0.0, weight))
+        target, weight, tied = self._sorted
+        if times is not None:
+            weight = weight * times[self.order]
+        ours = weight[target]
+        source = np.bincount(tied, weight * ~target)
         below = np.cumsum(source) - source / 2
-        whole = source.sum() * weight[target].sum()
-        return float((weight[target] * below[tied[target]]).sum() / max(whole, 1e-12))
+        return float((ours * below[tied[target]]).sum() / max(source.sum() * ours.sum(), 1e-12))
 
 
 def kind(rows: Rows, seed: int = 0, moved: float = 0.0) -> Kind:
