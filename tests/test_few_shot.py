@@ -201,3 +201,14 @@ def test_a_rate_that_is_no_number_is_told():
     X, y = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 3
     with pytest.raises(SettingsError, match="abstain must lie between 0 and 1"):
         ac.FewShot(abstain="x").fit(X, y)
+
+
+def test_a_folder_of_boxes_is_told_from_a_folder_of_classes(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "images").mkdir()
+    for k in range(4):
+        Image.new("RGB", (8, 8), (60 * k, 0, 0)).save(tmp_path / "images" / f"{k}.png")
+    (tmp_path / "annotations.json").write_text("{}")
+    with pytest.raises(DataError, match="one folder 'images', as those with boxes"):
+        ac.FewShot().fit(str(tmp_path))

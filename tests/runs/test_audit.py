@@ -125,7 +125,7 @@ def test_what_is_refused(world, tmp_path):
     places, overfit, _ = world
     with pytest.raises(SettingsError, match="shadows is a number of 0 or more; found -1"):
         overfit.audit(places["source"], places["other"], shadows=-1)
-    with pytest.raises(DataError, match=r"0 of .* were not seen"):
+    with pytest.raises(DataError, match=r"too few rows: 160 of the members .* and 0 of the others .* were never seen"):
         overfit.audit(places["source"], places["source"])
     frame = {"x": np.arange(60.0), "y": np.arange(60.0) / 7}
     import pandas as pd

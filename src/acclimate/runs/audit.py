@@ -183,9 +183,9 @@ def _rows(
     inside, outside = inside.select(np.flatnonzero(learned)), outside.select(np.flatnonzero(~seen))
     if min(len(inside), len(outside)) < FEWEST:
         raise DataError(
-            f"audit: {len(inside)} rows of {inside.name} were learned from, and {len(outside)} of {outside.name} "
-            f"were not seen; at least {FEWEST} of each are needed, and {math.ceil(LEAST / RATES[0])} others for a "
-            f"false-positive rate of {RATES[0]:.0%}"
+            f"audit: too few rows: {len(inside)} of the members ({inside.name}) were learned from, and {len(outside)} "
+            f"of the others ({outside.name}) were never seen; at least {FEWEST} of each are needed, and "
+            f"{math.ceil(LEAST / RATES[0])} others for a false-positive rate of {RATES[0]:.0%}"
         )
     return inside, outside, notes
 

@@ -260,6 +260,11 @@ def _prepared(support: Domain) -> tuple[Domain, Tensor, tuple[str, ...], tuple[s
     """Distinct rows in an order that depends on content alone, their classes, and what is odd about them."""
     if support.labels is None:
         raise DataError(f"{support.name}: the support has no labels; name their column with label")
+    if support.schema.modality == "image" and set(support.labels) == {"images"}:
+        raise DataError(
+            f"{support.name}: its images lie in one folder 'images', as those with boxes or masks do; few-shot learns "
+            "classes of whole images, a folder each. Boxes: `acclimate adapt --task detect`, masks: --task segment"
+        )
     ordered = support.select(support.order)
     assert ordered.labels is not None
     labels = ordered.labels.astype(str)

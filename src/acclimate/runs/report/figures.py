@@ -73,7 +73,7 @@ def dots(name: str, title: str, told: str, label: str, points: Sequence[Point], 
         axes.tick_params(axis="y", labelcolor=colour("ink"))
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        axes.locator_params(axis="x", nbins=5)
+        _ruled(axes)
         return svg(figure, name, title, told)
 
 
@@ -100,7 +100,7 @@ def bars(
         axes.tick_params(axis="y", labelcolor=colour("ink"))
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        axes.locator_params(axis="x", nbins=5)
+        _ruled(axes)
         if len(series) > 1:
             figure.legend(loc="outside upper left", ncols=2, handlelength=1.0, handleheight=0.9)
         return svg(figure, name, title, told)
@@ -174,6 +174,12 @@ def heatmap(name: str, title: str, told: str, figure_of: Mapping[str, Any]) -> s
         for side in ("left", "bottom"):
             axes.spines[side].set_visible(False)
         return svg(figure, name, title, told)
+
+
+def _ruled(axes: Any) -> None:
+    """At most six marks along, with numbers as they stand in the text."""
+    axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}".replace("-", "\N{MINUS SIGN}"))
 
 
 def _signed(value: float, _place: int) -> str:
