@@ -39,6 +39,7 @@ def judged(
         ({}, "exchangeable", "no classifier"),
         ({"merged": True}, "untested", "brings the two together"),
         ({"merged": True, "own_labels": True}, "exchangeable", "of the target itself"),
+        ({"merged": True, "shift": 0.7}, "untested", "), and the method brings the two together"),
         ({"merged": True, "shift": 6.0}, "refused", "differ"),
         ({"shift": 0.7}, "weighted", "are worth"),
         ({"shift": 6.0}, "refused", "differ"),

@@ -107,6 +107,12 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"there is no target to test against: holds for rows like the source's", "没有可供检验的目标域：只对与源域相似的样本成立"),
     (r"no classifier tells the target from held-out source rows \(p (\S+)\)",
      "没有分类器能把目标域与留出的源域样本区分开（p = {0}）"),
+    (r"no classifier tells the target from held-out source rows \(p (\S+)\), but the method brings the two together: "
+     r"that shows nothing of the answers",
+     "没有分类器能把目标域与留出的源域样本区分开（p = {0}），但该方法本身就使两者靠近：这说明不了答案的好坏"),
+    (r"source and target differ \(AUC (\S+), p (\S+)\), and the method brings the two together: that shows nothing of "
+     r"the answers",
+     "源域与目标域有差别（AUC {0}，p = {1}），而该方法本身就使两者靠近：这说明不了答案的好坏"),
     (r"(\d+) held-out labelled rows are too few, (\d+) are needed", "留出的有标注样本只有 {0} 个，太少，至少需要 {1} 个"),
     (r"source and target differ \(AUC (\S+), p (\S+)\); (\d+) held-out rows, weighted towards the target, are worth (\d+)",
      "源域与目标域有差别（AUC {0}，p = {1}）；{2} 个留出样本按目标域加权后，相当于 {3} 个"),

@@ -30,6 +30,7 @@ BALANCE = 3.0
 """Mean weight of the source's rows, which is 1 if the ratios are right, may be off by this factor."""
 STRANGE = 0.01
 """p-value of a row up to which it is out of place: none of a hundred held-out rows is as far."""
+MADE_ALIKE = "the method brings the two together: that shows nothing of the answers"
 FILES = ("certainty.json", "certainty.npz")
 
 
@@ -211,9 +212,7 @@ def _promise(
         return "untested", "the target's rows could not be compared with the source's"
     if overlap.p_value >= DIFFERENT:
         alike = f"no classifier tells the target from held-out source rows (p {overlap.p_value:.2g})"
-        if merged:
-            return "untested", f"{alike}, but the method brings the two together: that shows nothing"
-        return "exchangeable", alike
+        return ("untested", f"{alike}, but {MADE_ALIKE}") if merged else ("exchangeable", alike)
     weights = overlap.weights()
     worth, mean = effective(weights), float(weights.mean())
     told = f"source and target differ (AUC {overlap.auc:.2f}, p {overlap.p_value:.1g})"
@@ -225,6 +224,8 @@ def _promise(
     lost = float(np.isinf(thresholds(strangeness, LEVEL, weights, own)).mean())
     if lost > UNBOUNDED:
         return "refused", f"{told}: {lost:.0%} of the target's rows are like no held-out row"
+    if merged:
+        return "untested", f"{told}, and {MADE_ALIKE}"
     return "weighted", f"{told}; {rows} held-out rows, weighted towards the target, are worth {worth:.0f}"
 
 
