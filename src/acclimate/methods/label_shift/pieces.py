@@ -80,7 +80,8 @@ def mlls(probabilities: np.ndarray, source_shares: np.ndarray, tolerance: float 
     """
     shares = np.asarray(source_shares, dtype=np.float64)
     for _ in range(most):
-        found = correct(probabilities, weights(shares, source_shares, floor=0.0)).mean(axis=0)
+        ratio = weights(shares, source_shares, floor=0.0)
+        found = ratio * ((1 / (probabilities @ ratio)) @ probabilities) / len(probabilities)  # the mean of `correct`
         moved = np.abs(found - shares).max()
         shares = found
         if moved < tolerance:

@@ -14,6 +14,9 @@ PENALTY = 0.01
 PENALTIES = (PENALTY, 0.1, 1.0)
 """Tried where ratios are to be right and not only safe."""
 
+CONSTANT = 1e-12
+"""Relative deviation up to which a feature is constant but for rounding."""
+
 
 @dataclass(frozen=True)
 class Overlap:
@@ -72,8 +75,6 @@ def fit(source: np.ndarray, target: np.ndarray, penalty: float = PENALTY) -> Ove
         None where a side has fewer than 10 rows.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     if min(len(source), len(target)) < 2 * FOLDS:
         return None
@@ -84,14 +85,15 @@ def fit(source: np.ndarray, target: np.ndarray, penalty: float = PENALTY) -> Ove
         sides = [np.delete(rows, np.s_[fold::FOLDS])[:LARGEST] for rows in every]
         rows = np.concatenate([source[sides[0]], target[sides[1]]]).astype(np.float64)
         is_target = np.repeat([False, True], [len(side) for side in sides])
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=500)).fit(rows, is_target)
-        shift = np.log(len(sides[0]) / len(sides[1]))
+        middle, scale = rows.mean(axis=0), rows.std(axis=0)
+        scale[scale < CONSTANT * np.maximum(np.abs(middle), 1)] = 1.0
+        model = LogisticRegression(C=penalty, max_iter=500).fit((rows - middle) / scale, is_target)
+        slope = model.coef_[0] / scale
+        shift = float(model.intercept_[0] - slope @ middle + np.log(len(sides[0]) / len(sides[1])))
         for values, side in zip(said, (source, target), strict=True):
-            values[fold::FOLDS] = model.decision_function(side[fold::FOLDS].astype(np.float64)) + shift
-        scaler, linear = model[0], model[1]
-        slope = linear.coef_[0] / scaler.scale_
+            values[fold::FOLDS] = side[fold::FOLDS].astype(np.float64) @ slope + shift
         coefficients.append(slope)
-        intercepts.append(float(linear.intercept_[0] - slope @ scaler.mean_ + shift))
+        intercepts.append(shift)
     auc, p_value = _ranked(said[0], said[1])
     return Overlap(said[0], said[1], np.mean(coefficients, axis=0), float(np.mean(intercepts)), auc, p_value)
 
