@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,21 @@ class Settings:
     fragment: Fragment = "largest"
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A session of ONNX Runtime; of equal networks any."""
+
+    network: str
+    session: Any = field(compare=False)
+
+
+@lru_cache(maxsize=100_000)
+def _features(reader: Reader, text: str, fragment: Fragment) -> np.ndarray:
+    """``[1, 512]``; a molecule takes tens of milliseconds, and comes again in other sets of rows."""
+    found: np.ndarray = reader.session.run(None, graph(text, fragment))[0]
+    return found
+
+
 class Minimol(Identity):
     """Layer ``fingerprint``, 512 numbers; Klaser et al., MiniMol, arXiv 2404.14986 (2024), 10 M parameters.
 
@@ -53,18 +70,17 @@ class Minimol(Identity):
         chemistry()
         self.settings = settings
         self.register_buffer("network", network)
-        self._session: Any = None
+        self._reader: Reader | None = None
         self.spec = Spec("minimol", "molecule", {"fingerprint": SIZE}, "fingerprint", pretrained=True, trainable=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Minimol:
         return Minimol(self.settings, self.network)
 
     def collate(self, raw: Sequence[str], *, training: bool = False, rng: np.random.Generator | None = None) -> Tensor:
-        graphs = [graph(text, self.settings.fragment) for text in raw]
-        if not graphs:
+        if not len(raw):
             return torch.zeros(0, SIZE)
-        session = self._loaded()
-        return torch.from_numpy(np.concatenate([session.run(None, inputs)[0] for inputs in graphs]))
+        reader = self._loaded()
+        return torch.from_numpy(np.concatenate([_features(reader, text, self.settings.fragment) for text in raw]))
 
     def parts(self, raw: Sequence[str]) -> Parts:
         """Atoms; of one that is left out nothing is known but its bonds and where it is."""
@@ -73,24 +89,24 @@ class Minimol(Identity):
 
         def without(kept: np.ndarray) -> Tensor:
             rows = [{**own, "feat": own["feat"] * row[order][:, None].astype(own["feat"].dtype)} for row in kept]
-            session = self._loaded()
-            return torch.from_numpy(np.concatenate([session.run(None, inputs)[0] for inputs in rows]))
+            run = self._loaded().session.run
+            return torch.from_numpy(np.concatenate([run(None, inputs)[0] for inputs in rows]))
 
         return of_atoms(raw[0], self.settings.fragment, symbols, without)
 
-    def _loaded(self) -> Any:
-        """ONNX Runtime's session, made when it is first asked for: weights may be loaded after the module is made."""
-        if self._session is None:
+    def _loaded(self) -> Reader:
+        """Made when it is first asked for: weights may be loaded after the module is made."""
+        if self._reader is None:
             runtime = _runtime()
             options = runtime.SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = 1  # graphs are small
             try:
-                self._session = runtime.InferenceSession(
-                    self.network.cpu().numpy().tobytes(), options, providers=["CPUExecutionProvider"]
-                )
+                network = self.network.cpu().numpy().tobytes()
+                session = runtime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
             except Exception as error:  # ONNX Runtime has several of its own for a damaged file
                 raise DataError(f"the network of minimol is damaged: {str(error).splitlines()[0]}") from None
-        return self._session
+            self._reader = Reader(sha256(network).hexdigest(), session)
+        return self._reader
 
     def config(self) -> dict[str, Any]:
         return {"kind": self.kind, "settings": as_dict(self.settings), "bytes": len(self.network)}
