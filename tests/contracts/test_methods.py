@@ -103,14 +103,16 @@ def test_every_value_of_the_search_range_is_accepted_and_the_default_is_the_firs
 
 @pytest.mark.parametrize(("method", "case"), tried())
 def test_bits_depend_on_seed_and_content_alone(adapt, method, case):
+    """Another seed is tried on the first case of each method."""
     given, asked = needed(method), {"name": method, **LEAN.get(method, {})}
     run = adapt(asked, case, **given)
     poisoned = adapt(asked, case, turned=True, flip="target_label" not in given, **given)
     assert weights(run, method) == weights(poisoned, method)
     assert judged(run) == judged(poisoned)
-    other = adapt(asked, case, seed=1, **given)
-    assert weights(run, method) != weights(other, method)
-    answers_as_trained(other, method, case)
+    answers_as_trained(run, method, case)
+    if case == dict(reversed(tried()))[method]:
+        other = adapt(asked, case, seed=1, **given)
+        assert weights(run, method) != weights(other, method)
 
 
 def answers_as_trained(run: ac.Run, method: str, case: str) -> None:
