@@ -105,6 +105,8 @@ def test_stopped_and_resumed_is_the_same_to_the_bit(tmp_path, method):
         ac.control("Pendulum-v1", method=method, out=folder, show=stop, **{**SMALL, **short})
     with pytest.raises(DataError, match="no finished control run"):
         ControlRun(folder)
+    with pytest.raises(DataError, match="it is not finished; `acclimate resume"):
+        ac.report(folder)
     steps = []
     again = ac.resume(folder, show=lambda arm, stage, step, total, losses: steps.append(step))
     assert min(steps) > 20
@@ -129,9 +131,11 @@ def test_only_the_run_that_was_begun_is_resumed(tmp_path):
 
 
 def test_bodies_that_are_played_are_kept_and_on_the_page(tmp_path):
-    run = made(tmp_path / "run", "randomise+finetune", bodies=4, seconds=2, fit={"steps": 10, "finetune_steps": 3})
-    played = run.play(1)
-    assert ControlRun(run.folder).result["played"] == played
+    fit = {"steps": 10, "finetune_steps": 3}
+    run = made(tmp_path / "run", "randomise+finetune", bodies=4, seconds=2, fit=fit, episodes=1)
+    assert "played" not in run.result, "as if killed before"
+    played = ac.resume(run.folder).result["played"]
+    assert ControlRun(run.folder).result["played"] == played and len(played) == 1
     low, high = run.settings.ranges.mass
     assert played[0]["change"] == "mass" and not low <= played[0]["mass"] <= high
     page = ac.report(run.folder).read_text(encoding="utf-8")
@@ -196,6 +200,10 @@ def test_what_is_no_run_or_controller_is_refused(run: ControlRun, tmp_path):
         run.adapt(watch(PENDULUM, LONG, 20, 1), held_out=1.0)
     with pytest.raises(DataError, match="the model of a robot, which `acclimate control --adapt"):
         ac.load(run.folder)
+    run.unadapted().save(tmp_path / "controller")
+    for asked in (ac.load, ac.report):
+        with pytest.raises(DataError, match="the controller of a robot; read it with"):
+            asked(tmp_path / "controller")
     with pytest.raises(DataError, match="act: expected 3 finite numbers"):
         run.unadapted().act(np.zeros(2))
     with pytest.raises(SettingsError, match="--force replaces it"):

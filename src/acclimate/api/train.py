@@ -211,19 +211,19 @@ def control(
         force: replace a run in that folder.
         show: called with the progress.
         **options: the other settings of `acclimate.robots.settings.Control`: ``bodies``, ``seconds``, ``seed``,
-            ``ranges={"mass": (0.5, 2)}``, ``fit={"steps": 5000}``, ``planner={"horizon": 30}``, ...
+            ``episodes``, ``ranges={"mass": (0.5, 2)}``, ``fit={"steps": 5000}``, ``planner={"horizon": 30}``, ...
 
     Raises:
         AcclimateError: what is wrong, and what to do.
     """
     from acclimate.robots import settings, train
-    from acclimate.robots.run import ControlRun
+    from acclimate.robots.run import finished
 
     robot = None if isinstance(env, str) else env
     asked = settings.parse({"env": env if robot is None else robot.name, "method": method, **options})
     folder = given.fresh(out)
     train.control(asked, folder, robot=robot, force=force, show=show)
-    return ControlRun(folder, robot)
+    return finished(folder, robot)
 
 
 def carry_out(
@@ -246,11 +246,11 @@ def resume(
 ) -> Run | Encoder | MetaRun | ControlRun:
     """Continue whatever a kill stopped in this folder, bit for bit. What came from Python is to be given again."""
     from acclimate.robots import train
-    from acclimate.robots.run import ControlRun
+    from acclimate.robots.run import finished
 
     if train.is_control(Path(folder)):
         train.resume(Path(folder), robot=robot, found=found, show=show)
-        return ControlRun(folder, robot)
+        return finished(folder, robot)
     sources, targets = given.several(source) or None, given.several(target) or None
     if meta.is_meta(Path(folder)):
         meta.resume(Path(folder), source=sources, found=found, show=show)

@@ -13,7 +13,7 @@ from acclimate.cli.progress import progress
 from acclimate.cli.show import duration, number, put, say, table
 from acclimate.errors import SettingsError
 
-TRAINING = ("env", "bodies", "seconds", "method", "seed")
+TRAINING = ("env", "bodies", "seconds", "method", "seed", "episodes")
 """Options of a training; an adaptation has what its run was trained with."""
 EPISODES = 3
 
@@ -40,7 +40,7 @@ def add(verbs: options.Verbs) -> None:
     )  # fmt: skip
     train.add_argument("--seed", type=int, metavar="N", help="from which all randomness comes (default 0)")
     train.add_argument(
-        "--episodes", type=int, metavar="N", default=EPISODES,
+        "--episodes", type=int, metavar="N",
         help=f"unseen bodies that are played with and without adaptation (default {EPISODES})",
     )  # fmt: skip
     adapt = parser.add_argument_group("adaptation")
@@ -68,10 +68,10 @@ def run(args: argparse.Namespace) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     from acclimate.robots import settings, train
-    from acclimate.robots.run import ControlRun
+    from acclimate.robots.run import finished
     from acclimate.runs import recipe
 
-    values = options.given(args, *TRAINING)
+    values = {"episodes": EPISODES, **options.given(args, *TRAINING)}
     if args.method is not None:
         values["method"] = {"name": args.method}
     for pair in args.set:
@@ -80,9 +80,7 @@ def _train(args: argparse.Namespace) -> None:
     folder = Path(args.folder)
     with progress(args) as show:
         train.control(asked, folder, force=args.force, show=show)
-    made = ControlRun(folder)
-    if args.episodes:
-        made.play(args.episodes)
+        made = finished(folder)
     outcome(args, made.result)
 
 
@@ -141,6 +139,8 @@ def _adapt(args: argparse.Namespace) -> None:
         else ""
     )
     put(args, told, f"{told['method']} from {told['transitions']} transitions{held}")
+    if "held_out" not in told:
+        say(args, "note: no transitions were held out, so that nothing tells whether the adaptation helps")
     if told.get("after", 0.0) > told.get("before", 0.0):
         say(args, "warning: the adaptation made it worse there: take the training's model as it is, or more data")
     say(

@@ -77,11 +77,14 @@ def report_line(folder: str) -> list[str]:
 
 def summary(result: Mapping[str, Any]) -> list[str]:
     """The arms and the decision with its reasons."""
+    from acclimate.runs.result import CUT
+
     reasons = (f"  - {reason}" for reason in result["reasons"])
     opened = [regret_line(result)] if result["oracle"] and len(result["arms"]) > 1 else []
     return [
         leaderboard(result),
         *direction(result),
+        *(f"warning: {note}" for note in result["data"]["notes"] if note.startswith(CUT)),
         "",
         f"decision: {UNTESTED if untested(result) else DECISIONS[result['decision']]}",
         *reasons,

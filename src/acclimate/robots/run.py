@@ -100,23 +100,29 @@ class ControlRun:
         controllers = {"unadapted": self.unadapted(), "adapted": self.adapt(data)}
         return {name: play(self.robot, body, controller, seed) for name, controller in controllers.items()}
 
-    def play(self, count: int) -> list[dict[str, Any]]:
-        """`rehearse` so many bodies unlike all of the training, one property beyond its ranges in turn.
+    def play(self) -> None:
+        """`rehearse` ``episodes`` bodies unlike all of the training, one property beyond its ranges in turn.
 
-        Returns:
-            Of each the property (``change``), the body and its two returns; the record keeps them as ``played``.
+        The record keeps, as ``played``, of each the property (``change``), the body and its two returns.
         """
         played = []
-        for k in range(count):
+        for k in range(self.settings.episodes):
             change = CHANGES[k % len(CHANGES)]
             body = unseen(self.settings.ranges, change, k // len(CHANGES) + 1, self.settings.seed)[-1]
             played.append({"change": change, **as_dict(body), **self.rehearse(body, seed=k)})
         self.result["played"] = played
         write_json(self.folder / RECORD, self.result)
-        return played
 
     def __repr__(self) -> str:
         return f"ControlRun({str(self.folder)!r}, {self.taught.way.name} on {self.robot.name})"
+
+
+def finished(folder: Path | str, robot: Robot | None = None) -> ControlRun:
+    """A trained run whose bodies have been played too."""
+    run = ControlRun(folder, robot)
+    if run.settings.episodes and "played" not in run.result:
+        run.play()
+    return run
 
 
 def play(robot: Robot, body: Body, controller: Controller, seed: int) -> float:

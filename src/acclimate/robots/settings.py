@@ -30,6 +30,7 @@ class Control:
         ranges: between which bounds bodies are drawn.
         fit: how long and how fast the model learns.
         planner: how far and how hard it plans.
+        episodes: unseen bodies that are played at the end, with and without adaptation (`ControlRun.play`).
     """
 
     env: str = "Pendulum-v1"
@@ -42,9 +43,10 @@ class Control:
     ranges: Ranges = field(default_factory=Ranges)
     fit: Fit = field(default_factory=Fit)
     planner: Planner = field(default_factory=Planner)
+    episodes: int = 0
 
     def __post_init__(self) -> None:
-        within(self, bodies="[1, inf)", seconds="(0, inf)", history="[0, inf)")
+        within(self, bodies="[1, inf)", seconds="(0, inf)", history="[0, inf)", episodes="[0, inf)")
 
     def recipe(self) -> dict[str, Any]:
         """As plain JSON values, with every default written out."""

@@ -205,7 +205,7 @@ def _cut_short(records: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
         cut += [] if first is None else [f"{name} {first['steps']} of {first['planned']} steps"]
     if not cut:
         return ()
-    return (f"the budget cut {len(cut)} of {len(records)} arms short, judge them with care: {', '.join(cut)}",)
+    return (f"{result.CUT} {len(cut)} of {len(records)} arms short, judge them with care: {', '.join(cut)}",)
 
 
 def _write_result(

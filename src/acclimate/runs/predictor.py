@@ -82,11 +82,8 @@ class Predictor:
         """
         folder = Path(folder)
         inner = folder / "model"
-        if (folder / "inputs.json").is_file():
-            raise DataError(
-                f"{folder}: the model of a robot, which `acclimate control --adapt {folder}` adapts to a body"
-            )
-        if (folder / "meta.json").is_file() or not (inner / store.CONFIG).is_file():
+        robots = (folder / "inputs.json").is_file()
+        if robots or (folder / "meta.json").is_file() or not (inner / store.CONFIG).is_file():
             result.check_finished(folder)
             inner = folder
         return cls(*store.load(inner, backbone), device, precision, Certainty.load(inner), Thresholds.load(inner))

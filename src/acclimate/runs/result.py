@@ -19,6 +19,8 @@ from acclimate.selection.decision import Decision
 from acclimate.tasks.answers import Metric
 
 VERSION = 1
+CUT = "the budget cut"
+"""How the note begins that arms had fewer steps than planned."""
 PACKAGES = ("torch", "numpy", "scikit-learn", "transformers")
 
 
@@ -112,7 +114,7 @@ def check_finished(folder: Path) -> None:
     """Refuse a run without a result.
 
     Raises:
-        DataError: the run is not finished, or it is a pretraining and has no answers.
+        DataError: the run is not finished, or is of a kind that has no answers.
     """
     if (folder / RECORD).is_file():
         raise DataError(
@@ -125,7 +127,14 @@ def check_finished(folder: Path) -> None:
         )
     if (folder / "few_shot.json").is_file():
         raise DataError(f"{folder}: a few-shot classifier; read it with ac.FewShot.load({str(folder)!r})")
-    if (folder / "recipe.yaml").is_file() and not (folder / "result.json").is_file():
+    if (folder / "controller.json").is_file():
+        raise DataError(
+            f"{folder}: the controller of a robot; read it with "
+            f"acclimate.robots.controller.Controller.load({str(folder)!r})"
+        )
+    if (folder / "control.json").is_file():
+        raise DataError(f"{folder}: the model of a robot, which `acclimate control --adapt {folder}` adapts to a body")
+    if (folder / "data.json").is_file() and not (folder / "result.json").is_file():
         raise DataError(f"{folder}: it is not finished; `acclimate resume {folder}` continues it")
 
 

@@ -36,6 +36,8 @@ def train(arms: Sequence[Arm], shop: Workshop, lock: Lock) -> dict[str, dict[str
 
     The record of a plain baseline or candidate that fails on these data says why it is ``left_out``, and no more.
     """
+    if shop.recipe.budget is not None:
+        warm()
     end = None if shop.recipe.budget is None else time.monotonic() + shop.recipe.budget
     *others, last = arms
     if not isinstance(last.method, Auto):
@@ -89,6 +91,11 @@ def _train_all(arms: Sequence[Arm], shop: Workshop, lock: Lock, end: float | Non
     return {arm.name: records[arm.name] for arm in arms}
 
 
+def warm() -> None:
+    """The first step of a process imports torch's compiler for seconds, which no arm's share of a budget pays."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.0).step()
+
+
 def threads(jobs: int) -> int:
     """How many threads each of several workers computes with: a share of this process', unless the user set them."""
     own = torch.get_num_threads()
@@ -106,6 +113,7 @@ def _begin_worker(number: int, lock: object) -> None:
     os.environ.update(dict.fromkeys(POOLS, str(number)))
     threadpool_limits(number)
     torch.set_num_threads(number)
+    warm()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -313,6 +313,8 @@ WORDS = {
     "control.kind": "机器人模型报告",
     "control.verdict": "{env} 的动力学模型：由 {method} 方法用新机体 {seconds} 秒的数据适应。",
     "control.verdict.error": "在未参与训练的机体上，单步预测误差的中位数从 {first} {went} {last}；{bodies} 个机体中有 {better} 个变小。",
+    "control.verdict.played": "在与训练机体都不同的机体上实际运行，{bodies} 个中有 {rose} 个的回报上升。",
+    "control.figure.desc": "{metric}：{values}",
     "control.caption": "单步预测误差的中位数，{bodies} 个留出机体",
     "control.error": "单步预测误差",
     "control.before": "适应前",

@@ -328,6 +328,8 @@ WORDS = {
     "control.verdict": "A model of {env} that adapts to a new body from {seconds} s of its data, by {method}.",
     "control.verdict.error": "On bodies that it did not learn from its median error one step ahead {went} from {first} to {last}; "
     "it is smaller for {better} of {bodies}.",
+    "control.verdict.played": "Played on bodies unlike all of these, the return rose for {rose} of {bodies}.",
+    "control.figure.desc": "{metric}: {values}",
     "control.caption": "Median error one step ahead, {bodies} bodies held out",
     "control.error": "error one step ahead",
     "control.before": "before adapting",

@@ -76,15 +76,17 @@ def write_control(folder: Path, language: str | None) -> Path:
     went = words("went.fell" if after < before else "went.rose")
     sentence = words("control.verdict", env=asked["env"], method=method, seconds=f"{asked['seconds']:g}")
     top = {
-        "mark": "good" if 2 * held["better"] > held["bodies"] and after < before else "caution",
+        "mark": "good" if 2 * held["better"] > held["bodies"] and after < before and not _worse(value) else "caution",
         "badge": words("badge.robot"),
-        "sentence": sentence + words("sentence.gap") + words("control.verdict.error", went=went, **shown),
+        "sentence": words("sentence.gap").join(
+            [sentence, words("control.verdict.error", went=went, **shown), *_played(value, words)]
+        ),
         "next": [(words("control.next"), f"acclimate control --adapt {called(folder)} --data TRANSITIONS.csv -o RUN")],
     }
     title, error = words("control.caption", bodies=held["bodies"]), words("control.error")
     points = [(words(f"control.{when}"), held[when], None, colour) for when, colour in DOTS.items()]
     values = "; ".join(f"{name} {number(each)}" for name, each, _, _ in points)
-    picture = figures.dots("control", title, words("arms.figure.desc", metric=error, values=values), error, points)
+    picture = figures.dots("control", title, words("control.figure.desc", metric=error, values=values), error, points)
     rows = [[name, number(each)] for name, each, _, _ in points]
     blocks = [split(picture, title, table(title, [words("other.what"), error], rows, numbers=(1,)))]
     if value.get("played"):
@@ -100,6 +102,19 @@ def write_control(folder: Path, language: str | None) -> Path:
         section("facts", words("other.facts"), [], [known]),
     ]
     return _write(folder, {"modality": words("modality.robot")}, words, top, parts, words("control.kind"))
+
+
+def _worse(value: Mapping[str, Any]) -> bool:
+    """Whether most of the bodies that were played did no better with an adaptation."""
+    played = value.get("played", [])
+    return bool(played) and 2 * sum(row["adapted"] > row["unadapted"] for row in played) <= len(played)
+
+
+def _played(value: Mapping[str, Any], words: Words) -> list[str]:
+    """In a sentence what the adaptation did to the bodies that were played."""
+    played = value.get("played", [])
+    rose = sum(row["adapted"] > row["unadapted"] for row in played)
+    return [words("control.verdict.played", rose=rose, bodies=len(played))] if played else []
 
 
 def _body(row: Mapping[str, Any]) -> str:
