@@ -234,3 +234,9 @@ def test_real_hospitals(shared_data):
     assert len(domain) == 303
     assert len(domain.schema.inputs) == 13
     assert domain.rows.take(np.arange(303))["ca"].isna().sum() == 4
+
+
+def test_a_column_that_is_called_smiles_is_read_as_texts_with_a_hint():
+    frame = pd.DataFrame({"SMILES": ["CCO and more", "c1ccccc1 here"], "label": ["a", "b"]})
+    (note,) = read(frame, input="SMILES", label="label", modality=None).notes
+    assert note == "modality text: column 'SMILES' holds texts; of molecules pass --modality molecule"

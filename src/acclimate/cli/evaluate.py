@@ -83,6 +83,8 @@ def tell(args: argparse.Namespace, value: Mapping[str, Any]) -> None:
         f"seal: opened {seal['opened']} time{'s' if seal['opened'] > 1 else ''}, on {value['n']} rows now",
     )
     say(args, *_remarks(value))
+    if value["verdict"] == "helped" and value["decision"] == "keep_source":
+        say(args, f"to answer with the adapted model all the same: acclimate predict {args.run}/arms/NAME --data FILE")
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from acclimate.domains.tables import TableFile, need_columns
 from acclimate.errors import DataError
 
 SAMPLE = 4096
+SMILES = ("smiles", "smi", "canonical_smiles", "mol")
+"""What columns of molecules are often called."""
 """Rows of an Arrow table by which its modality is found."""
 ROW_NUMBERS = re.compile(r"|Unnamed: 0|__index_level_[0-9]+__")
 """Names that pandas gives to an index in CSV (written, and read again) and Parquet."""
@@ -257,5 +259,6 @@ def schema_of(modality: Modality, wanted: Request, columns: pd.DataFrame | None)
 def _reason(modality: Modality, wanted: Request) -> str:
     inputs = wanted.input or ()
     if modality == "text":
-        return f"column '{inputs[0]}' holds texts"
+        hint = "; of molecules pass --modality molecule" if inputs[0].lower() in SMILES else ""
+        return f"column '{inputs[0]}' holds texts{hint}"
     return f"{len(inputs)} columns of numbers or categories: {join_names(inputs)}"

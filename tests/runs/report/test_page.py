@@ -20,6 +20,7 @@ from acclimate.runs.report.blocks import called
 from acclimate.runs.report.make import careful
 from acclimate.runs.report.sections import write_section
 from acclimate.runs.report.told import FORMS, in_chinese
+from acclimate.runs.report.verdict import _next
 from acclimate.runs.report.words import Words, percent
 
 PARTS = ["honesty", "gap", "arms", "trust", "changed", "again"]
@@ -279,3 +280,12 @@ def test_too_few_rows_for_a_gap_are_told_as_such():
         "There are too few rows to measure how well the domains can be told apart."
     ]
     assert parts._apart([], Words("zh")) == ["没有保留可供作图的特征。"]
+
+
+def test_an_arm_that_labels_spoke_for_and_that_is_not_deployed_is_offered():
+    value = {"verdict": "helped", "decision": "keep_source", "model": "source_only", "adapted": "mcc:strength=0.3"}
+    place = "acclimate predict runs/a/arms/mcc,strength=0.3 --data"
+    words = Words("en")
+    assert any(place in command for _, command in _next({**value, "data": {}}, Path("runs/a"), words))
+    for other in ({"model": value["adapted"], "decision": "adapt"}, {"verdict": "hurt"}):
+        assert not any(place in command for _, command in _next({**value, "data": {}, **other}, Path("runs/a"), words))

@@ -106,6 +106,7 @@ WORDS = {
     "verdict.why": "为什么这样决定",
     "verdict.next": "下一步",
     "verdict.next.evaluate": "给目标域的部分行标注标签，并用它们启封检验：",
+    "verdict.next.other": "标签表明 {arm} 更好，但当时没有采用它；如仍要用它给出预测：",
     "verdict.next.predict": "对目标域的新数据给出预测：",
     "tile.source": "源域",
     "tile.target": "目标域",

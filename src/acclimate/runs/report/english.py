@@ -111,6 +111,7 @@ WORDS = {
     "verdict.why": "Why it was decided so",
     "verdict.next": "What to do next",
     "verdict.next.evaluate": "Label some rows of the target and open the seal with them:",
+    "verdict.next.other": "Labels spoke for {arm}, though it was not deployed; answer with it all the same:",
     "verdict.next.predict": "Answer new rows of the target:",
     "tile.source": "Source",
     "tile.target": "Target",

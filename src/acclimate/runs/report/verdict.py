@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from acclimate.files import path_name
 from acclimate.runs.report import figures
 from acclimate.runs.report.blocks import Block, arm, called, told, unchosen
 from acclimate.runs.report.words import Words, number, sign
@@ -134,6 +135,11 @@ def _next(value: Mapping[str, Any], folder: Path, words: Words) -> list[tuple[st
         commands.append((words("verdict.next.evaluate"), command))
     if value["decision"] != "do_not_deploy":
         commands.append((words("verdict.next.predict"), f"acclimate predict {run} --data FILE -o answers.csv"))
+    if value["verdict"] == "helped" and value["model"] != value["adapted"]:
+        other = called(folder / "arms" / path_name(value["adapted"]))
+        commands.append(
+            (words("verdict.next.other", arm=value["adapted"]), f"acclimate predict {other} --data FILE -o answers.csv")
+        )
     return commands
 
 
