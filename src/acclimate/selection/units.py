@@ -35,8 +35,8 @@ class Conversion:
 KNOWN = (
     Conversion(10.0, known="mm and cm, or g/dl and g/l"),
     Conversion(100.0, known="per cent and shares, or cm and m"),
-    Conversion(1000.0, known="a thousandth"),
-    Conversion(1e6, known="a millionth"),
+    Conversion(1000.0, known="a unit and its thousandth, as m and mm"),
+    Conversion(1e6, known="a unit and its millionth"),
     Conversion(2.54, known="inches and cm"),
     Conversion(3.2808, known="metres and feet"),
     Conversion(1.6093, known="miles and km"),
