@@ -115,6 +115,9 @@ def test_keep_the_source_if_it_was_forgotten() -> None:
     found = choose(dann={"source": accuracy(0.84, half=0.02)})
     assert found.choice == "keep_source"
     assert found.reasons == ("dann forgot the source: accuracy 0.84 on its validation rows, source_only 0.9",)
+    few = [Validation({"accuracy": value}, None, 0.4) for value in (0.5, 1.0)]
+    found = choose(dann={"source": few[0]}, source_only={"source": few[1]})
+    assert found.choice == "keep_source" and found.reasons[0].endswith("1; the rows are too few for an interval")
 
 
 def test_forgetting_within_5_points_or_within_the_interval_is_allowed() -> None:

@@ -220,9 +220,9 @@ def _forgot(metric: Metric, arms: Mapping[str, ArmEvidence], adapted: str, sourc
     best = new if after.interval is None else after.interval[1 if metric.higher_is_better else 0]
     if -_gain(metric, new, old) <= allowed or _gain(metric, best, old) >= 0:
         return ()
-    return (
-        f"{adapted} forgot the source: {metric.name} {four(new)} on its validation rows, {source_only} {four(old)}",
-    )
+    few = "; the rows are too few for an interval" if after.interval is None else ""
+    values = f"{metric.name} {four(new)} on its validation rows, {source_only} {four(old)}"
+    return (f"{adapted} forgot the source: {values}{few}",)
 
 
 def _poll(votes: Votes, adapted: str, source_only: str) -> Decision:

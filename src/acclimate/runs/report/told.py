@@ -33,6 +33,8 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"(.+): too few to overrule that", "{0}：行数太少，不足以推翻上述决定"),
     (r"on the labelled target rows (\S+) of (\S+) minus (\S+) is (\S+)(?: \(95 % interval (\S+) to (\S+)\))?",
      "在有标签的目标域行上，{1} 与 {2} 的 {0} 之差为 {3}（95% 区间 {4} 至 {5}）"),
+    (r"(.+) forgot the source: (\S+) (\S+) on its validation rows, (.+) (\S+); the rows are too few for an interval",
+     "{0} 遗忘了源域：在源域验证行上 {1} 为 {2}，而 {3} 为 {4}；行数太少，给不出区间"),
     (r"(.+) forgot the source: (\S+) (\S+) on its validation rows, (.+) (\S+)",
      "{0} 遗忘了源域：在源域验证行上 {1} 为 {2}，而 {3} 为 {4}"),
     (r"(.+) and (.+) answer alike on every row", "{0} 与 {1} 在每一行上的预测都相同"),
