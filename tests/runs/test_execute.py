@@ -12,8 +12,10 @@ import pytest
 from torch import nn
 
 import acclimate as ac
+from acclimate.cli.outcome import summary
 from acclimate.errors import DataError, SettingsError
 from acclimate.methods.data import Data
+from acclimate.runs import workers
 from acclimate.runs.execute import heed_data
 from acclimate.selection.decision import Decision
 from acclimate.tasks.classify import Classify
@@ -107,7 +109,9 @@ def test_classes_of_which_nothing_is_held_out_are_named(tables, tmp_path):
     assert said in run.result["data"]["notes"]
 
 
-def test_a_budget_is_shared_and_the_steps_really_taken_are_recorded(tables, tmp_path):
+def test_a_budget_is_shared_and_the_steps_really_taken_are_recorded(tables, tmp_path, monkeypatch):
+    warmed = []
+    monkeypatch.setattr(workers, "warm", lambda: warmed.append("before the first arm's share begins"))
     run = adapt(
         tables, tmp_path, method="finetune", target_label="label", budget="1s",
         training={"steps": 1_000_000, "batch_size": 8},
@@ -120,6 +124,7 @@ def test_a_budget_is_shared_and_the_steps_really_taken_are_recorded(tables, tmp_
     (said,) = [note for note in run.result["data"]["notes"] if note.startswith("the budget cut")]
     assert f"the budget cut 2 of {len(rows(run))} arms short" in said
     assert f"finetune {rows(run)['finetune']['stages'][0]['steps']} of 1000000 steps" in said
+    assert f"warning: {said}" in summary(run.result) and len(warmed) == 1
 
 
 def test_states_are_scored_on_a_bounded_number_of_target_rows(tables, tmp_path, monkeypatch):

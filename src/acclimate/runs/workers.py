@@ -113,8 +113,8 @@ def _begin_worker(number: int, lock: object) -> None:
     os.environ.update(dict.fromkeys(POOLS, str(number)))
     threadpool_limits(number)
     torch.set_num_threads(number)
-    warm()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    warm()
 
 
 def _end_with_parent() -> None:
