@@ -134,7 +134,8 @@ def check_finished(folder: Path) -> None:
         )
     if (folder / "control.json").is_file():
         raise DataError(f"{folder}: the model of a robot, which `acclimate control --adapt {folder}` adapts to a body")
-    if (folder / "data.json").is_file() and not (folder / "result.json").is_file():
+    begun = any((folder / name).is_file() for name in ("data.json", "recipe.yaml"))
+    if begun and not (folder / "result.json").is_file():
         raise DataError(f"{folder}: it is not finished; `acclimate resume {folder}` continues it")
 
 
