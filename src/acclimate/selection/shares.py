@@ -26,6 +26,8 @@ AGREED = 0.05
 """Total variation up to which two estimates are the same for every purpose."""
 WIDEST = 0.4
 """An interval of a share wider than this says nothing of use."""
+AT_ONCE = 30_000
+"""Answers times classes of the replicates that are estimated together: few rows cost no more than calls."""
 MISFIT = 0.01
 """How often answers that are a mixture of the source's may be found to be none."""
 
@@ -154,15 +156,20 @@ def estimate(
     def both(here: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         heat, bias = calibrate(logs[0][here], targets[here])
         old, new = soften(logs[0][here], heat, bias), soften(logs[1][there], heat, bias)
-        return mlls(new, old.mean(axis=0), 1e-5, 300), bbse(old, targets[here], new), old, new
+        confused = np.stack([bbse(*one) for one in zip(old, targets[here], new, strict=True)])
+        return mlls(new, old.mean(axis=-2), 1e-5, 300), confused, old, new
 
     n, m, classes = len(source), len(target), source.shape[1]
-    likely, confused, old, new = both(np.arange(n), np.arange(m))
+    likely, confused, old, new = (one[0] for one in both(np.arange(n)[None], np.arange(m)[None]))
     prior = np.bincount(targets, minlength=classes) / n
     if min(n, m) < fewest_units():
         return Shares(prior, likely, confused, None, None, (f"too few rows: {n} of the source, {m} of the target",))
     rng = generator(seed, "shares")
-    draws = np.array([both(rng.integers(n, size=n), rng.integers(m, size=m))[:2] for _ in range(replicates)])
+    drawn = [(rng.integers(n, size=n), rng.integers(m, size=m)) for _ in range(replicates)]
+    at_once = max(1, AT_ONCE // (max(n, m) * classes))
+    parts = [drawn[k : k + at_once] for k in range(0, replicates, at_once)]
+    each = [both(*(np.stack(side) for side in zip(*part, strict=True)))[:2] for part in parts]
+    draws = np.concatenate([np.stack(two, axis=1) for two in each])
     low, high = (np.quantile(draws, q, axis=0) for q in (0.025, 0.975))
     low, high = low.min(axis=0), high.max(axis=0)
     gaps = draws[:, 0] - draws[:, 1]

@@ -92,6 +92,22 @@ def test_calibration_of_few_or_separable_rows_stays_sane(logits):
     assert 0.05 <= heat <= 20 and np.abs(bias).max() < 1
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_many_replicates_at_once_are_each_what_they_are_alone(bias):
+    logits, classes = drawn(SOURCE, 300, seed=3)
+    picks = np.random.default_rng(0).integers(300, size=(4, 120))
+    heat, shift = calibrate(logits[picks], classes[picks], bias=bias)
+    answers = soften(logits[picks], heat, shift)
+    shares = mlls(answers, np.tile(SOURCE, (4, 1)))
+    assert heat.shape == (4,) and shift.shape == shares.shape == (4, 3)
+    for k, pick in enumerate(picks):
+        alone = calibrate(logits[pick], classes[pick], bias=bias)
+        assert heat[k] == pytest.approx(alone[0], rel=1e-3)
+        np.testing.assert_allclose(shift[k], alone[1], atol=1e-3)
+        np.testing.assert_allclose(answers[k], soften(logits[pick], heat[k], shift[k]), rtol=1e-12)
+        np.testing.assert_allclose(shares[k], mlls(answers[k], SOURCE), atol=1e-6)
+
+
 def test_corrected_answers():
     found = correct(np.array([[0.5, 0.5], [0.8, 0.2]]), np.array([3.0, 1.0]))
     np.testing.assert_allclose(found, [[0.75, 0.25], [2.4 / 2.6, 0.2 / 2.6]])

@@ -6,6 +6,8 @@ Under label shift ``p(x | y)`` is the same everywhere and only the shares ``p(y)
     source, target = soften(logits_validation, heat, bias), soften(logits_target, heat, bias)
     shares = mlls(target, source.mean(axis=0))
     answers = correct(target, weights(shares, source.mean(axis=0)))
+
+`soften`, `calibrate` and `mlls` also take many replicates at once, in leading axes ``...``.
 """
 
 from __future__ import annotations
@@ -19,14 +21,18 @@ FLOOR = 1e-4
 """Least weight of a class: one that seems absent may still come."""
 
 
-def soften(logits: np.ndarray, heat: float, bias: np.ndarray | float = 0.0) -> np.ndarray:
-    """``softmax(logits / T + b)``, ``[n, classes]`` float64."""
-    scaled = np.asarray(logits, dtype=np.float64) / heat + bias
-    raised = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+def soften(logits: np.ndarray, heat: float | np.ndarray, bias: np.ndarray | float = 0.0) -> np.ndarray:
+    """``softmax(logits / T + b)``, ``[..., n, classes]`` float64."""
+    heat, bias = np.asarray(heat, dtype=np.float64), np.atleast_1d(bias)
+    answers = np.asarray(logits, dtype=np.float64) / heat[..., None, None]
+    answers += bias[..., None, :]
+    answers -= answers.max(axis=-1, keepdims=True)
+    np.exp(answers, out=answers)
+    answers /= answers.sum(axis=-1, keepdims=True)
+    return answers
 
 
-def calibrate(logits: np.ndarray, targets: np.ndarray, *, bias: bool = True) -> tuple[float, np.ndarray]:
+def calibrate(logits: np.ndarray, targets: np.ndarray, *, bias: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """The T and b of ``softmax(logits / T + b)`` with the best likelihood: bias-corrected temperature scaling.
 
     Without the biases the mean answer is not the classes' shares, and `mlls` takes the difference for a shift.
@@ -34,32 +40,34 @@ def calibrate(logits: np.ndarray, targets: np.ndarray, *, bias: bool = True) -> 
     ICML 2020, section 2.1; with a normal prior on log T and b, for few rows.
 
     Args:
-        logits: ``[n, classes]`` of held-out labelled rows.
-        targets: ``[n]`` class indices.
+        logits: ``[..., n, classes]`` of held-out labelled rows.
+        targets: ``[..., n]`` class indices.
         bias: False leaves b at 0 (plain temperature scaling).
 
     Returns:
-        T between 0.05 and 20, and b ``[classes]``.
+        T ``[...]`` between 0.05 and 20, and b ``[..., classes]``.
     """
     from scipy.optimize import minimize
 
     logits = np.asarray(logits, dtype=np.float64)
-    n, classes = logits.shape
-    right = np.arange(n), np.asarray(targets)
+    *lead, _, classes = logits.shape
+    right = np.asarray(targets)[..., None]
+    free = classes if bias else 0
 
-    def objective(values: np.ndarray) -> tuple[float, np.ndarray]:
-        heat = np.exp(values[0])
-        shift = values[1:] if bias else np.zeros(classes)
-        answers = soften(logits, heat, shift)
-        loss = -np.log(np.maximum(answers[right], np.finfo(float).tiny)).sum()
-        answers[right] -= 1
-        slope = np.concatenate([[-(answers * logits).sum() / heat], answers.sum(axis=0) if bias else []])
-        return float(loss + (values**2).sum() / (2 * PRIOR**2)), slope + values / PRIOR**2
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        values = flat.reshape(*lead, 1 + free)
+        heat = np.exp(values[..., 0])
+        answers = soften(logits, heat, values[..., 1:] if bias else 0.0)
+        likely = np.take_along_axis(answers, right, axis=-1)
+        loss = -np.log(np.maximum(likely, np.finfo(float).tiny)).sum()
+        np.put_along_axis(answers, right, likely - 1, axis=-1)
+        slope = [-((answers * logits).sum(axis=(-2, -1)) / heat)[..., None], *([answers.sum(axis=-2)] if bias else [])]
+        return float(loss + (flat**2).sum() / (2 * PRIOR**2)), np.concatenate(slope, axis=-1).ravel() + flat / PRIOR**2
 
-    free = [(None, None)] * (classes if bias else 0)
-    bounds = [(np.log(LOWEST), np.log(HIGHEST)), *free]
-    found = minimize(objective, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds).x
-    return float(np.exp(found[0])), found[1:] if bias else np.zeros(classes)
+    bounds = [(np.log(LOWEST), np.log(HIGHEST)), *[(None, None)] * free] * int(np.prod(lead))
+    start = np.zeros(len(bounds))  # replicates share no parameter: the best sum is each one's best
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x.reshape(*lead, 1 + free)
+    return np.exp(found[..., 0]), found[..., 1:] if bias else np.zeros((*lead, classes))
 
 
 def mlls(probabilities: np.ndarray, source_shares: np.ndarray, tolerance: float = 1e-8, most: int = 2000) -> np.ndarray:
@@ -70,18 +78,21 @@ def mlls(probabilities: np.ndarray, source_shares: np.ndarray, tolerance: float 
     Saerens et al., Adjusting the Outputs of a Classifier to New a Priori Probabilities, 2002, eq. 2.9.
 
     Args:
-        probabilities: calibrated answers on the target ``[m, classes]``.
-        source_shares: ``s`` ``[classes]``, the mean calibrated answer on the source's held-out rows.
+        probabilities: calibrated answers on the target ``[..., m, classes]``.
+        source_shares: ``s`` ``[..., classes]``, the mean calibrated answer on the source's held-out rows.
         tolerance: largest change of a share at which it ends.
         most: steps at most.
 
     Returns:
-        ``q`` ``[classes]``, sums to 1.
+        ``q`` ``[..., classes]``, sums to 1.
     """
     shares = np.asarray(source_shares, dtype=np.float64)
+    known = shares > 0
+    prior, rows = np.where(known, shares, 1.0), probabilities.shape[-2]
     for _ in range(most):
-        ratio = weights(shares, source_shares, floor=0.0)
-        found = ratio * ((1 / (probabilities @ ratio)) @ probabilities) / len(probabilities)  # the mean of `correct`
+        ratio = np.where(known, shares / prior, 1.0)
+        said = 1 / (probabilities @ ratio[..., None])
+        found = ratio * (said.swapaxes(-2, -1) @ probabilities)[..., 0, :] / rows  # the mean of `correct`
         moved = np.abs(found - shares).max()
         shares = found
         if moved < tolerance:

@@ -74,7 +74,7 @@ def _temperature(validation: Domain | None, model: Model, reader: Reader) -> dic
         return {}
     assert ordered.labels is not None
     heat, _ = calibrate(outputs["logits"], model.task.encode(ordered.labels).numpy(), bias=False)
-    return {"temperature": heat}
+    return {"temperature": float(heat)}
 
 
 @torch.no_grad()
