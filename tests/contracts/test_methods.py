@@ -25,11 +25,20 @@ CASES = [
     "text-gradual",
     "text-discriminative",
 ]
-ALL_TUNES = ("source_only", "target_only", "finetune", "joint", "dann")
+ALL_TUNES = ("source_only", "finetune", "dann")
 """Methods that are tried with every tune: what a tune does, it does to any method."""
-SOME = ["columns-frozen", "small_cnn-full", "text-lora"]
+SOME = ["columns-frozen", "small_cnn-full"]
+ADAPTED = [*SOME, "text-lora"]
+"""For methods that copy a model, freeze a part of it or train several: adapters are to survive that."""
 CLOSED = ["columns-convex", *SOME]
 OWN_CASES = {
+    "target_only": ADAPTED,
+    "joint": ADAPTED,
+    "mcd": ADAPTED,
+    "fixmatch": ADAPTED,
+    "shot": ADAPTED,
+    "groupdro": ADAPTED,
+    "auto": ADAPTED,
     "coral": CLOSED,
     "importance_weighting": CLOSED,
     "mlls": CLOSED,

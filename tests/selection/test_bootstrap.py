@@ -36,6 +36,21 @@ def test_interval_is_that_of_the_binomial() -> None:
     assert high == pytest.approx(0.79, abs=0.015)
 
 
+def test_rows_that_are_all_right_or_all_wrong_have_the_exact_interval_of_a_share() -> None:
+    """30 of 30: 0.884 to 1, by the tables of Clopper and Pearson; with ten groups of three rows 0.692 to 1."""
+    labels, groups = np.array(["no", "yes"] * 15), np.repeat([f"{k}" for k in range(10)], 3)
+    arms = {"right": answers(np.ones(30, dtype=bool), labels), "wrong": answers(np.zeros(30, dtype=bool), labels)}
+    found = bootstrap.evaluate(TASK, arms, labels, baseline="wrong")
+    assert found["right"].intervals["accuracy"] == pytest.approx((0.8843, 1.0), abs=1e-4)
+    assert found["wrong"].intervals["accuracy"] == pytest.approx((0.0, 0.1157), abs=1e-4)
+    assert found["right"].intervals["macro_f1"] == found["right"].intervals["accuracy"]
+    low, high = found["right"].intervals["log_loss"] or (0, 0)
+    assert low == pytest.approx(high)  # no share
+    assert (found["right"].differences["accuracy"].low, found["right"].differences["accuracy"].high) == (1.0, 1.0)
+    grouped = bootstrap.evaluate(TASK, arms, labels, groups)
+    assert grouped["right"].intervals["accuracy"] == pytest.approx((0.6915, 1.0), abs=1e-4)
+
+
 def test_the_same_seed_gives_the_same_interval_and_another_one_does_not() -> None:
     values = np.random.default_rng(0).normal(size=50)
     found = [bootstrap.interval(lambda w: float(w @ values / w.sum()), 50, seed=s) for s in (0, 0, 1)]

@@ -3,6 +3,9 @@
 Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. Rows that belong together
 (one patient, one speaker) are drawn together. A replicate is a weight per row, the number of times
 that its row (or group) was drawn; every arm and metric is evaluated on the same replicates.
+
+Rows that are all right, or all wrong, show no spread however they are drawn, and yet say little if they are few: there
+a share has the exact interval of Clopper & Pearson, Biometrika 1934.
 """
 
 from __future__ import annotations
@@ -122,6 +125,10 @@ def evaluate(
     def drawn(name: str, metric: str) -> np.ndarray:
         return np.concatenate([np.empty(0), *(draw[metric] for draw in draws[name])])
 
+    def spread(name: str, metric: str) -> Interval | None:
+        found = _percentiles(drawn(name, metric), level)
+        return found if found is None or task.kind == "number" else _of_share(found, units, level)
+
     def difference(name: str, other: str, metric: str) -> Difference:
         bounds = _percentiles(drawn(name, metric) - drawn(other, metric), level)
         low, high = bounds or (None, None)
@@ -130,7 +137,7 @@ def evaluate(
     return {
         name: ArmScores(
             metrics=metrics,
-            intervals={metric: _percentiles(drawn(name, metric), level) for metric in metrics},
+            intervals={metric: spread(name, metric) for metric in metrics},
             differences={}
             if baseline in (None, name)
             else {metric: difference(name, str(baseline), metric) for metric in metrics},
@@ -179,6 +186,15 @@ def _percentiles(values: np.ndarray, level: float) -> Interval | None:
         return None
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _of_share(found: Interval, units: int, level: float) -> Interval:
+    """The interval of a share: exact where it is 1 or 0 in every replicate.
+
+    Exact for accuracy; of other metrics that are 1 or 0 it says how many rows (or groups) may yet be otherwise.
+    """
+    often = ((1 - level) / 2) ** (1 / units)
+    return {(1.0, 1.0): (often, 1.0), (0.0, 0.0): (0.0, 1 - often)}.get(found, found)
 
 
 def _note(units: int, grouped: bool, level: float) -> str:
