@@ -91,9 +91,18 @@ def test_the_result_is_complete_json(tables, tmp_path):
     assert value["data"]["source"]["classes"] == {"no": 30, "yes": 30}
 
 
-def test_arms_trained_together_have_the_same_bits(tables, tmp_path):
-    one = adapt(tables, tmp_path, method="dann", plain_baseline=True, out=tmp_path / "one")
-    two = adapt(tables, tmp_path, method="dann", plain_baseline=True, jobs=2, out=tmp_path / "two")
+def test_arms_trained_together_have_the_same_bits_and_tell_the_same_steps(tables, tmp_path):
+    shown = {"one": set(), "two": set()}
+    one, two = (
+        adapt(
+            tables, tmp_path, method="dann", plain_baseline=True, jobs=jobs, out=tmp_path / name,
+            show=lambda *told, name=name: shown[name].add((*told[:4], str(told[4]))),
+        )
+        for name, jobs in (("one", 1), ("two", 2))
+    )  # fmt: skip
+    told = {step for step in shown["one"] if not step[1].startswith(("done", "reading"))}  # rows are read once
+    assert {step[0] for step in told} >= {"source_only", "dann"}
+    assert told <= shown["two"]
     for arm in ("source_only", "dann", "plain"):
         files = [run.folder / "arms" / arm / "model" / "weights.safetensors" for run in (one, two)]
         assert files[0].read_bytes() == files[1].read_bytes()

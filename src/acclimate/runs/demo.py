@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +59,9 @@ def digits() -> Digits:
 
 
 def recipe() -> Recipe:
-    """What the demo asks for."""
-    return parse({**SETTINGS, "source": MEMORY, "target": MEMORY}, "demo")
+    """What the demo asks for: both arms side by side, where there are two cores."""
+    jobs = min(2, os.cpu_count() or 1)
+    return parse({**SETTINGS, "jobs": jobs, "source": MEMORY, "target": MEMORY}, "demo")
 
 
 def demo(

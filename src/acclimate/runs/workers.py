@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import select
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -19,7 +23,7 @@ from acclimate.methods.ensemble.auto import Auto
 from acclimate.runs.arms import Arm
 from acclimate.runs.fleet import crews, train_crew
 from acclimate.runs.folder import Lock
-from acclimate.runs.log import Log
+from acclimate.runs.log import Log, Show
 from acclimate.runs.pick import pick
 from acclimate.runs.teacher import teacher
 from acclimate.runs.train import train_arm
@@ -29,6 +33,8 @@ from acclimate.training import interrupt
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Where libraries look how many threads they may start."""
 _stopped = threading.Event()
+_parent: Connection | None = None
+"""Of a worker: where it tells its progress."""
 
 
 def train(arms: Sequence[Arm], shop: Workshop, lock: Lock) -> dict[str, dict[str, Any]]:
@@ -66,10 +72,14 @@ def _train_all(arms: Sequence[Arm], shop: Workshop, lock: Lock, end: float | Non
             records |= train_crew(crew, replace(shop, seconds=_share(end, crew, left[number:])))
         return {arm.name: records[arm.name] for arm in arms}
     together = max(1, min(jobs, sum(not crew[0].convex for crew in left)))
-    quiet = replace(shop, log=Log(shop.log.path, aloud=False))
+    quiet = replace(shop, log=Log(shop.log.path, _tell, aloud=False))
     context = multiprocessing.get_context("spawn")
-    given = (threads(jobs), lock)
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker, initargs=given) as pool:
+    with (
+        _heard(shop.log.show) as told,
+        ProcessPoolExecutor(
+            jobs, mp_context=context, initializer=_begin_worker, initargs=(threads(jobs), lock, told)
+        ) as pool,
+    ):
         ordered = sorted(left, key=len, reverse=True)  # what takes longest begins first
         shares = [_share(end, crew, left, together) for crew in ordered]
         waiting = [
@@ -102,13 +112,40 @@ def threads(jobs: int) -> int:
     return own if os.environ.get("OMP_NUM_THREADS") else max(1, own // jobs)
 
 
-def _begin_worker(number: int, lock: object) -> None:
+@contextmanager
+def _heard(show: Show) -> Iterator[Connection]:
+    """Where workers write what is to be shown here."""
+    hears, told = multiprocessing.Pipe(duplex=False)
+
+    def listen() -> None:
+        with hears, suppress(EOFError, OSError):
+            while True:
+                show(*pickle.loads(hears.recv_bytes()))
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    with told:
+        yield told
+    listener.join()
+
+
+def _tell(arm: str, stage: str, step: int, total: int, losses: Mapping[str, float]) -> None:
+    """Tell the parent; a message that the pipe takes whole needs no lock, which a worker could die with."""
+    message = pickle.dumps((arm, stage, step, total, dict(losses)))
+    if _parent is not None and len(message) < select.PIPE_BUF - 8:
+        with suppress(OSError):  # nobody looks any more: no reason to end
+            _parent.send_bytes(message)
+
+
+def _begin_worker(number: int, lock: object, parent: Connection) -> None:
     """Get ready to train; that the lock is among the arguments holds it for as long as the worker lives.
 
     Libraries that are here already and those that come later all compute with ``number`` threads.
     """
     from threadpoolctl import threadpool_limits
 
+    global _parent
+    _parent = parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches every process; between arms it is the parent's to heed
     os.environ.update(dict.fromkeys(POOLS, str(number)))
     threadpool_limits(number)
