@@ -7,6 +7,7 @@ import os
 import pickle
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import torch
@@ -73,11 +75,13 @@ def _train_all(arms: Sequence[Arm], shop: Workshop, lock: Lock, end: float | Non
         return {arm.name: records[arm.name] for arm in arms}
     together = max(1, min(jobs, sum(not crew[0].convex for crew in left)))
     quiet = replace(shop, log=Log(shop.log.path, _tell, aloud=False))
-    context = multiprocessing.get_context("spawn")
     with (
         _heard(shop.log.show) as told,
         ProcessPoolExecutor(
-            jobs, mp_context=context, initializer=_begin_worker, initargs=(threads(jobs), lock, told)
+            jobs,
+            mp_context=_context(),
+            initializer=_begin_worker,
+            initargs=(threads(jobs), dict(os.environ), lock, told),
         ) as pool,
     ):
         ordered = sorted(left, key=len, reverse=True)  # what takes longest begins first
@@ -112,6 +116,18 @@ def threads(jobs: int) -> int:
     return own if os.environ.get("OMP_NUM_THREADS") else max(1, own // jobs)
 
 
+def _context() -> BaseContext:
+    """How workers begin: forked from a process that has imported everything, and does nothing else.
+
+    Imports take longer than many arms. CUDA does not survive a fork, nor do macOS' own libraries.
+    """
+    if sys.platform != "linux" or torch.cuda.is_available():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "torch._dynamo"])
+    return context
+
+
 @contextmanager
 def _heard(show: Show) -> Iterator[Connection]:
     """Where workers write what is to be shown here."""
@@ -137,8 +153,9 @@ def _tell(arm: str, stage: str, step: int, total: int, losses: Mapping[str, floa
             _parent.send_bytes(message)
 
 
-def _begin_worker(number: int, lock: object, parent: Connection) -> None:
-    """Get ready to train; that the lock is among the arguments holds it for as long as the worker lives.
+def _begin_worker(number: int, environment: Mapping[str, str], lock: object, parent: Connection) -> None:
+    """Get ready to train, in the parent's environment; that the lock is among the arguments holds it for as long as the
+    worker lives.
 
     Libraries that are here already and those that come later all compute with ``number`` threads.
     """
@@ -147,7 +164,8 @@ def _begin_worker(number: int, lock: object, parent: Connection) -> None:
     global _parent
     _parent = parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches every process; between arms it is the parent's to heed
-    os.environ.update(dict.fromkeys(POOLS, str(number)))
+    os.environ.clear()
+    os.environ.update({**environment, **dict.fromkeys(POOLS, str(number))})
     threadpool_limits(number)
     torch.set_num_threads(number)
     threading.Thread(target=_end_with_parent, daemon=True).start()
