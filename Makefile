@@ -1,4 +1,4 @@
-# One command each: `make setup`, `make demo`, `make test`, `make test-browser`, `make lint`, `make bench`, `make atlas`, `make clean`.
+# One command each: `make setup`, `make demo`, `make test`, `make test-slow`, `make test-browser`, `make lint`, `make bench`, `make atlas`, `make clean`.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +9,7 @@ READY := .venv/.ready
 OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 
-.PHONY: setup demo test test-browser lint bench atlas clean
+.PHONY: setup demo test test-slow test-browser lint bench atlas clean
 
 setup: $(STAMP)
 
@@ -30,7 +30,11 @@ demo: $(READY)
 	$(BIN)/acclimate demo -o runs/demo
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+# Minutes more, on public data sets alone: they prove again, on real input, what generated data prove in `make test`.
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
 
 # Pages in a real browser: Chromium, as Debian has it or wherever BROWSER says, driven by Playwright.
 BROWSER ?= $(shell command -v chromium)

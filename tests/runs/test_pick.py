@@ -106,7 +106,7 @@ def test_texts_are_compared_and_the_one_that_forgets_less_is_taken_of_equals(tin
     options = {"task": "translate", "input": "en", "label": "fr", "backbone": str(tiny_seq2seq), "device": "cpu"}
     method = {"name": "auto", "candidates": ["finetune", "joint"]}
     frames = sentences(400, 0, 14), sentences(200, 6, 20)
-    options |= {"training": {**TRAINING, "epochs": 16}, "target_label": "fr", "modality": "text"}
+    options |= {"training": {**TRAINING, "epochs": 12}, "target_label": "fr", "modality": "text"}
     run = ac.adapt(*frames, method=method, out=tmp_path / "run", **options)
     records = {path.parent.name: json.loads(path.read_text()) for path in (tmp_path / "run/arms").glob("*/arm.json")}
     scores = {
