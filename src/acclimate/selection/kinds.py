@@ -25,6 +25,8 @@ import numpy as np
 
 from acclimate.methods.label_shift.pieces import calibrate, mlls, soften, weights
 from acclimate.seeds import generator
+from acclimate.trust.certainty.logistic import logistic
+from acclimate.trust.certainty.overlap import PENALTY
 
 Name = Literal["none", "label", "new_classes", "covariate", "concept"]
 NAMES: tuple[Name, ...] = ("none", "label", "new_classes", "covariate", "concept")
@@ -208,8 +210,6 @@ def _curved(values: np.ndarray) -> np.ndarray:
 
 def _seen(features: np.ndarray, is_target: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> Seen:
     """A logistic regression on weighted rows, out of fold; both sides weigh the same."""
-    from sklearn.linear_model import LogisticRegression
-
     weight = np.where(is_target, weight / max(weight[is_target].sum(), 1e-12), weight / weight[~is_target].sum())
     weight = weight * len(weight) / 2
     score = np.zeros(len(is_target))
@@ -217,10 +217,8 @@ def _seen(features: np.ndarray, is_target: np.ndarray, weight: np.ndarray, fold:
         train = (fold != held) & (weight > 0)
         if len(set(is_target[train])) < 2:
             continue
-        model = LogisticRegression(C=0.01, max_iter=200)
-        score[fold == held] = model.fit(features[train], is_target[train], weight[train]).decision_function(
-            features[fold == held]
-        )
+        slope, odds = logistic(features[train], is_target[train], PENALTY, weight[train])
+        score[fold == held] = features[fold == held] @ slope + odds
     return Seen(score, is_target, weight, np.argsort(score, kind="stable"))
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from acclimate.trust.certainty.logistic import logistic
+
 FOLDS = 5
 LARGEST = 2000
 """Rows of each side that one domain classifier learns from."""
@@ -74,8 +76,6 @@ def fit(source: np.ndarray, target: np.ndarray, penalty: float = PENALTY) -> Ove
     Returns:
         None where a side has fewer than 10 rows.
     """
-    from sklearn.linear_model import LogisticRegression
-
     if min(len(source), len(target)) < 2 * FOLDS:
         return None
     said = [np.empty(len(source)), np.empty(len(target))]
@@ -87,9 +87,9 @@ def fit(source: np.ndarray, target: np.ndarray, penalty: float = PENALTY) -> Ove
         is_target = np.repeat([False, True], [len(side) for side in sides])
         middle, scale = rows.mean(axis=0), rows.std(axis=0)
         scale[scale < CONSTANT * np.maximum(np.abs(middle), 1)] = 1.0
-        model = LogisticRegression(C=penalty, max_iter=500).fit((rows - middle) / scale, is_target)
-        slope = model.coef_[0] / scale
-        shift = float(model.intercept_[0] - slope @ middle + np.log(len(sides[0]) / len(sides[1])))
+        slope, odds = logistic((rows - middle) / scale, is_target, penalty)
+        slope = slope / scale
+        shift = float(odds - slope @ middle + np.log(len(sides[0]) / len(sides[1])))
         for values, side in zip(said, (source, target), strict=True):
             values[fold::FOLDS] = side[fold::FOLDS].astype(np.float64) @ slope + shift
         coefficients.append(slope)
