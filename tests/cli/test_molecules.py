@@ -164,3 +164,11 @@ def test_smiles_that_are_read_as_texts_are_told(acclimate, files):
     told = "these texts look like molecules (SMILES), and are read as plain texts: --modality molecule"
     assert told in acclimate(*words).err
     assert told not in acclimate(*words, "--modality", "text").err
+
+
+def test_what_is_unlike_the_other_domain_is_told_by_its_smiles(acclimate, files):
+    done = acclimate("inspect", *domains(files), *QUICK, "--label", "acid", "--json")
+    for side, file in (("source_like", "source.csv"), ("target_like", "target.csv")):
+        rows = list(csv.DictReader((files / file).open()))
+        told = done.json["examples"][side]
+        assert told and all(one["text"] == rows[one["row"]]["smiles"] for one in told)

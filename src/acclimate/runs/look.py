@@ -161,8 +161,8 @@ def _examples(
 
 
 def _example(domain: Domain, row: int, score: float) -> dict[str, Any]:
-    """A row by its place in the domain as it is read, counted from 0, its file, and a text's beginning."""
+    """A row by its place in the domain as it is read, counted from 0, its file, and a text's (or a SMILES') beginning."""
     text = None
-    if domain.schema.modality == "text":
+    if domain.schema.modality in ("text", "molecule"):
         text = " ".join(str(domain.rows.take(np.array([row]))[0]).split())[:CHARACTERS]
     return {"row": row, "file": name_of(domain.rows, row), "text": text, "score": round(score, 3)}
