@@ -161,7 +161,7 @@ def _examples(
 
 
 def _example(domain: Domain, row: int, score: float) -> dict[str, Any]:
-    """A row by its place in the domain as it is read, counted from 0, its file, and a text's (or a SMILES') beginning."""
+    """A row by its place in the domain as it is read, counted from 0, its file, and a text's or SMILES' beginning."""
     text = None
     if domain.schema.modality in ("text", "molecule"):
         text = " ".join(str(domain.rows.take(np.array([row]))[0]).split())[:CHARACTERS]

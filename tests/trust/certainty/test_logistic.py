@@ -18,18 +18,20 @@ def rows(n: int, d: int, gap: float, seed: int = 0) -> tuple[np.ndarray, np.ndar
 
 @pytest.mark.parametrize("penalty", [0.01, 1.0])
 @pytest.mark.parametrize("gap", [0.0, 0.4, 50.0])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_it_finds_what_scikit_learn_finds(penalty, gap, weighted):
-    x, second = rows(200, 6, gap)
-    weight = np.random.default_rng(1).random(200) * 3 if weighted else None
-    slope, shift = logistic(x, second, penalty, weight)
+@pytest.mark.parametrize(("n", "d", "weighted"), [(200, 6, False), (200, 6, True), (60, 90, False), (60, 90, True)])
+def test_it_finds_what_scikit_learn_finds(monkeypatch, penalty, gap, n, d, weighted):
+    x, second = rows(n, d, gap)
+    weight = np.random.default_rng(1).random(n) * 3 if weighted else None
+    with monkeypatch.context() as patch:
+        patch.setattr("sklearn.linear_model.LogisticRegression", None)  # is not called
+        slope, shift = logistic(x, second, penalty, weight)
     exact = LogisticRegression(C=penalty, max_iter=10_000, tol=1e-10).fit(x, second, weight)
     np.testing.assert_allclose(x @ slope + shift, exact.decision_function(x), atol=2e-3 * (1 + gap))
 
 
-def test_wide_rows_are_given_to_scikit_learn(monkeypatch):
+def test_large_tables_are_given_to_scikit_learn(monkeypatch):
     monkeypatch.setattr(module, "_newton", None)  # is not called
-    x, second = rows(80, module.NARROW + 1, 0.2)
+    x, second = rows(300, 200, 0.2)
     slope, shift = logistic(x, second, 0.01)
     exact = LogisticRegression(C=0.01, max_iter=500).fit(x, second)
     np.testing.assert_array_equal(slope, exact.coef_[0])
