@@ -20,6 +20,23 @@ import acclimate as ac
 run = ac.adapt(**json.loads(sys.argv[1]))
 sys.stdout.write(run.decision + chr(10))  # at once: two processes share this pipe
 """
+PLAIN = """
+import sys
+import numpy as np
+from torch import nn
+import acclimate as ac
+from acclimate.errors import AcclimateError
+options = {"method": "dann", "training": {"steps": 2, "batch_size": 8}, "jobs": 2, "device": "cpu"}
+rows = np.random.default_rng(0).normal(size=(60, 2)).astype("float32")
+domains = ac.read((rows, rows[:, 0] > 0), label=True), ac.read(rows[::-1] + 1)
+print(ac.adapt(*domains, **options, backbone="mlp", out=sys.argv[1] + "/one").decision)
+class Own(nn.Linear):
+    pass
+try:
+    ac.adapt(*domains, **options, backbone=Own(2, 4), tune="full", out=sys.argv[1] + "/two")
+except AcclimateError as error:
+    print(error)
+"""
 COMMAND = "import sys; from acclimate.cli.main import main; sys.exit(main())"
 
 
@@ -52,6 +69,17 @@ def test_two_processes_train_as_one(tables, tmp_path, own_cache):
     logs = [(run.folder / "metrics.jsonl").read_text().splitlines() for run in (one, two)]
     assert len(logs[0]) == len(logs[1])
     assert two.decision == one.decision
+
+
+def test_a_script_without_a_guard_may_have_jobs_unless_workers_need_its_classes(tmp_path, own_cache):
+    done = subprocess.run(
+        [sys.executable, "-", str(tmp_path)], input=PLAIN, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "XDG_CACHE_HOME": str(own_cache)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    decision, error = done.stdout.splitlines()
+    assert decision == ac.Run(tmp_path / "one").decision
+    assert error.startswith("a worker process ended before its arm was trained")
 
 
 def test_a_signal_ends_all_jobs(tables, tmp_path, own_cache):

@@ -12,15 +12,17 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
+from types import ModuleType
 from typing import Any
 
 import torch
 
-from acclimate.errors import InterruptedRunError
+from acclimate.errors import AcclimateError, InterruptedRunError
 from acclimate.methods.ensemble.auto import Auto
 from acclimate.runs.arms import Arm
 from acclimate.runs.fleet import crews, train_crew
@@ -34,7 +36,14 @@ from acclimate.training import interrupt
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Where libraries look how many threads they may start."""
+ENDED = (
+    "a worker process ended before its arm was trained: it was killed, for instance as memory ran out, or it could not "
+    "import the script that the backbone's class stands in, whose own calls belong under if __name__ == '__main__': "
+    "(jobs=1 needs no workers)"
+)
 _stopped = threading.Event()
+LONGEST = 2**20
+"""Bytes of a part of a pickle: arrays are longer, and name no class."""
 _parent: Connection | None = None
 """Of a worker: where it tells its progress."""
 
@@ -86,10 +95,11 @@ def _train_all(arms: Sequence[Arm], shop: Workshop, lock: Lock, end: float | Non
     ):
         ordered = sorted(left, key=len, reverse=True)  # what takes longest begins first
         shares = [_share(end, crew, left, together) for crew in ordered]
-        waiting = [
-            pool.submit(_train_in_process, crew, replace(quiet, seconds=seconds))
-            for crew, seconds in zip(ordered, shares, strict=True)
-        ]
+        with nullcontext() if _of_script((ordered, quiet)) else _without_script():
+            waiting = [
+                pool.submit(_train_in_process, crew, replace(quiet, seconds=seconds))
+                for crew, seconds in zip(ordered, shares, strict=True)
+            ]
         try:
             for future in as_completed(waiting):
                 for name, record in future.result().items():
@@ -97,6 +107,8 @@ def _train_all(arms: Sequence[Arm], shop: Workshop, lock: Lock, end: float | Non
                     steps = record.get("steps", 0)
                     shop.log.show(name, "done", steps, steps, {})
                     shop.log.warn(name, record.get("warnings", ()))
+        except BrokenProcessPool:
+            raise AcclimateError(ENDED) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -126,6 +138,31 @@ def _context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "torch._dynamo"])
     return context
+
+
+def _of_script(given: object) -> bool:
+    """Whether a pickle of this refers to what the user's own script defines."""
+
+    class Sink:
+        found = False
+
+        def write(self, part: Any) -> None:
+            self.found = self.found or (len(part) < LONGEST and b"__main__" in bytes(part))
+
+    sink = Sink()
+    pickle.Pickler(sink, pickle.HIGHEST_PROTOCOL).dump(given)
+    return sink.found
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """Processes that begin in here do not run the user's script, which would begin the same run again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager
