@@ -43,7 +43,8 @@ def main(seeds: tuple[int, ...] = SEEDS) -> None:
     figures on the 72 official test images as that microscope sees them. The microscope is made, and was fixed before
     any run: the optical density of each image is mixed between the channels (another stain), its light is yellower and
     weaker, and it is blurred by 1.2 pixels. "changed to plain" is the other way round. A MobileNetV2 on a canvas of 224
-    pixels, 200 steps of 4 images (320 and 400 were planned, and cut for the time alone); DANN's strength is that of the
+    pixels, 200 steps of 4 images, cropped and mirrored at random (320 and 400 were planned, and cut for the time
+    alone); DANN's strength is that of the
     documentation of segmentation, and the mean teacher begins after half of the steps, which generated scenes
     suggested. `colours` is source_only whose training images also get random colours, and sees no target; it was added
     when the other arms of the first seed were known. `oracle` learns the training images with their boxes as the target

@@ -32,7 +32,7 @@ The next one stains and lights its slides otherwise, and nobody has drawn boxes 
 **Data.** BCCD (Shenggan/BCCD_Dataset, MIT): 364 images, 4,888 boxes, official splits. The other laboratory is made from
 the same slides by `benchmarks/cells.py`; a real one would differ in more than stain, light and focus.
 
-**Command.**
+**Command**, with the defaults; what was measured has the settings of its protocol.
 
 ```bash
 acclimate adapt --task detect --source 'bccd.zip?split=train' --target 'stained/?split=val' --backbone mobilenet_v2 \\

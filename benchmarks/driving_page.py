@@ -31,7 +31,7 @@ night, where nobody has drawn masks.
 masks that are right to the pixel. They are simpler than streets are; that they are ours means that anybody can run it.
 Cityscapes, Foggy Cityscapes, GTA5 and SYNTHIA are read in the folders that they come in (`?legend=`, see data.md).
 
-**Command.**
+**Command**, with the defaults; what was measured has the settings of its protocol.
 
 ```bash
 acclimate adapt --task segment --source day/ --target night/images --label masks --backbone mobilenet_v2 --tune full \\

@@ -38,7 +38,7 @@ other scaffolds than those that were measured; and of a new assay a handful of a
 
 **Data.** BBBP, BACE, ClinTox, HIV and Tox21 as MoleculeNet has them (Wu et al. 2018).
 
-**Command.**
+**Command**, with the defaults; what was measured has the settings of its protocol.
 
 ```bash
 acclimate adapt --modality molecule --source bbbp.csv.gz --target new.csv --input smiles --label p_np \\
@@ -68,7 +68,8 @@ def page(found: Mapping[str, Any]) -> str:
         parts += ["## Unseen scaffolds", table(["set", "", "seeds", *ARMS.values()], by_scaffold)]
     if shots := [_row_of_assay(runs, *place) for place in _assays(runs)]:
         parts += ["## New assays of Tox21, ROC-AUC", table(["assay", "molecules", *LEARNED.values()], shots)]
-        parts.append("In brackets here: the deviation between seeds, each the mean of its draws.")
+        seeds = ", ".join(f"{LEARNED[learner]}: {len(_cells(runs, f'tox21 {learner}'))}" for learner in LEARNED)
+        parts.append(f"In brackets here: the deviation between seeds, each the mean of its draws. Seeds: {seeds}.")
     parts.append("## Where the forest wins, and what failed\n\n" + "\n".join(f"- {line}" for line in _remarks(runs)))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -138,9 +139,10 @@ def _remarks(runs: Mapping[str, Any]) -> Iterator[str]:
             "MiniMol was trained on assays of PubChem. Molecules of these tests, and answers much like those asked "
             "for, may be among them: its figures are no clean test."
         )
-    short = [name for name in SETS if len(_areas(runs, name, FOREST)) < 2]
-    if short:
-        yield f"Fewer than two seeds so far, from which nothing follows: {', '.join(short)}."
+    counts = {name: min(len(_areas(runs, name, arm)) for arm in ARMS) for name in SETS}
+    for many, words in ((0, "Not measured, or not by every arm"), (1, "One seed so far, from which nothing follows")):
+        if few := [name for name, count in counts.items() if count == many]:
+            yield f"{words}: {', '.join(few)}."
 
 
 def _deviation(values: Sequence[float]) -> float:

@@ -33,7 +33,8 @@ def main(seeds: tuple[int, ...] = SEEDS) -> None:
     """Protocol: a MobileNetV2 with a U-Net is trained on all labelled images of one site (DRIVE's 20 training images,
     or CHASE's 28) and on images of the other without labels, and measured on images of the other that nobody trained
     on: DRIVE's 20 test images, or every second one of CHASE's. Every adaptation takes the same recipe, 120 steps of 4
-    images at 256 pixels (400 at 384 were planned, and cut for the time alone), with strengths as in its paper or, for
+    images at 256 pixels (400 at 384 were planned, and cut for the time alone), all of them, as source_only, on images
+    that are cropped, mirrored and coloured at random, with strengths as in its paper or, for
     DANN and CORAL, found on generated discs. With the backbone's learning rate of 5e-5 so few steps found no vessel in
     either direction of seed 0, oracle included (Dice 0); it was then looked for on DRIVE's own held-out images alone,
     where 1e-3 and 3e-3 alike gave 0.61. The oracle learns, with labels, the images that the others saw without."""

@@ -18,6 +18,8 @@ PICTURE = ROOT / "docs" / "scenes" / "retina.svg"
 VESSELS = "vessels"
 SHOWN = ("source_only", *ARMS, ORACLE)
 METRICS = {"dice": "Dice", "miou": "mean IoU", "boundary_f1": "boundary F1"}
+LITTLE = 1.0
+"""Points of Dice, of which a part says nothing."""
 RIGHT, FALSE, MISSED = (255, 255, 255), (215, 48, 39), (69, 117, 180)
 HEAD = """# Diagnosis: vessels of the retina, another hospital's camera
 
@@ -28,11 +30,13 @@ those that somebody has drawn vessels in.
 
 **Data.** DRIVE (Staal et al. 2004) and CHASE_DB1 (Fraz et al. 2012), at 384 pixels, two real sites.
 
-**Command.**
+**Command**, as it was measured.
 
 ```bash
 acclimate adapt --task segment --source 'retina.zip?folder=drive/train' --target 'retina.zip?folder=chase' \\
-    --backbone mobilenet_v2 --set backbone.size=256 --method fda -o runs/vessels
+    --backbone mobilenet_v2 --set backbone.size=256 --set backbone.augment=crop_flip_color \\
+    --set training.steps=120 --set training.batch_size=4 --set training.learning_rate=1e-3 \\
+    --method self_training --set method.share=0.5 -o runs/vessels
 acclimate evaluate runs/vessels --data 'retina.zip?folder=chase'      # opens the seal
 ```
 
@@ -87,8 +91,8 @@ def _remarks(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
         gap = _gain(each, "oracle")
         best = max(ARMS, key=lambda arm: _gain(each, arm))
         said.append(f"From {direction}, no better than source_only in Dice: {', '.join(worse) or 'nothing'}.")
-        if gap <= 0:
-            said.append(f"From {direction} labels of the target would not have helped: the oracle is {gap:+.1f}.")
+        if gap < LITTLE:
+            said.append(f"From {direction} the oracle, which learns from the target's labels, is {gap:+.1f}.")
         elif _gain(each, best) > 0:
             said.append(
                 f"From {direction} the best, `{best}`, closes {100 * _gain(each, best) / gap:.0f} % of the "
@@ -98,7 +102,7 @@ def _remarks(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
             said.append(f"From {direction} nothing closes any of the {gap:.1f} points to the oracle.")
         unsteady = [
             f"`{arm}`"
-            for arm in ARMS
+            for arm in (*ARMS, ORACLE)
             if 0 < sum(run["arms"][arm]["dice"] < run["arms"]["source_only"]["dice"] for run in each) < len(each)
         ]
         if unsteady:

@@ -38,7 +38,7 @@ other gravity or slower to obey than those that the model was learned from, and 
 **Data.** Gymnasium's Pendulum-v1 (extra `control`), simulated: no files. Its reward is minus a cost (0 is best): angle
 from upright, speed and torque, summed over 200 steps of 0.05 s. The motor is too weak to lift the pendulum at once.
 
-**Command.**
+**Command**, with the defaults; what was measured has the settings of its protocol.
 
 ```bash
 acclimate control --env Pendulum-v1 --bodies 40 --seconds 10 --method maml -o runs/robot
@@ -156,8 +156,8 @@ def _remarks(runs: Sequence[Mapping[str, Any]]) -> str:
         + "."
     )
     said.append(
-        "- One robot was measured. CartPole runs through the same command; a locomotion task (HalfCheetah, with "
-        "MuJoCo) can be simulated here, but no planner for it was made."
+        "- One robot was measured. CartPole runs through the same command; a locomotion task (HalfCheetah) was tried "
+        "and left out: a planner on a model of random actions ended below standing still ([robots.md](../robots.md))."
     )
     return "\n".join(said)
 
