@@ -29,7 +29,8 @@ night, where nobody has drawn masks.
 
 **Data.** Rendered by `benchmarks/road_scenes.py`: streets with depth, so that fog and head-lamps obey physics, and
 masks that are right to the pixel. They are simpler than streets are; that they are ours means that anybody can run it.
-Cityscapes, Foggy Cityscapes, GTA5 and SYNTHIA are read in the folders that they come in (`?legend=`, see data.md).
+Cityscapes, Foggy Cityscapes, GTA5 and SYNTHIA are read in the folders that they come in (`?legend=`, see
+[segmentation.md](../segmentation.md)).
 
 **Command**, with the defaults; what was measured has the settings of its protocol.
 

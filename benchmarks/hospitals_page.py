@@ -55,8 +55,8 @@ def page(found: Mapping[str, Any]) -> str:
     if refused and all(constant in run["reasons"][0] for name in refused for run in groups[name]):
         ill = sorted({f"{100 * groups[name][0]['ill'][0]:.0f} %" for name in refused})
         failed += (
-            f"Each time because the better model {constant} on held-out rows of the source, of whom {', '.join(ill)} are "
-            "ill: that speaks of the source, and not of the direction.\n"
+            f"Each time because the better model {constant} on held-out rows of the source, of whom "
+            f"{', '.join(ill)} are ill: that speaks of the source, and not of the direction.\n"
         )
     seeds = len({run["seed"] for run in found["runs"]})
     units = f"Per cent: mean of {seeds} seeds, the deviation between them in brackets."

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from scipy.special import softmax
 
@@ -49,6 +50,13 @@ def test_alignment_mends_a_shift_that_source_only_fails_at(tmp_path, scenes):
     scores = run.evaluate(tmp_path / "target")["arms"]
     dice = {name: scores[name]["metrics"]["dice"] for name in ("source_only", "dann")}
     assert dice["source_only"] < 0.75 < dice["dann"] - 0.05
+
+
+def test_without_a_method_alignment_is_gentle(pair):
+    """The default of 1 is that of one vector a row, and destroys what thousands of pixels have learned."""
+    for method, strength in ((None, 0.03), ("dann", 0.03), ({"name": "dann", "strength": 0.5}, 0.5)):
+        recipe = yaml.safe_load((adapt(pair, method).folder / "recipe.yaml").read_text())
+        assert (recipe["method"]["name"], recipe["method"]["strength"]) == ("dann", strength)
 
 
 def test_strength_zero_is_source_only_and_the_seed_decides(pair):

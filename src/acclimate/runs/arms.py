@@ -12,7 +12,7 @@ from acclimate.errors import SettingsError
 from acclimate.methods import registry as methods
 from acclimate.methods.base import Method
 from acclimate.methods.data import Data
-from acclimate.methods.ensemble.auto import FROZEN, MAPPED, PICKED, TRAINED, Auto
+from acclimate.methods.ensemble.auto import FROZEN, GENTLE, MAPPED, PICKED, TRAINED, Auto
 from acclimate.runs.kit import (
     Kit,
     bottleneck,
@@ -65,7 +65,8 @@ def plan(recipe: Recipe, prepared: Prepared, objects: Mapping[str, Any] | None =
     """
     data, modality = prepared.data, prepared.schema.modality
     name, asked = _method_name(recipe, data)
-    method = methods.create(name, {k: v for k, v in recipe.method.items() if k != "name"})
+    gentle = {"strength": GENTLE} if name == "dann" and data.task.reads == "maps" else {}
+    method = methods.create(name, gentle | {k: v for k, v in recipe.method.items() if k != "name"})
     check_data(method, recipe, prepared, asked, objects)
     found = kit(recipe, prepared, asked, objects)
     network, tune, reads = found.network, found.tune, data.task.reads

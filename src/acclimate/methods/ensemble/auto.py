@@ -21,8 +21,10 @@ TRAINED = ("dann", "cdan", "mmd", "mcc", "bnm", "shot")
 """The same where the backbone is trained for each."""
 PICKED = ("finetune", "joint", "dann", "mmd", "knn_mt", "joint+dann", "cmf", "emcdr", "ptupcdr")
 """The same where answers have no classes, and labels of the target pick the best arm."""
-MAPPED = ("finetune", "joint", "dann:strength=0.03", "fda", "self_training")
-"""The same of masks and boxes; DANN pulls harder at every pixel than at one vector a row."""
+GENTLE = 0.03
+"""The strength of DANN on masks and boxes: it pulls harder at every pixel than at one vector a row."""
+MAPPED = ("finetune", "joint", f"dann:strength={GENTLE}", "fda", "self_training")
+"""The same of masks and boxes."""
 Validator = Literal["dawid_skene+infomax", "dawid_skene", "infomax", "bnm", "ensv", "agreement"]
 """By what arms may be ranked: validators that need nothing but answers on the target."""
 
