@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -141,7 +142,7 @@ def _context() -> BaseContext:
 
 
 def _of_script(given: object) -> bool:
-    """Whether a pickle of this refers to what the user's own script defines."""
+    """Whether a pickle of this refers to what the user's own script defines; made once more, and kept nowhere."""
 
     class Sink:
         found = False
@@ -171,9 +172,9 @@ def _heard(show: Show) -> Iterator[Connection]:
     hears, told = multiprocessing.Pipe(duplex=False)
 
     def listen() -> None:
-        with hears, suppress(EOFError, OSError):
+        with hears, suppress(EOFError, OSError):  # the last worker has ended, or the reader of what is shown is gone
             while True:
-                show(*pickle.loads(hears.recv_bytes()))
+                show(*json.loads(hears.recv_bytes()))
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
@@ -184,7 +185,7 @@ def _heard(show: Show) -> Iterator[Connection]:
 
 def _tell(arm: str, stage: str, step: int, total: int, losses: Mapping[str, float]) -> None:
     """Tell the parent; a message that the pipe takes whole needs no lock, which a worker could die with."""
-    message = pickle.dumps((arm, stage, step, total, dict(losses)))
+    message = json.dumps((arm, stage, step, total, dict(losses))).encode()
     if _parent is not None and len(message) < select.PIPE_BUF - 8:
         with suppress(OSError):  # nobody looks any more: no reason to end
             _parent.send_bytes(message)

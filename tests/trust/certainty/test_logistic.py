@@ -26,7 +26,7 @@ def test_it_finds_what_scikit_learn_finds(monkeypatch, penalty, gap, n, d, weigh
         patch.setattr("sklearn.linear_model.LogisticRegression", None)  # is not called
         slope, shift = logistic(x, second, penalty, weight)
     exact = LogisticRegression(C=penalty, max_iter=10_000, tol=1e-10).fit(x, second, weight)
-    np.testing.assert_allclose(x @ slope + shift, exact.decision_function(x), atol=2e-3 * (1 + gap))
+    np.testing.assert_allclose(x @ slope + shift, exact.decision_function(x), rtol=1e-4, atol=1e-4)
 
 
 def test_large_tables_are_given_to_scikit_learn(monkeypatch):
@@ -38,7 +38,7 @@ def test_large_tables_are_given_to_scikit_learn(monkeypatch):
     assert shift == exact.intercept_[0]
 
 
-def test_rows_without_a_finite_answer_are_given_to_scikit_learn(monkeypatch):
+def test_what_does_not_converge_is_given_to_scikit_learn(monkeypatch):
     x, second = rows(30, 3, 0.2)
     monkeypatch.setattr(module, "STEPS", 0)
     slope, shift = logistic(x, second, 0.1)

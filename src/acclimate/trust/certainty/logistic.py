@@ -15,8 +15,8 @@ def logistic(
     """The log odds ``w x + b`` of the second class that minimise
     ``|w|^2 / 2 + C sum_i weight_i log(1 + exp(-y_i (w x_i + b)))``, as scikit-learn's `LogisticRegression` does.
 
-    Small tables by Newton's method (iteratively reweighted least squares), in a tenth to a half of scikit-learn's time;
-    large ones, and those on which it does not converge, by scikit-learn.
+    Small tables by Newton's method (iteratively reweighted least squares), in a tenth to two thirds of scikit-learn's
+    time; large ones, and those on which it does not converge, by scikit-learn.
 
     Args:
         rows: ``[n, d]``.
