@@ -96,12 +96,12 @@ def _train_all(arms: Sequence[Arm], shop: Workshop, lock: Lock, end: float | Non
     ):
         ordered = sorted(left, key=len, reverse=True)  # what takes longest begins first
         shares = [_share(end, crew, left, together) for crew in ordered]
-        with nullcontext() if _of_script((ordered, quiet)) else _without_script():
-            waiting = [
-                pool.submit(_train_in_process, crew, replace(quiet, seconds=seconds))
-                for crew, seconds in zip(ordered, shares, strict=True)
-            ]
-        try:
+        try:  # the first worker may be gone before the last arm is handed in
+            with nullcontext() if _of_script((ordered, quiet)) else _without_script():
+                waiting = [
+                    pool.submit(_train_in_process, crew, replace(quiet, seconds=seconds))
+                    for crew, seconds in zip(ordered, shares, strict=True)
+                ]
             for future in as_completed(waiting):
                 for name, record in future.result().items():
                     records[name] = record
