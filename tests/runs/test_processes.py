@@ -11,8 +11,10 @@ import time
 
 import numpy as np
 from safetensors.numpy import load_file
+from torch import nn
 
 import acclimate as ac
+from acclimate.runs import workers
 
 SCRIPT = """
 import json, sys
@@ -80,6 +82,14 @@ def test_a_script_without_a_guard_may_have_jobs_unless_workers_need_its_classes(
     decision, error = done.stdout.splitlines()
     assert decision == ac.Run(tmp_path / "one").decision
     assert error.startswith("a worker process ended before its arm was trained")
+
+
+def test_what_stands_in_the_script_is_found_beside_long_arrays(monkeypatch):
+    arrays = {"long": np.zeros(2**20), "turned": np.zeros((2**11, 2**9)).T, "parted": np.zeros((2**11, 2**9))[::2]}
+    assert not workers._of_script((arrays, nn.Linear(2, 2)))
+    own = type("Own", (), {"__module__": "__main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "Own", own, raising=False)
+    assert workers._of_script((arrays, own()))
 
 
 def test_a_signal_ends_all_jobs(tables, tmp_path, own_cache):

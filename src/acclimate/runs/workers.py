@@ -148,7 +148,8 @@ def _of_script(given: object) -> bool:
         found = False
 
         def write(self, part: Any) -> None:
-            self.found = self.found or (len(part) < LONGEST and b"__main__" in bytes(part))
+            view = memoryview(part)  # of arrays that are long, a buffer of the array itself
+            self.found = self.found or (view.nbytes < LONGEST and b"__main__" in view.tobytes())
 
     sink = Sink()
     pickle.Pickler(sink, pickle.HIGHEST_PROTOCOL).dump(given)
